@@ -1,0 +1,155 @@
+//! The JobGraph: vertices that become tasks, and the edges between them.
+
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::id::{OperatorId, VertexId};
+use flinkrs_core::source::Split;
+use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
+use serde::{Deserialize, Serialize};
+
+/// A job as the runtime takes it: vertices in topological order, and the edges between them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobGraph {
+    /// The job's name.
+    pub name: String,
+    /// Producers before consumers; a vertex's id is its position.
+    pub vertices: Vec<JobVertex>,
+    /// Edges, in no particular order.
+    pub edges: Vec<JobEdge>,
+}
+
+/// A chain of operators that run in one task, in `parallelism` subtasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobVertex {
+    /// Its position in [`JobGraph::vertices`].
+    pub id: VertexId,
+    /// The names of its operators, joined by arrows.
+    pub name: String,
+    /// How many subtasks it runs in; at least 1.
+    pub parallelism: u32,
+    /// First to last; only the first may have more than one input.
+    pub chain: Vec<ChainedOperator>,
+    /// How many logical inputs the first operator has; 0 for a source.
+    pub inputs: u8,
+    /// For a source: what there is to read.
+    pub source: Option<JobSource>,
+    /// Broadcast sets that have to be complete before the first record is read.
+    pub broadcast_inputs: Vec<BroadcastInput>,
+}
+
+/// One operator in a chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChainedOperator {
+    /// Whose typed code it is.
+    pub operator: OperatorId,
+    /// Which part of that code.
+    pub part: Part,
+    /// The name that plans, metrics and errors show.
+    pub name: String,
+    /// Its share of the slot's managed memory, relative to the other operators; 0 for those that hold nothing.
+    pub memory_weight: u32,
+}
+
+/// The splits of a source vertex.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSource {
+    /// Enumerated while planning; handed out on request.
+    pub splits: Vec<Split>,
+}
+
+/// A broadcast set of one of a vertex's operators.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BroadcastInput {
+    /// The operator that sees the set.
+    pub operator: OperatorId,
+    /// The part of it that sees the set; the bounds of a range partitioning are a set of the edge behind `NoOp`.
+    pub index: u8,
+    /// The name under which its functions find it.
+    pub name: String,
+    /// Index into [`JobGraph::edges`]; its ship strategy is BROADCAST.
+    pub edge: u32,
+}
+
+/// Records from one vertex to an input of another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobEdge {
+    /// The producer.
+    pub from: VertexId,
+    /// `None` for the producer's main output, or a side output's tag.
+    pub side: Option<u8>,
+    /// The consumer.
+    pub to: VertexId,
+    /// The consumer's logical input that the edge feeds; several edges may feed one, as in a union. Of no meaning
+    /// for a broadcast set.
+    pub input: u8,
+    /// How records are spread over the consumer's subtasks.
+    pub ship: ShipStrategy,
+    /// Whether the consumer may read while the producer writes.
+    pub mode: ExchangeMode,
+    /// For PARTITION_HASH, PARTITION_RANGE and PARTITION_CUSTOM: whose key is partitioned by, and which input's.
+    pub partitioner: Option<(OperatorId, u8)>,
+}
+
+impl JobGraph {
+    /// The edges that feed `vertex`, broadcast sets among them, with their positions.
+    pub fn edges_into(&self, vertex: VertexId) -> impl Iterator<Item = (usize, &JobEdge)> {
+        self.edges.iter().enumerate().filter(move |(_, edge)| edge.to == vertex)
+    }
+
+    /// The edges that leave `vertex`, with their positions.
+    pub fn edges_out_of(&self, vertex: VertexId) -> impl Iterator<Item = (usize, &JobEdge)> {
+        self.edges.iter().enumerate().filter(move |(_, edge)| edge.from == vertex)
+    }
+
+    /// Checks what the runtime relies on; an error names the vertex.
+    pub fn validate(&self) -> Result<()> {
+        for (i, vertex) in self.vertices.iter().enumerate() {
+            let wrong = |what: &str| Err(Error::internal(format!("vertex {i} '{}' {what}", vertex.name)));
+            if vertex.id.0 as usize != i {
+                return wrong("isn't at its position");
+            }
+            if vertex.parallelism == 0 {
+                return wrong("has parallelism 0");
+            }
+            if vertex.chain.is_empty() {
+                return wrong("has no operators");
+            }
+            if (vertex.inputs == 0) != vertex.source.is_some() {
+                return wrong("is neither a source nor has inputs");
+            }
+        }
+        for (i, edge) in self.edges.iter().enumerate() {
+            self.validate_edge(i, edge)?;
+        }
+        Ok(())
+    }
+
+    fn validate_edge(&self, index: usize, edge: &JobEdge) -> Result<()> {
+        let wrong = |what: &str| Err(Error::internal(format!("edge {index} from {} to {} {what}", edge.from, edge.to)));
+        let (Some(from), Some(to)) =
+            (self.vertices.get(edge.from.0 as usize), self.vertices.get(edge.to.0 as usize))
+        else {
+            return wrong("has no such end");
+        };
+        if edge.from >= edge.to {
+            return wrong("goes backwards");
+        }
+        if edge.ship == ShipStrategy::Forward && from.parallelism != to.parallelism {
+            return wrong("is FORWARD between unequal parallelisms");
+        }
+        let keyed = matches!(
+            edge.ship,
+            ShipStrategy::PartitionHash | ShipStrategy::PartitionRange | ShipStrategy::PartitionCustom
+        );
+        if keyed != edge.partitioner.is_some() {
+            return wrong("has a partitioner that doesn't fit its ship strategy");
+        }
+        let broadcast = to.broadcast_inputs.iter().any(|set| set.edge as usize == index);
+        if broadcast && edge.ship != ShipStrategy::Broadcast {
+            return wrong("feeds a broadcast set but isn't BROADCAST");
+        }
+        if !broadcast && edge.input >= to.inputs {
+            return wrong("feeds an input that the consumer doesn't have");
+        }
+        Ok(())
+    }
+}
