@@ -58,13 +58,16 @@ fn fill_blocks(class: Class, blocks: &[[u8; BLOCK]], masks: &mut [Masks]) {
     fill_portable(class, blocks, masks);
 }
 
+/// Whether a byte is in a class.
+type Test = fn(u8) -> bool;
+
 fn fill_portable(class: Class, blocks: &[[u8; BLOCK]], masks: &mut [Masks]) {
-    let (hit, special): (fn(u8) -> bool, fn(u8) -> bool) = match class {
+    let (hit, special): (Test, Test) = match class {
         Class::Words => (is_word, |byte| byte.is_ascii_uppercase()),
         Class::Table => (|byte| byte == b'|' || byte == b'\n', |byte| byte == b'\n'),
     };
     for (block, mask) in blocks.iter().zip(masks) {
-        let bits = |test: fn(u8) -> bool| {
+        let bits = |test: Test| {
             block.iter().enumerate().fold(0u64, |bits, (i, &byte)| bits | u64::from(test(byte)) << i)
         };
         *mask = Masks { hit: bits(hit), special: bits(special) };

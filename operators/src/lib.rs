@@ -5,3 +5,45 @@
 
 #[cfg(test)]
 mod testing;
+
+mod basic;
+mod broadcast;
+mod cogroup;
+mod cross;
+mod hash_group;
+mod hash_group_spill;
+mod hash_memory;
+mod hash_spill;
+mod hash_table;
+mod group;
+mod map_partition;
+mod merge_inputs;
+mod merge_join;
+mod order;
+mod partition;
+mod rich;
+mod sink;
+mod sort;
+mod sorted_group;
+mod sorted_input;
+mod sorter;
+mod source;
+
+pub use basic::{
+    FilterOperator, FlatMapOperator, LimitOperator, MapBatchesOperator, MapOperator, NoOpOperator,
+};
+pub use broadcast::BroadcastVec;
+pub use cogroup::CoGroup;
+pub use cross::NestedLoop;
+pub use hash_group::{GroupMode, HashGroup};
+pub use group::{Group, GroupItem, GroupIter, TakeGroup};
+pub use map_partition::{MapPartitionOperator, Records};
+pub use merge_join::MergeJoin;
+pub use order::{ByKey, Descending, NoKey, RecordOrder, Then, Unordered};
+pub use partition::{CustomPartitioner, HashPartitioner, hash_channel};
+pub use rich::{Make, plain};
+pub use sink::{CommitterOf, SinkOperator};
+pub use sort::SortOperator;
+pub use sorted_group::{SortedGroupReduce, SortedReduce};
+pub use sorter::{ExternalSorter, SortedStream};
+pub use source::{SourceOperator, decode_split, encode_split};

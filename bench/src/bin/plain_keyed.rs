@@ -23,7 +23,8 @@ fn main() -> ExitCode {
 fn keyed(args: Args) -> Result<Outcome, String> {
     args.at_most(3)?;
     args.required(0)?;
-    let (keys, pairs, threads) = (args.number_or(0, 1u64)?, args.number_or(1, 40_000_000u64)?, args.threads(2)?);
+    let (keys, pairs, threads) =
+        (args.number_or(0, 1u64)?, args.number_or(1, 40_000_000u64)?, args.threads(2)?);
     let start = Instant::now();
     let bound = |thread: usize| (u128::from(pairs) * thread as u128 / threads as u128) as u64;
     let ranges: Vec<_> = (0..threads).map(|thread| (bound(thread), bound(thread + 1))).collect();
@@ -31,7 +32,8 @@ fn keyed(args: Args) -> Result<Outcome, String> {
     let counted = parallel(ranges, |(first, last)| {
         Ok(if parts == 1 { vec![count(first, last, keys)] } else { count_spread(first, last, keys, parts) })
     })?;
-    let merged = parallel(deal(counted, threads), |parts| Ok(parts.into_iter().map(merge).collect::<Vec<_>>()))?;
+    let merged =
+        parallel(deal(counted, threads), |parts| Ok(parts.into_iter().map(merge).collect::<Vec<_>>()))?;
     let (mut rows, mut checksum) = (0, 0u64);
     for (part_rows, part_checksum) in merged.into_iter().flatten() {
         rows += part_rows;
@@ -47,8 +49,9 @@ struct Sums {
 }
 
 impl Sums {
-    fn with_capacity(keys: usize) -> Sums {
-        Sums { table: HashTable::with_capacity(keys), hasher: hasher() }
+    /// A table with room for about `keys` keys, within reason.
+    fn with_room_for(keys: u64) -> Sums {
+        Sums { table: HashTable::with_capacity(keys.min(1 << 20) as usize), hasher: hasher() }
     }
 
     #[inline]
@@ -65,7 +68,7 @@ impl Sums {
 
 /// Sums the pairs `first..last` of the stream in one table.
 fn count(first: u64, last: u64, keys: u64) -> Sums {
-    let mut sums = Sums::with_capacity(keys as usize);
+    let mut sums = Sums::with_room_for(keys.min(last - first));
     let mut random = SplitMix64::at(SEED, first);
     for _ in first..last {
         sums.add(random.next_u64() % keys, 1);
@@ -78,8 +81,8 @@ fn count(first: u64, last: u64, keys: u64) -> Sums {
 /// A batch of pairs is spread first and then counted part by part, so that the table in use stays in the cache.
 fn count_spread(first: u64, last: u64, keys: u64, parts: usize) -> Vec<Sums> {
     let hasher = hasher();
-    let room = keys as usize / parts;
-    let mut sums: Vec<Sums> = (0..parts).map(|_| Sums::with_capacity(room + room / 8)).collect();
+    let room = keys.min(last - first) / parts as u64;
+    let mut sums: Vec<Sums> = (0..parts).map(|_| Sums::with_room_for(room + room / 8)).collect();
     let mut spread: Vec<Vec<(u64, u64)>> = vec![Vec::with_capacity(2 * BATCH as usize / parts); parts];
     let mut random = SplitMix64::at(SEED, first);
     for start in (first..last).step_by(BATCH as usize) {
@@ -117,10 +120,11 @@ fn deal(counted: Vec<Vec<Sums>>, hands: usize) -> Vec<Vec<Vec<Sums>>> {
 /// Puts the tables of one part together; returns the number of its keys and the checksum of its sums.
 fn merge(tables: Vec<Sums>) -> (usize, u64) {
     let mut tables = tables.into_iter();
-    let mut all = tables.next().unwrap_or_else(|| Sums::with_capacity(0));
+    let mut all = tables.next().unwrap_or_else(|| Sums::with_room_for(0));
     for (key, value) in tables.flat_map(|sums| sums.table) {
         all.add(key, value);
     }
-    let checksum = all.table.iter().fold(0u64, |sum, &(key, value)| sum.wrapping_add(key.wrapping_mul(31) ^ value));
+    let checksum =
+        all.table.iter().fold(0u64, |sum, &(key, value)| sum.wrapping_add(key.wrapping_mul(31) ^ value));
     (all.table.len(), checksum)
 }

@@ -36,11 +36,13 @@ fn wordcount(args: Args) -> Result<Outcome, String> {
 struct Counts {
     table: HashTable<(&'static [u8], u64)>,
     hasher: Hasher,
+    /// Room for the lower-cased copy of one word.
+    lower: Vec<u8>,
 }
 
 impl Default for Counts {
     fn default() -> Counts {
-        Counts { table: HashTable::with_capacity(1 << 18), hasher: hasher() }
+        Counts { table: HashTable::with_capacity(1 << 18), hasher: hasher(), lower: Vec::new() }
     }
 }
 
@@ -55,7 +57,7 @@ impl Counts {
     /// Adds to the count of `word`; `keep` makes the key when the word is new.
     #[inline]
     fn add(&mut self, word: &[u8], count: u64, keep: impl FnOnce() -> &'static [u8]) {
-        let Counts { table, hasher } = self;
+        let Counts { table, hasher, .. } = self;
         let hash = Counts::hash(hasher, word);
         match table.entry(hash, |entry| entry.0 == word, |entry| Counts::hash(hasher, entry.0)) {
             Entry::Occupied(mut entry) => entry.get_mut().1 += count,
@@ -68,9 +70,12 @@ impl Counts {
     /// Counts a word of the text that has capital letters.
     #[cold]
     fn add_lower_cased(&mut self, word: &[u8]) {
-        let lower = word.to_ascii_lowercase();
-        // Only distinct words with capital letters are kept; the process ends soon after.
+        let mut lower = std::mem::take(&mut self.lower);
+        lower.clear();
+        lower.extend(word.iter().map(u8::to_ascii_lowercase));
+        // Only distinct words are kept, and the process ends soon after.
         self.add(&lower, 1, || Box::leak(lower.clone().into_boxed_slice()));
+        self.lower = lower;
     }
 
     fn merge(&mut self, other: Counts) {

@@ -1,0 +1,120 @@
+//! The typed code of a program, beside its plan: what the runtime instantiates, found by operator.
+
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::{BroadcastBuilder, FunctionSource, Partitioner};
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::sink::Committer;
+use flinkrs_core::source::{Split, Statistics};
+use flinkrs_core::strategy::{Part, ShipStrategy};
+use flinkrs_core::types::Data;
+use flinkrs_core::Operator;
+use flinkrs_operators::{BroadcastVec, NoOpOperator};
+use std::sync::Arc;
+
+/// The index under which the bounds of a range partitioning are gathered, beside the program's own broadcast sets.
+const RANGE_BOUNDS: u8 = 255;
+
+/// The typed code of one operator: whatever the optimizer may ask for.
+pub(crate) trait Code: Send + Sync {
+    /// A new instance of a part.
+    fn operator(&self, part: Part) -> Option<Box<dyn Operator>>;
+
+    /// Distributes the records of an input by its key.
+    fn partitioner(&self, _input: u8, _ship: ShipStrategy) -> Option<Box<dyn Partitioner>> {
+        None
+    }
+
+    /// Gathers the bounds of a range partitioning.
+    fn range_bounds(&self) -> Option<Box<dyn BroadcastBuilder>> {
+        None
+    }
+
+    /// For a sink whose output is committed.
+    fn committer(&self) -> Option<Arc<dyn Committer>> {
+        None
+    }
+
+    /// For a source: its splits, about `wanted`, and what is known of its size.
+    fn enumerate(&self, _wanted: usize) -> Result<(Vec<Split>, Statistics)> {
+        Ok((Vec::new(), Statistics::default()))
+    }
+}
+
+struct Entry {
+    code: Arc<dyn Code>,
+    broadcast: Vec<Arc<dyn Fn() -> Box<dyn BroadcastBuilder> + Send + Sync>>,
+}
+
+/// The code of all operators of a program.
+#[derive(Default)]
+pub struct Program {
+    entries: Vec<Entry>,
+}
+
+impl Clone for Program {
+    fn clone(&self) -> Program {
+        let entry = |entry: &Entry| Entry { code: Arc::clone(&entry.code), broadcast: entry.broadcast.clone() };
+        Program { entries: self.entries.iter().map(entry).collect() }
+    }
+}
+
+impl Program {
+    /// Adds the code of the next operator; its id is its position.
+    pub(crate) fn add(&mut self, code: Arc<dyn Code>) {
+        self.entries.push(Entry { code, broadcast: Vec::new() });
+    }
+
+    /// Adds a broadcast set of `T` to an operator.
+    pub(crate) fn add_broadcast_set<T: Data>(&mut self, id: OperatorId) {
+        self.entries[id.0 as usize].broadcast.push(Arc::new(|| Box::new(BroadcastVec::<T>::new())));
+    }
+
+    pub(crate) fn code(&self, id: OperatorId) -> Result<&dyn Code> {
+        Ok(&*self.entry(id)?.code)
+    }
+
+    fn entry(&self, id: OperatorId) -> Result<&Entry> {
+        self.entries.get(id.0 as usize).ok_or_else(|| Error::internal(format!("operator {id} has no code")))
+    }
+}
+
+impl FunctionSource for Program {
+    fn operator(&self, id: OperatorId, part: Part) -> Result<Box<dyn Operator>> {
+        if part == Part::NoOp {
+            return Ok(Box::new(NoOpOperator));
+        }
+        let code = self.code(id)?;
+        code.operator(part).ok_or_else(|| Error::internal(format!("operator {id} can't be executed as {part:?}")))
+    }
+
+    fn partitioner(&self, id: OperatorId, input: u8, ship: ShipStrategy) -> Result<Box<dyn Partitioner>> {
+        let partitioner = self.code(id)?.partitioner(input, ship);
+        partitioner.ok_or_else(|| Error::internal(format!("input {input} of operator {id} can't be shipped {ship}")))
+    }
+
+    fn broadcast_set(&self, id: OperatorId, index: u8) -> Result<Box<dyn BroadcastBuilder>> {
+        let entry = self.entry(id)?;
+        let builder = match index {
+            RANGE_BOUNDS => entry.code.range_bounds(),
+            _ => entry.broadcast.get(usize::from(index)).map(|make| make()),
+        };
+        builder.ok_or_else(|| Error::internal(format!("operator {id} has no broadcast set {index}")))
+    }
+
+    fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>> {
+        self.code(id).ok()?.committer()
+    }
+}
+
+/// Code that has one operator and nothing else, made anew for each subtask.
+pub(crate) struct Plain<F>(pub(crate) F);
+
+impl<F, O> Code for Plain<F>
+where
+    F: Fn() -> O + Send + Sync,
+    O: Operator + 'static,
+{
+    fn operator(&self, part: Part) -> Option<Box<dyn Operator>> {
+        matches!(part, Part::Driver(_)).then(|| Box::new((self.0)()) as Box<dyn Operator>)
+    }
+}

@@ -1,0 +1,7 @@
+//! The `flinkrs` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flinkrs::cli::main()
+}

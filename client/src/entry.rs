@@ -1,0 +1,34 @@
+//! The frame of a program: reads its options, runs it, and ends the process as it should.
+
+use crate::local::signals;
+use clap::Parser;
+use flinkrs_core::error::{Error, Result};
+use std::process::ExitCode;
+
+/// Runs a program: reads its options `A` from the command line, calls `program`, prints its error, if any, as one
+/// line, and returns the exit code: 0 done, 1 job failed, 2 usage or plan, 3 input or output, 4 resources, and 128
+/// plus the signal's number after SIGINT or SIGTERM.
+pub fn main<A: Parser>(program: impl FnOnce(A) -> Result<()>) -> ExitCode {
+    let arguments = match A::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors and go to standard output; clap knows.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    signals::install();
+    match program(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    if let Some(signal) = signals::received() {
+        eprintln!("cancelled by signal {signal}");
+        return ExitCode::from(128 + signal as u8);
+    }
+    eprintln!("error: {error}");
+    ExitCode::from(error.exit_code())
+}

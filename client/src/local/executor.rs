@@ -1,0 +1,126 @@
+//! Executes a plan here: optimize, deploy, watch, commit.
+
+use crate::local::signals;
+use crate::progress::Progress;
+use crate::report;
+use flinkrs_api::JobExecutionResult;
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::FunctionSource;
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::sink::Committer;
+use flinkrs_optimizer::{OptimizedPlan, OptimizerOptions, optimize};
+use flinkrs_plan::Plan;
+use flinkrs_runtime::{Job, JobResult, RuntimeOptions};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the job is looked at while it runs.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long user code may go on after the job was stopped, before the process ends without it.
+const CANCELLATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs plans on the threads of this process.
+pub(crate) struct LocalExecutor {
+    pub(crate) runtime: RuntimeOptions,
+    pub(crate) progress: bool,
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl LocalExecutor {
+    /// The plan that would be executed.
+    pub(crate) fn optimize(&self, plan: &Plan) -> Result<OptimizedPlan> {
+        let slots = plan.reachable().into_iter().map(|id| plan.parallelism(id)).max().unwrap_or(1);
+        let memory_bytes = (self.runtime.memory_bytes / slots as usize) as u64;
+        optimize(plan, &OptimizerOptions { memory_bytes, ..OptimizerOptions::default() })
+    }
+
+    /// Runs the plan and waits for its end.
+    pub(crate) fn run(&self, plan: &Plan, functions: &dyn FunctionSource) -> Result<JobExecutionResult> {
+        let optimized = self.optimize(plan)?;
+        let sinks = Sinks::begin(plan, functions)?;
+        let result = self.run_job(&optimized, functions);
+        match &result {
+            Ok(_) => sinks.commit()?,
+            Err(_) => sinks.abort(),
+        }
+        let result = result?;
+        if let Some(file) = &self.report {
+            report::write(file, &optimized, &result)?;
+        }
+        Ok(JobExecutionResult {
+            job_name: result.name,
+            net_runtime: result.runtime,
+            accumulators: result.accumulators,
+        })
+    }
+
+    fn run_job(&self, optimized: &OptimizedPlan, functions: &dyn FunctionSource) -> Result<JobResult> {
+        let job = Job::start(&optimized.job_graph()?, functions, &self.runtime)?;
+        let mut progress = self.progress.then(Progress::new);
+        let mut stopping: Option<Instant> = None;
+        while !job.wait(TICK) {
+            if signals::received().is_some() {
+                job.cancel();
+            }
+            if job.is_stopping() && stopping.get_or_insert_with(Instant::now).elapsed() > CANCELLATION_TIMEOUT {
+                return Err(abandon(job));
+            }
+            if let Some(progress) = &mut progress {
+                progress.show(&job.report());
+            }
+        }
+        let result = job.finish();
+        if let (Some(progress), Ok(result)) = (progress, &result) {
+            progress.summary(result);
+        }
+        result
+    }
+}
+
+/// User code doesn't come back: the job is left behind, and the process ends soon.
+fn abandon(job: Job) -> Error {
+    let hanging = |vertex: &flinkrs_runtime::VertexReport| vertex.subtasks.iter().any(|subtask| !subtask.done);
+    let names: Vec<String> = job.report().into_iter().filter(hanging).map(|vertex| vertex.name).collect();
+    std::mem::forget(job);
+    let seconds = CANCELLATION_TIMEOUT.as_secs();
+    Error::function(format!("user code in '{}' didn't return within {seconds} s after the job was stopped", names.join("', '")))
+}
+
+/// The sinks of a plan whose output becomes visible at the end.
+struct Sinks {
+    begun: Vec<(Arc<dyn Committer>, u32)>,
+}
+
+impl Sinks {
+    /// Asks every sink whether it can write; the first that can't ends the execution before anything runs.
+    fn begin(plan: &Plan, functions: &dyn FunctionSource) -> Result<Sinks> {
+        let mut sinks = Sinks { begun: Vec::new() };
+        for id in &plan.sinks {
+            let parallelism = plan.parallelism(*id);
+            let Some(committer) = functions.committer(*id) else { continue };
+            if let Err(error) = committer.begin(parallelism) {
+                sinks.abort();
+                return Err(named(plan, *id, error));
+            }
+            sinks.begun.push((committer, parallelism));
+        }
+        Ok(sinks)
+    }
+
+    fn commit(&self) -> Result<()> {
+        self.begun.iter().try_for_each(|(committer, parallelism)| committer.commit(*parallelism))
+    }
+
+    fn abort(&self) {
+        self.begun.iter().for_each(|(committer, _)| committer.abort());
+    }
+}
+
+fn named(plan: &Plan, sink: OperatorId, error: Error) -> Error {
+    match error {
+        Error::Data { message } => Error::data(format!("sink '{}': {message}", plan.operator(sink).name)),
+        other => other,
+    }
+}

@@ -1,0 +1,95 @@
+//! Runs plans on the threads of this process: the MiniCluster.
+
+mod executor;
+mod machine;
+pub(crate) mod signals;
+
+use crate::roles;
+pub(crate) use executor::LocalExecutor;
+use flinkrs_api::ExecutionEnvironment;
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::resource::ByteSize;
+use flinkrs_runtime::RuntimeOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The least memory that a process can work with.
+const LEAST_MEMORY: ByteSize = ByteSize(32 << 20);
+
+/// The most subtasks of one operator: more are a mistake, since each has queues of its own to all others.
+const MOST_PARALLELISM: u32 = 32_768;
+
+/// Describes an environment on this machine, and makes it.
+#[derive(Clone, Debug, Default)]
+pub struct LocalEnvironment {
+    parallelism: Option<u32>,
+    memory: Option<ByteSize>,
+    temp_dir: Option<PathBuf>,
+    progress: bool,
+    report: Option<PathBuf>,
+}
+
+impl LocalEnvironment {
+    /// All cores, half of the machine's memory, the system's folder for temporary files, and no output of its own.
+    pub fn new() -> LocalEnvironment {
+        LocalEnvironment::default()
+    }
+
+    /// How many subtasks each operator runs in, unless it says otherwise.
+    #[must_use]
+    pub fn parallelism(mut self, parallelism: u32) -> Self {
+        self.parallelism = Some(parallelism);
+        self
+    }
+
+    /// Memory of the whole process; what doesn't fit is spilled.
+    #[must_use]
+    pub fn memory(mut self, memory: ByteSize) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// The folder for spilled data.
+    #[must_use]
+    pub fn temp_dir(mut self, folder: &Path) -> Self {
+        self.temp_dir = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Whether to show progress on standard error while jobs run, and a summary afterwards.
+    #[must_use]
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Writes a page about each job to `file`.
+    #[must_use]
+    pub fn report(mut self, file: &Path) -> Self {
+        self.report = Some(file.to_path_buf());
+        self
+    }
+
+    /// Makes the environment; errors when a value can't be used.
+    pub fn create(self) -> Result<ExecutionEnvironment> {
+        let cores = machine::cores();
+        let parallelism = self.parallelism.unwrap_or(cores);
+        if parallelism == 0 || parallelism > MOST_PARALLELISM {
+            return Err(Error::usage(format!(
+                "parallelism is {parallelism}; it has to be between 1 and {MOST_PARALLELISM} (option --parallelism)"
+            )));
+        }
+        let memory = self.memory.unwrap_or_else(|| ByteSize(machine::memory_bytes() / 2));
+        if memory < LEAST_MEMORY {
+            return Err(Error::usage(format!("memory is {memory}; it has to be at least {LEAST_MEMORY} (option --memory)")));
+        }
+        let temp_dir = self.temp_dir.unwrap_or_else(std::env::temp_dir);
+        let runtime = RuntimeOptions {
+            threads: parallelism.min(cores) as usize,
+            memory_bytes: machine::managed_bytes(memory.0) as usize,
+            temp_dir,
+        };
+        let local = LocalExecutor { runtime, progress: self.progress, report: self.report };
+        Ok(ExecutionEnvironment::new(parallelism, Arc::new(roles::executor(local)?)))
+    }
+}

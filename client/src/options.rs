@@ -1,0 +1,53 @@
+//! The options that all programs share; a program flattens them into its own.
+
+use crate::local::LocalEnvironment;
+use flinkrs_api::ExecutionEnvironment;
+use flinkrs_core::error::Result;
+use flinkrs_core::resource::ByteSize;
+use std::path::PathBuf;
+
+/// Options of every program: `#[command(flatten)] common: CommonOptions`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct CommonOptions {
+    /// How many subtasks each operator runs in [default: the number of cores]
+    #[arg(short, long)]
+    pub parallelism: Option<u32>,
+
+    /// Memory of the whole process, such as 512mb; what doesn't fit is spilled [default: half of the machine's]
+    #[arg(long)]
+    pub memory: Option<ByteSize>,
+
+    /// Folder for spilled data [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub temp_dir: Option<PathBuf>,
+
+    /// Show a line of progress per operator while the job runs, and a summary afterwards
+    #[arg(long)]
+    pub progress: bool,
+
+    /// Write a page with plan, strategies, timings and skew
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+}
+
+impl CommonOptions {
+    /// The environment that these options describe.
+    ///
+    /// Errors when an option's value can't be used.
+    pub fn environment(&self) -> Result<ExecutionEnvironment> {
+        let mut local = LocalEnvironment::new().progress(self.progress);
+        if let Some(parallelism) = self.parallelism {
+            local = local.parallelism(parallelism);
+        }
+        if let Some(memory) = self.memory {
+            local = local.memory(memory);
+        }
+        if let Some(folder) = &self.temp_dir {
+            local = local.temp_dir(folder);
+        }
+        if let Some(file) = &self.report {
+            local = local.report(file);
+        }
+        local.create()
+    }
+}

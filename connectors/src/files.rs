@@ -1,0 +1,282 @@
+//! Input files: paths, folders and globs become a list of files, and the files become splits.
+
+use crate::compression::Compression;
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A piece smaller than this costs more to hand out than to read.
+const PIECE_BYTES_MIN: u64 = 1 << 20;
+
+/// A piece larger than this leaves subtasks idle at the end of a job.
+const PIECE_BYTES_MAX: u64 = 64 << 20;
+
+/// Each subtask gets about this many pieces, so that a slow one doesn't hold up the others.
+const PIECES_PER_SUBTASK: u64 = 4;
+
+/// Which files an input reads: one or more paths, each a file, a folder or a glob.
+///
+/// A folder stands for the files in it whose names start with neither `.` nor `_`. A glob may hold `*`, `?`, `[a-z]`
+/// and `**` (any number of folders), and must match something. A path may be written as `file://…`. Files that end in
+/// `.gz`, `.gzip`, `.zst` or `.zstd` are decompressed, and are read by one subtask each.
+///
+/// ```
+/// use flinkrs_connectors::FileInput;
+/// let files = FileInput::new("logs/2024-*").and("logs/old").recursive(true);
+/// assert_eq!(files.to_string(), "logs/2024-*, logs/old");
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileInput {
+    paths: Vec<PathBuf>,
+    recursive: bool,
+    split_bytes: Option<u64>,
+}
+
+/// A part of a file that one subtask reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSplit {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the part begins, in bytes of the file.
+    pub offset: u64,
+    /// How many bytes of the file it has.
+    pub length: u64,
+    /// How many bytes the whole file has.
+    pub file_bytes: u64,
+}
+
+impl FileInput {
+    /// Reads `path`.
+    pub fn new(path: impl AsRef<Path>) -> FileInput {
+        FileInput { paths: vec![path.as_ref().to_path_buf()], recursive: false, split_bytes: None }
+    }
+
+    /// Reads all of `paths`, one after the other.
+    pub fn all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> FileInput {
+        let paths = paths.into_iter().map(|path| path.as_ref().to_path_buf()).collect();
+        FileInput { paths, recursive: false, split_bytes: None }
+    }
+
+    /// Reads `path` too.
+    #[must_use]
+    pub fn and(mut self, path: impl AsRef<Path>) -> FileInput {
+        self.paths.push(path.as_ref().to_path_buf());
+        self
+    }
+
+    /// Whether folders inside a folder are read too; default false.
+    #[must_use]
+    pub fn recursive(mut self, recursive: bool) -> FileInput {
+        self.recursive = recursive;
+        self
+    }
+
+    /// Cuts files into pieces of about `bytes` bytes; by default the size follows from the files and the parallelism.
+    #[must_use]
+    pub fn split_bytes(mut self, bytes: u64) -> FileInput {
+        self.split_bytes = Some(bytes.max(1));
+        self
+    }
+
+    /// The files, in the order of the paths, and by name within a folder or glob.
+    ///
+    /// Fails when a path doesn't exist, a glob matches nothing or a folder can't be listed.
+    pub fn files(&self) -> Result<Vec<FileStatus>> {
+        if self.paths.is_empty() {
+            return Err(Error::usage("the input has no path"));
+        }
+        let mut files = Vec::new();
+        for path in &self.paths {
+            let path = local_path(path)?;
+            if path.to_str().is_some_and(is_glob) && !LocalFileSystem.exists(&path)? {
+                self.add_glob(&path, &mut files)?;
+            } else {
+                self.add(LocalFileSystem.status(&path)?, &mut files)?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// The files cut into at least `wanted` splits, if they are large enough, at multiples of `unit` bytes.
+    pub(crate) fn splits(&self, wanted: usize, unit: u64) -> Result<Vec<(FileSplit, u64)>> {
+        let files = self.files()?;
+        let total: u64 = files.iter().map(|file| file.bytes).sum();
+        let piece = self.split_bytes.unwrap_or_else(|| piece_bytes(total, wanted));
+        let mut splits = Vec::new();
+        for file in &files {
+            let pieces = if Compression::of(&file.path).is_some() { 1 } else { file.bytes.div_ceil(piece) };
+            cut(file, pieces, unit, &mut splits);
+        }
+        Ok(splits)
+    }
+
+    fn add(&self, status: FileStatus, files: &mut Vec<FileStatus>) -> Result<()> {
+        if !status.is_dir {
+            files.push(status);
+            return Ok(());
+        }
+        for entry in LocalFileSystem.list(&status.path)? {
+            if !is_hidden(&entry.path) && (!entry.is_dir || self.recursive) {
+                self.add(entry, files)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_glob(&self, pattern: &Path, files: &mut Vec<FileStatus>) -> Result<()> {
+        let text = pattern.to_str().expect("a glob is text: is_glob saw it as such");
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+        };
+        let matches = glob::glob_with(text, options)
+            .map_err(|error| Error::usage(format!("the pattern {text} is wrong at byte {}: {}", error.pos, error.msg)))?;
+        let hidden_wanted = pattern.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('_'));
+        let mut found = false;
+        for path in matches {
+            let path = path.map_err(|error| {
+                let path = error.path().to_path_buf();
+                Error::io("list folder", path, error.into())
+            })?;
+            if hidden_wanted || !is_hidden(&path) {
+                found = true;
+                self.add(LocalFileSystem.status(&path)?, files)?;
+            }
+        }
+        if found { Ok(()) } else { Err(Error::data(format!("no file matches {text}"))) }
+    }
+}
+
+/// Cuts a file into `pieces` of nearly the same size.
+fn cut(file: &FileStatus, pieces: u64, unit: u64, splits: &mut Vec<(FileSplit, u64)>) {
+    let units = file.bytes.div_ceil(unit);
+    let pieces = pieces.min(units);
+    for i in 0..pieces {
+        let bound = |i: u64| {
+            let units_before = u128::from(units) * u128::from(i) / u128::from(pieces);
+            u64::try_from(units_before).map_or(file.bytes, |units| (units * unit).min(file.bytes))
+        };
+        let (offset, end) = (bound(i), bound(i + 1));
+        let split = FileSplit { path: file.path.clone(), offset, length: end - offset, file_bytes: file.bytes };
+        splits.push((split, end - offset));
+    }
+}
+
+fn piece_bytes(total: u64, wanted: usize) -> u64 {
+    let pieces = (wanted.max(1) as u64).saturating_mul(PIECES_PER_SUBTASK);
+    (total / pieces).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
+}
+
+impl<P: AsRef<Path>> From<P> for FileInput {
+    fn from(path: P) -> FileInput {
+        FileInput::new(path)
+    }
+}
+
+impl std::fmt::Display for FileInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, path) in self.paths.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { ", " }, path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// The path without `file://`; any other scheme is an error.
+pub(crate) fn local_path(path: &Path) -> Result<PathBuf> {
+    let Some(text) = path.to_str() else { return Ok(path.to_path_buf()) };
+    match text.split_once("://") {
+        Some(("file", rest)) => Ok(PathBuf::from(rest)),
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !scheme.is_empty() => {
+            Err(Error::usage(format!("{text}: there is no file system for {scheme}://; local paths and file:// are known")))
+        }
+        _ => Ok(path.to_path_buf()),
+    }
+}
+
+fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(input: &FileInput, root: &Path) -> Vec<String> {
+        let files = input.files().expect("the files are there");
+        files.iter().map(|f| f.path.strip_prefix(root).expect("below root").display().to_string()).collect()
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder for the test");
+        for name in ["a/1.txt", "a/2.csv", "a/.hidden", "a/_SUCCESS", "a/b/3.txt", "a/b/c/4.txt", "d.txt"] {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("has a folder")).expect("creates");
+            fs::write(path, name).expect("writes");
+        }
+        root
+    }
+
+    #[test]
+    fn a_folder_is_its_visible_files_and_those_below_when_recursive() {
+        let root = tree();
+        let folder = FileInput::new(root.path().join("a"));
+        assert_eq!(names(&folder, root.path()), ["a/1.txt", "a/2.csv"]);
+        assert_eq!(names(&folder.recursive(true), root.path()), ["a/1.txt", "a/2.csv", "a/b/3.txt", "a/b/c/4.txt"]);
+    }
+
+    #[test]
+    fn globs_schemes_and_several_paths() {
+        let root = tree();
+        let at = |name: &str| root.path().join(name);
+        assert_eq!(names(&FileInput::new(at("a/*.txt")), root.path()), ["a/1.txt"]);
+        assert_eq!(names(&FileInput::new(at("a/?.[ct]*")), root.path()), ["a/1.txt", "a/2.csv"]);
+        assert_eq!(names(&FileInput::new(at("a/**/*.txt")), root.path()), ["a/1.txt", "a/b/3.txt", "a/b/c/4.txt"]);
+        assert_eq!(names(&FileInput::new(at("a/_S*")), root.path()), ["a/_SUCCESS"]);
+        let url = format!("file://{}", at("d.txt").display());
+        assert_eq!(names(&FileInput::new(url).and(at("a/2.csv")), root.path()), ["d.txt", "a/2.csv"]);
+        assert_eq!(names(&FileInput::all([at("a"), at("d.txt")]), root.path()), ["a/1.txt", "a/2.csv", "d.txt"]);
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        let root = tree();
+        let message = |path: PathBuf| FileInput::new(path).files().expect_err("fails").to_string();
+        let missing = root.path().join("no.txt");
+        assert_eq!(
+            message(missing.clone()),
+            format!("cannot find {}: No such file or directory (os error 2)", missing.display())
+        );
+        let glob = root.path().join("*.zip");
+        assert_eq!(message(glob.clone()), format!("no file matches {}", glob.display()));
+        assert_eq!(
+            message("hdfs://host/x".into()),
+            "hdfs://host/x: there is no file system for hdfs://; local paths and file:// are known"
+        );
+    }
+
+    #[test]
+    fn splits_cover_each_file_once_at_multiples_of_the_unit() {
+        let root = tempfile::tempdir().expect("a folder for the test");
+        fs::write(root.path().join("x"), vec![b'x'; 1000]).expect("writes");
+        fs::write(root.path().join("y.gz"), vec![b'x'; 1000]).expect("writes");
+        fs::write(root.path().join("empty"), "").expect("writes");
+        let splits = FileInput::new(root.path()).split_bytes(300).splits(1, 7).expect("splits");
+        let bounds: Vec<_> = splits.iter().map(|(s, _)| (s.offset, s.length, s.file_bytes)).collect();
+        assert_eq!(bounds, [(0, 245, 1000), (245, 252, 1000), (497, 252, 1000), (749, 251, 1000), (0, 1000, 1000)]);
+    }
+
+    #[test]
+    fn piece_sizes_follow_total_and_parallelism() {
+        assert_eq!(piece_bytes(10, 8), 1 << 20);
+        assert_eq!(piece_bytes(1 << 30, 8), 32 << 20);
+        assert_eq!(piece_bytes(1 << 40, 8), 64 << 20);
+    }
+}

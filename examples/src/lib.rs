@@ -1,0 +1,4 @@
+//! What the examples share: their built-in data.
+
+pub mod data;
+pub mod tpch;

@@ -1,0 +1,35 @@
+//! Gathers the records of a broadcast set.
+
+use flinkrs_core::Batch;
+use flinkrs_core::function::BroadcastBuilder;
+use flinkrs_core::types::Data;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Builds the `Arc<Vec<T>>` that [`RuntimeContext::broadcast_set`](flinkrs_core::RuntimeContext::broadcast_set) gives out.
+#[derive(Debug)]
+pub struct BroadcastVec<T>(Vec<T>);
+
+impl<T: Data> BroadcastVec<T> {
+    /// An empty set.
+    pub fn new() -> Self {
+        BroadcastVec(Vec::new())
+    }
+}
+
+impl<T: Data> Default for BroadcastVec<T> {
+    fn default() -> Self {
+        BroadcastVec::new()
+    }
+}
+
+impl<T: Data> BroadcastBuilder for BroadcastVec<T> {
+    fn add(&mut self, mut batch: Batch) {
+        self.0.append(batch.records::<T>());
+    }
+
+    fn finish(mut self: Box<Self>) -> Arc<dyn Any + Send + Sync> {
+        self.0.shrink_to_fit();
+        Arc::new(self.0)
+    }
+}

@@ -1,0 +1,98 @@
+//! The part of a hash group that is on disk: partitions evicted from the table, grouped one after the other.
+
+use crate::hash_group::GroupMode;
+use crate::hash_memory::Memory;
+use crate::hash_spill::{LEVELS, PARTITIONS, Partitions, SpillPlan};
+use crate::hash_table::GroupTable;
+use flinkrs_core::Result;
+use flinkrs_core::types::Data;
+use flinkrs_memory::{SpillReader, SpillRun, SpillSpace};
+
+/// Groups that left the table before the end of their input.
+pub(crate) struct GroupSpill<T> {
+    plan: SpillPlan,
+    /// Which bits of the hash partition the input that is being grouped.
+    level: u32,
+    partitions: Partitions<T>,
+    /// A bit for each partition of which something is on disk.
+    evicted: u32,
+    /// What is still to be grouped, with its level.
+    pending: Vec<(SpillRun<T>, u32)>,
+    reader: Option<SpillReader<T>>,
+}
+
+/// The part of an operator's memory that spill buffers may take.
+const BUFFER_SHARE: usize = 8;
+
+impl<T: Data> GroupSpill<T> {
+    /// Reserves the memory of the buffers, unless groups are never spilled.
+    pub(crate) fn new(space: SpillSpace, mode: GroupMode, memory: &mut Memory) -> GroupSpill<T> {
+        let plan = SpillPlan::new(space, memory.available() / BUFFER_SHARE);
+        if mode == GroupMode::Final {
+            memory.force(plan.memory());
+        }
+        let partitions = Partitions::new();
+        GroupSpill { plan, level: 0, partitions, evicted: 0, pending: Vec::new(), reader: None }
+    }
+
+    /// Whether the input must be grouped in memory, however much that takes.
+    pub(crate) fn is_last_level(&self) -> bool {
+        self.level >= LEVELS
+    }
+
+    /// Moves at least half of the records to disk: first those of partitions of which something is there already.
+    pub(crate) fn evict(&mut self, table: &mut GroupTable<T>, hash_of: impl Fn(&T) -> u64) -> Result<()> {
+        table.ensure_split(hash_of);
+        let counts: Vec<usize> = table.partition_lens().collect();
+        let total: usize = counts.iter().sum();
+        let is_out = |evicted: u32, partition: usize| evicted >> partition & 1 == 1;
+        while counts.iter().enumerate().filter(|(i, _)| is_out(self.evicted, *i)).map(|(_, n)| n).sum::<usize>() * 2 < total {
+            let largest = (0..PARTITIONS).filter(|i| !is_out(self.evicted, *i)).max_by_key(|i| counts[*i]);
+            self.evicted |= 1 << largest.expect("all partitions together have more than half of the records");
+        }
+        self.write_evicted(table)
+    }
+
+    fn write_evicted(&mut self, table: &mut GroupTable<T>) -> Result<()> {
+        for partition in (0..PARTITIONS).filter(|partition| self.evicted >> partition & 1 == 1) {
+            for record in table.take_partition(partition) {
+                self.partitions.push(partition, record, &self.plan)?;
+            }
+        }
+        table.recount_heap();
+        Ok(())
+    }
+
+    /// The input has ended: leaves in the table only what is complete, and closes the files of the rest.
+    pub(crate) fn settle(&mut self, table: &mut GroupTable<T>) -> Result<()> {
+        if self.evicted == 0 {
+            return Ok(());
+        }
+        self.write_evicted(table)?;
+        let runs = self.partitions.finish()?;
+        self.pending.extend(runs.into_iter().flatten().map(|run| (run, self.level + 1)));
+        self.evicted = 0;
+        Ok(())
+    }
+
+    /// Begins to read the next partition into the empty table; false when there is none.
+    pub(crate) fn open_next(&mut self, table: &mut GroupTable<T>) -> bool {
+        let next = self.pending.pop();
+        self.level = next.as_ref().map_or(0, |(_, level)| *level);
+        table.begin_level(self.level);
+        self.reader = next.map(|(run, _)| run.reader(self.plan.read_bytes()));
+        self.reader.is_some()
+    }
+
+    /// The next records of the partition that is being read, or `None` at its end.
+    pub(crate) fn next_block(&mut self) -> Result<Option<Vec<T>>> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
+        let block = reader.next_block()?;
+        if block.is_none() {
+            self.reader = None;
+        }
+        Ok(block)
+    }
+}

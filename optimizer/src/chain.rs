@@ -1,0 +1,77 @@
+//! Chaining: which neighbouring parts become one task.
+
+use crate::context::Context;
+use crate::physical::{Link, Physical};
+use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
+use flinkrs_plan::{ChainingPolicy, OperatorKind};
+
+/// The tasks of a physical plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Chains {
+    /// The nodes of each task, first to last; producing tasks before consuming ones.
+    pub(crate) tasks: Vec<Vec<usize>>,
+    /// Per node: its task.
+    pub(crate) task_of: Vec<usize>,
+}
+
+impl Chains {
+    /// Whether records of this link are handed over within a task.
+    pub(crate) fn inside(&self, link: &Link) -> bool {
+        self.task_of[link.from] == self.task_of[link.to]
+    }
+}
+
+/// Puts every node behind its producer where that is possible, else at the head of a task.
+pub(crate) fn chain(context: &Context, physical: &Physical) -> Chains {
+    let (inputs, outputs) = (physical.inputs(), physical.outputs());
+    let mut tasks: Vec<Vec<usize>> = Vec::new();
+    let mut task_of = vec![usize::MAX; physical.nodes.len()];
+    for node in 0..physical.nodes.len() {
+        let mut records = inputs[node].iter().map(|link| &physical.links[*link]).filter(|l| l.broadcast.is_none());
+        let follows = match (records.next(), records.next()) {
+            (Some(link), None) if may_follow(context, physical, link, outputs[link.from].len()) => Some(link.from),
+            _ => None,
+        };
+        let task = match follows {
+            Some(producer) => task_of[producer],
+            None => {
+                tasks.push(Vec::new());
+                tasks.len() - 1
+            }
+        };
+        tasks[task].push(node);
+        task_of[node] = task;
+    }
+    in_order(tasks, task_of)
+}
+
+/// A task's records all leave by its last node, and no later node feeds an earlier one: so tasks sorted by their last
+/// nodes are in topological order, even where a broadcast set enters in the middle.
+fn in_order(mut tasks: Vec<Vec<usize>>, mut task_of: Vec<usize>) -> Chains {
+    tasks.sort_by_key(|nodes| nodes.last().copied());
+    for (task, nodes) in tasks.iter().enumerate() {
+        for node in nodes {
+            task_of[*node] = task;
+        }
+    }
+    Chains { tasks, task_of }
+}
+
+fn may_follow(context: &Context, physical: &Physical, link: &Link, consumers: usize) -> bool {
+    let (from, to) = (&physical.nodes[link.from], &physical.nodes[link.to]);
+    let operator = context.operator(to.operator);
+    let own_task = match operator.kind {
+        // It pulls its input.
+        OperatorKind::MapPartition => matches!(to.part, Part::Driver(_)),
+        OperatorKind::Union => true,
+        _ => false,
+    };
+    let forward = link.ship == ShipStrategy::Forward
+        && link.mode == ExchangeMode::Pipelined
+        && link.side.is_none()
+        && from.parallelism == to.parallelism;
+    // "Never" keeps other operators away, not the parts of one operator from each other.
+    let allowed = from.operator == to.operator
+        || from.chaining != ChainingPolicy::Never && to.chaining == ChainingPolicy::Always;
+    forward && consumers == 1 && !own_task && allowed && !matches!(from.part, Part::Sample { .. })
+}

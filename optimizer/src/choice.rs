@@ -1,0 +1,84 @@
+//! One alternative of one operator: how its inputs travel, what is sorted, how it works, what is combined.
+
+use crate::context::Context;
+use crate::local;
+use crate::options::Force;
+use crate::properties::{Properties, pass};
+use crate::ship;
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::strategy::{DriverStrategy, ShipStrategy};
+use flinkrs_plan::PlanOperator;
+
+/// A way to execute an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Choice {
+    /// Per input.
+    pub(crate) ships: Vec<ShipStrategy>,
+    /// Whether input 0 is sorted by a [`Part::Sort`](flinkrs_core::strategy::Part::Sort) before the driver.
+    pub(crate) sort: bool,
+    pub(crate) driver: DriverStrategy,
+    /// Pre-aggregation before input 0 is shipped.
+    pub(crate) combine: Option<Combiner>,
+}
+
+/// Pre-aggregation at the producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Combiner {
+    pub(crate) driver: DriverStrategy,
+    /// Whether the producer's records are sorted first.
+    pub(crate) sort: bool,
+}
+
+impl Choice {
+    /// The choice of an operator that works in only one way.
+    pub(crate) fn only(ships: Vec<ShipStrategy>) -> Choice {
+        Choice { ships, sort: false, driver: DriverStrategy::Only, combine: None }
+    }
+
+    /// Whether the choice agrees with all that is pinned for the operator.
+    pub(crate) fn agrees_with(&self, operator: OperatorId, forces: &[Force]) -> bool {
+        forces.iter().filter(|force| force.operator() == operator).all(|force| match *force {
+            Force::Ship { input, ship, .. } => self.ships.get(usize::from(input)) == Some(&ship),
+            Force::Driver { driver: DriverStrategy::Merge { .. }, .. } => {
+                matches!(self.driver, DriverStrategy::Merge { .. })
+            }
+            Force::Driver { driver, .. } => self.driver == driver,
+            Force::Combiner { combine, .. } => self.combine.is_some() == combine,
+        })
+    }
+}
+
+/// All valid choices for inputs with these properties, in a fixed order; the first of equally cheap ones wins.
+///
+/// Without pins there is always at least one, whatever the inputs.
+pub(crate) fn alternatives(context: &Context, op: &PlanOperator, inputs: &[&Properties]) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    for ships in ship::alternatives(context, op, inputs) {
+        let channels = channels(context, op, &ships, inputs);
+        choices.extend(local::alternatives(context, op, &ships, inputs, &channels));
+    }
+    choices.retain(|choice| choice.agrees_with(op.id, &context.options.force));
+    choices
+}
+
+/// What arrives at each input.
+pub(crate) fn channels(
+    context: &Context,
+    op: &PlanOperator,
+    ships: &[ShipStrategy],
+    inputs: &[&Properties],
+) -> Vec<Properties> {
+    let parallelism = context.parallelism(op.id);
+    ships
+        .iter()
+        .zip(inputs)
+        .enumerate()
+        .map(|(i, (ship, input))| pass::channel(op, i, *ship, parallelism, input))
+        .collect()
+}
+
+/// What the operator's output is known to be.
+pub(crate) fn output(context: &Context, op: &PlanOperator, choice: &Choice, inputs: &[&Properties]) -> Properties {
+    let channels = channels(context, op, &choice.ships, inputs);
+    pass::output(op, choice, channels, context.parallelism(op.id))
+}

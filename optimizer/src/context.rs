@@ -1,0 +1,168 @@
+//! What every stage of the optimizer looks up: the plan, its options, sizes and parallelisms.
+
+use crate::options::{self, OptimizerOptions};
+use crate::stats::{self, Size};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::strategy::JoinType;
+use flinkrs_plan::{JoinHint, OperatorKind, Plan, PlanOperator};
+
+/// A checked plan with everything that is known before a choice is made.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) plan: Plan,
+    pub(crate) options: OptimizerOptions,
+    /// The operators that the sinks need, in the order in which the program built them.
+    pub(crate) reachable: Vec<OperatorId>,
+    /// The same, depth first from the sinks: an operator follows its inputs as closely as possible.
+    pub(crate) depth_first: Vec<OperatorId>,
+    /// Per operator of the plan: the size of its output.
+    pub(crate) sizes: Vec<Size>,
+    /// Per operator of the plan: how many of the reachable operators' inputs and broadcast sets it feeds.
+    pub(crate) consumers: Vec<u32>,
+    parallelism: Vec<u32>,
+}
+
+impl Context {
+    pub(crate) fn new(plan: &Plan, options: &OptimizerOptions) -> Result<Context> {
+        plan.validate()?;
+        validate(plan)?;
+        options::validate(options, plan)?;
+        let reachable = plan.reachable();
+        let parallelism: Vec<u32> = plan.operators.iter().map(|op| effective_parallelism(plan, op)).collect();
+        let sizes = stats::estimate(plan, &reachable, &parallelism);
+        let mut consumers = vec![0; plan.operators.len()];
+        for &id in &reachable {
+            for input in all_inputs(plan.operator(id)) {
+                consumers[input.0 as usize] += 1;
+            }
+        }
+        let depth_first = depth_first(plan);
+        Ok(Context {
+            plan: plan.clone(),
+            options: options.clone(),
+            reachable,
+            depth_first,
+            sizes,
+            consumers,
+            parallelism,
+        })
+    }
+
+    pub(crate) fn operator(&self, id: OperatorId) -> &PlanOperator {
+        self.plan.operator(id)
+    }
+
+    pub(crate) fn parallelism(&self, id: OperatorId) -> u32 {
+        self.parallelism[id.0 as usize]
+    }
+
+    pub(crate) fn size(&self, id: OperatorId) -> &Size {
+        &self.sizes[id.0 as usize]
+    }
+
+    /// The parallelism of the producer of an input.
+    pub(crate) fn input_parallelism(&self, op: &PlanOperator, input: usize) -> u32 {
+        self.parallelism(op.inputs[input])
+    }
+
+    /// Whether FORWARD can connect the producer of an input with the operator.
+    pub(crate) fn equal_parallelism(&self, op: &PlanOperator, input: usize) -> bool {
+        self.input_parallelism(op, input) == self.parallelism(op.id)
+    }
+
+    /// An operator's memory for one data structure, in bytes.
+    pub(crate) fn memory(&self) -> f64 {
+        (self.options.memory_bytes as f64).max(1.0)
+    }
+}
+
+/// The inputs and then the broadcast sets of an operator.
+pub(crate) fn all_inputs(op: &PlanOperator) -> impl Iterator<Item = OperatorId> + '_ {
+    op.inputs.iter().copied().chain(op.broadcast_inputs.iter().map(|(_, id)| *id))
+}
+
+/// The plan's parallelism, except that a grouping without a key has one group and so one subtask.
+fn effective_parallelism(plan: &Plan, op: &PlanOperator) -> u32 {
+    match &op.kind {
+        OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } | OperatorKind::GroupReduce { key, .. }
+            if key.is_empty() =>
+        {
+            1
+        }
+        _ => plan.parallelism(op.id),
+    }
+}
+
+/// Post-order from the sinks, with a stack of its own: plans may be 10,000 operators deep.
+fn depth_first(plan: &Plan) -> Vec<OperatorId> {
+    let mut seen = vec![false; plan.operators.len()];
+    let mut order = Vec::new();
+    for &sink in &plan.sinks {
+        let mut stack = vec![(sink, false)];
+        while let Some((id, inputs_done)) = stack.pop() {
+            if inputs_done {
+                order.push(id);
+            } else if !std::mem::replace(&mut seen[id.0 as usize], true) {
+                stack.push((id, true));
+                let inputs: Vec<OperatorId> = all_inputs(plan.operator(id)).collect();
+                stack.extend(inputs.into_iter().rev().map(|input| (input, false)));
+            }
+        }
+    }
+    order
+}
+
+/// What [`Plan::validate`] leaves to the optimizer.
+fn validate(plan: &Plan) -> Result<()> {
+    if let Some(sink) = plan.sinks.iter().find(|sink| sink.0 as usize >= plan.operators.len()) {
+        return Err(Error::plan(format!("sink {sink} isn't an operator of the plan")));
+    }
+    for op in &plan.operators {
+        if op.broadcast_inputs.iter().any(|(_, input)| *input >= op.id) {
+            return Err(Error::plan(format!("operator '{}' uses a broadcast set before it is built", op.name)));
+        }
+        if op.broadcast_inputs.len() > usize::from(crate::rules::range_partition::BOUNDS_INDEX) {
+            return Err(Error::plan(format!(
+                "operator '{}' has {} broadcast sets; at most {} are possible",
+                op.name,
+                op.broadcast_inputs.len(),
+                crate::rules::range_partition::BOUNDS_INDEX
+            )));
+        }
+        if let OperatorKind::Join { join_type, hint, first_key, second_key } = &op.kind {
+            if first_key.is_empty() || second_key.is_empty() {
+                return Err(Error::plan(format!("operator '{}' joins without a key; use a cross instead", op.name)));
+            }
+            check_hint(op, *join_type, *hint)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_hint(op: &PlanOperator, join_type: JoinType, hint: JoinHint) -> Result<()> {
+    let (possible, side) = match hint {
+        JoinHint::BroadcastHashFirst => (may_broadcast_first(join_type), "first"),
+        JoinHint::BroadcastHashSecond => (may_broadcast_second(join_type), "second"),
+        _ => (true, ""),
+    };
+    if possible {
+        return Ok(());
+    }
+    Err(Error::plan(format!(
+        "operator '{}' is hinted to broadcast its {side} input, but a {} keeps records of that input: \
+         each subtask would emit them again; hint another strategy or none",
+        op.name,
+        op.kind.pact()
+    )))
+}
+
+/// Whether every subtask may hold all of input 0: not if the join emits records of it by themselves.
+pub(crate) fn may_broadcast_first(join_type: JoinType) -> bool {
+    matches!(join_type, JoinType::Inner | JoinType::RightOuter)
+}
+
+/// Whether every subtask may hold all of input 1.
+pub(crate) fn may_broadcast_second(join_type: JoinType) -> bool {
+    !matches!(join_type, JoinType::RightOuter | JoinType::FullOuter)
+}

@@ -1,0 +1,130 @@
+//! The plan as text, task by task.
+
+use super::{cumulative_costs, format, names};
+use crate::cost::Cost;
+use crate::optimized::OptimizedPlan;
+use crate::physical::{Link, Node};
+use flinkrs_core::strategy::Part;
+use flinkrs_plan::{OperatorKind, PlanOperator};
+use std::fmt::Write;
+
+/// Renders the whole plan.
+pub(crate) fn render(plan: &OptimizedPlan) -> String {
+    let context = &plan.context;
+    let cumulative = cumulative_costs(plan);
+    let inputs = plan.physical.inputs();
+    let mut text = format!(
+        "plan '{}': {} operators in {} tasks, cost {}\n",
+        context.plan.name,
+        context.reachable.len(),
+        plan.chains.tasks.len(),
+        format::cost(&plan.cost(), &context.options)
+    );
+    for (task, nodes) in plan.chains.tasks.iter().enumerate() {
+        let parallelism = plan.physical.nodes[nodes[0]].parallelism;
+        line(&mut text, 0, &format!("\ntask {task}, parallelism {parallelism}"));
+        for &node in nodes {
+            let links = inputs[node].iter().map(|link| &plan.physical.links[*link]);
+            render_node(&mut text, plan, &cumulative, &plan.physical.nodes[node], links);
+        }
+    }
+    text
+}
+
+fn render_node<'a>(
+    text: &mut String,
+    plan: &OptimizedPlan,
+    cumulative: &[Cost],
+    node: &Node,
+    links: impl Iterator<Item = &'a Link>,
+) {
+    let context = &plan.context;
+    let op = context.operator(node.operator);
+    line(text, 2, &format!("{} [{}] {}", node.name, op.id, strategy(plan, op, node.part)));
+    for link in links {
+        line(text, 6, &input(plan, link));
+    }
+    if !is_operator(op, node.part) {
+        return;
+    }
+    let size = context.size(op.id);
+    let guess = if size.known { "" } else { ", a guess" };
+    let records = format::number(size.records);
+    line(text, 6, &format!("output: {records} records, {}{guess}", format::bytes(size.bytes())));
+    let properties = &plan.properties[op.id.0 as usize];
+    if *properties != Default::default() {
+        line(text, 6, &format!("output is: {properties}"));
+    }
+    let (own, all) = (&plan.costs[op.id.0 as usize], &cumulative[op.id.0 as usize]);
+    line(text, 6, &format!("cost: {}", format::cost(own, &context.options)));
+    line(text, 6, &format!("cost with its inputs: {}", format::cost(all, &context.options)));
+}
+
+/// Whether a node is the operator itself and not something put before it.
+pub(crate) fn is_operator(op: &PlanOperator, part: Part) -> bool {
+    match part {
+        Part::Driver(_) => true,
+        Part::Sort { .. } => matches!(op.kind, OperatorKind::SortPartition { .. }),
+        Part::NoOp => true,
+        Part::Combine(_) | Part::Sample { .. } | Part::RangeBounds { .. } => false,
+    }
+}
+
+/// The strategy and kind of a node.
+pub(crate) fn strategy(plan: &OptimizedPlan, op: &PlanOperator, part: Part) -> String {
+    let choice = plan.choice(op.id);
+    match part {
+        Part::Driver(driver) => format!("{}: {}", op.kind.pact(), names::driver(op, driver)),
+        Part::Combine(_) => match choice.combine {
+            Some(combiner) => format!("Combine: {}", names::combiner(op, combiner)),
+            None => "Combine".to_owned(),
+        },
+        Part::Sort { .. } => {
+            let order = crate::properties::show_order(&crate::properties::sort_order(op, 0));
+            format!("Sort: on {order}")
+        }
+        Part::Sample { .. } => "Range Partition: sample of the keys".to_owned(),
+        Part::RangeBounds { .. } => "Range Partition: bounds from all samples".to_owned(),
+        Part::NoOp => format!("{}: {}", op.kind.pact(), names::driver(op, choice.driver)),
+    }
+}
+
+fn input(plan: &OptimizedPlan, link: &Link) -> String {
+    let from = &plan.physical.nodes[link.from];
+    let side = link.side.map(|tag| format!(" side output {tag}")).unwrap_or_default();
+    let how = if plan.chains.inside(link) {
+        "in the same task".to_owned()
+    } else {
+        format!("task {}, {}, {}", plan.chains.task_of[link.from], shipping(plan, link), link.mode)
+    };
+    let what = match &link.broadcast {
+        Some((_, name)) => format!("broadcast set '{name}'"),
+        None => format!("input {}", link.ships.map_or(0, |(_, input)| input)),
+    };
+    let sort = match (link.ships, link.broadcast.is_some()) {
+        (Some((id, input)), false) => local_sort(plan, id, input as usize),
+        _ => String::new(),
+    };
+    format!("{what}: {}{side} [{}], {how}{sort}", from.name, from.operator)
+}
+
+/// A sort inside a driver; other sorts are nodes of their own.
+fn local_sort(plan: &OptimizedPlan, id: flinkrs_core::id::OperatorId, input: usize) -> String {
+    let (op, choice) = (plan.context.operator(id), plan.choice(id));
+    if choice.sort || matches!(op.kind, OperatorKind::SortPartition { .. }) {
+        return String::new();
+    }
+    names::local_strategy(op, choice, input).map(|sort| format!(", {sort}")).unwrap_or_default()
+}
+
+/// The ship strategy of a link, with its key if it is that of an operator's input.
+pub(crate) fn shipping(plan: &OptimizedPlan, link: &Link) -> String {
+    match link.ships {
+        Some((id, input)) => names::ship(plan.context.operator(id), plan.choice(id), input as usize),
+        None => link.ship.to_string(),
+    }
+}
+
+fn line(text: &mut String, indent: usize, what: &str) {
+    writeln!(text, "{:indent$}{what}", "").expect("a string takes all that is written");
+}

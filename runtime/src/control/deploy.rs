@@ -1,0 +1,222 @@
+//! Turns a JobGraph into tasks: every subtask with its chain, its queues and its share of memory.
+
+use crate::control::job::{Failure, ReportEnd, RuntimeOptions};
+use crate::control::report::{SubtaskCounters, TaskStatus, VertexCounters};
+use crate::control::splits::SplitQueue;
+use crate::network::{ChannelSender, EdgeWriter, Inbox, LocalSender, Spread, TaskOutput};
+use crate::task::{BroadcastGather, Chain, Gate, GateInput, Link, Scheduler, Task, TaskCell};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::{Accumulators, BroadcastSets, FunctionSource};
+use flinkrs_core::id::Subtask;
+use flinkrs_core::resource::MemoryPool;
+use flinkrs_core::source::SplitProvider;
+use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
+use flinkrs_core::{Operator, RuntimeContext};
+use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
+use flinkrs_protocol::{JobEdge, JobGraph, JobVertex};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The memory weight of a blocking edge in each consuming subtask, beside the weights of the operators.
+const BLOCKING_EDGE_WEIGHT: u64 = 1;
+
+/// The tasks of a job, ready to start, and their counters.
+pub(crate) struct Deployment {
+    pub(crate) tasks: Vec<Arc<TaskCell>>,
+    pub(crate) counters: Vec<VertexCounters>,
+}
+
+struct Deployer<'a> {
+    graph: &'a JobGraph,
+    functions: &'a dyn FunctionSource,
+    scheduler: &'a Arc<Scheduler>,
+    failure: &'a Arc<Failure>,
+    /// By edge and consuming subtask.
+    inboxes: Vec<Vec<Arc<Inbox>>>,
+    /// By slot: subtask `i` of every vertex runs in slot `i`.
+    pools: Vec<Arc<MemoryPool>>,
+    /// The managed memory of each slot.
+    slot_bytes: usize,
+    /// The sum of all weights, of which each operator has its part.
+    weights: u64,
+    temp_dir: Arc<Path>,
+}
+
+/// Builds all tasks.
+pub(crate) fn deploy(
+    graph: &JobGraph,
+    functions: &dyn FunctionSource,
+    options: &RuntimeOptions,
+    scheduler: &Arc<Scheduler>,
+    failure: &Arc<Failure>,
+) -> Result<Deployment> {
+    let slots = graph.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1) as usize;
+    let slot_bytes = options.memory_bytes / slots;
+    let blocking = graph.edges.iter().filter(|edge| edge.mode == ExchangeMode::Blocking).count() as u64;
+    let operators = graph.vertices.iter().flat_map(|vertex| &vertex.chain);
+    let weights = operators.map(|op| u64::from(op.memory_weight)).sum::<u64>() + blocking * BLOCKING_EDGE_WEIGHT;
+    let temp_dir = Arc::from(options.temp_dir.as_path());
+    let mut deployer = Deployer {
+        graph,
+        functions,
+        scheduler,
+        failure,
+        inboxes: Vec::new(),
+        pools: Vec::new(),
+        slot_bytes,
+        weights,
+        temp_dir,
+    };
+    let held_back = deployer.guaranteed(BLOCKING_EDGE_WEIGHT) * blocking as usize;
+    deployer.pools = (0..slots).map(|_| MemoryPool::new(slot_bytes - held_back)).collect();
+    deployer.inboxes = graph.edges.iter().map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
+    let mut deployment = Deployment { tasks: Vec::new(), counters: Vec::new() };
+    for vertex in &graph.vertices {
+        let counters = deployer.vertex(vertex, &mut deployment.tasks)?;
+        deployment.counters.push(counters);
+    }
+    Ok(deployment)
+}
+
+impl Deployer<'_> {
+    fn inboxes_of(&self, edge: &JobEdge) -> Result<Vec<Arc<Inbox>>> {
+        let from = &self.graph.vertices[edge.from.0 as usize];
+        let to = &self.graph.vertices[edge.to.0 as usize];
+        let producers = if edge.ship == ShipStrategy::Forward { 1 } else { from.parallelism as usize };
+        (0..to.parallelism as usize)
+            .map(|_| {
+                Ok(match edge.mode {
+                    ExchangeMode::Pipelined => Inbox::pipelined(producers),
+                    ExchangeMode::Blocking => {
+                        let memory = self.guaranteed(BLOCKING_EDGE_WEIGHT);
+                        Inbox::blocking(producers, BatchSpillBuffer::new(&SpillSpace::new(&self.temp_dir), memory))
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// What an operator of that weight has of a slot's memory for certain: half of its fair part, so that the other
+    /// half goes to whoever needs it.
+    fn guaranteed(&self, weight: u64) -> usize {
+        (self.slot_bytes as u64 * weight / (2 * self.weights.max(1))) as usize
+    }
+
+    fn vertex(&self, vertex: &JobVertex, tasks: &mut Vec<Arc<TaskCell>>) -> Result<VertexCounters> {
+        let splits: Option<Arc<dyn SplitProvider>> =
+            vertex.source.as_ref().map(|source| Arc::new(SplitQueue::new(&source.splits)) as Arc<dyn SplitProvider>);
+        let mut subtasks = Vec::with_capacity(vertex.parallelism as usize);
+        for index in 0..vertex.parallelism {
+            let cell = TaskCell::new(self.scheduler, index as usize);
+            let subtask = Subtask { index, parallelism: vertex.parallelism };
+            let (task, counters) = self.subtask(vertex, subtask, splits.clone(), &cell)?;
+            cell.set_body(Box::new(task));
+            tasks.push(cell);
+            subtasks.push(counters);
+        }
+        let operators = vertex.chain.iter().map(|operator| operator.name.clone()).collect();
+        Ok(VertexCounters { name: vertex.name.clone(), operators, subtasks })
+    }
+
+    fn subtask(
+        &self,
+        vertex: &JobVertex,
+        subtask: Subtask,
+        splits: Option<Arc<dyn SplitProvider>>,
+        cell: &Arc<TaskCell>,
+    ) -> Result<(Task, SubtaskCounters)> {
+        let accumulators = Accumulators::default();
+        let links = self.links(vertex, subtask, splits, &accumulators)?;
+        let status = Arc::new(TaskStatus::default());
+        let metrics = links.iter().map(|link| Arc::clone(&link.context.metrics)).collect();
+        let counters = SubtaskCounters { status: Arc::clone(&status), metrics, accumulators };
+        let gate = self.gate(vertex, subtask, cell);
+        let broadcast = self.broadcast(vertex, subtask, cell)?;
+        let chain = Chain { links, output: self.output(vertex, subtask)? };
+        let end = Box::new(ReportEnd(Arc::clone(self.failure)));
+        Ok((Task::new(chain, gate, broadcast, self.failure.cancelled.clone(), status, end), counters))
+    }
+
+    fn links(
+        &self,
+        vertex: &JobVertex,
+        subtask: Subtask,
+        splits: Option<Arc<dyn SplitProvider>>,
+        accumulators: &Accumulators,
+    ) -> Result<Vec<Link>> {
+        let slot = subtask.index as usize;
+        let link = |(i, chained): (usize, &flinkrs_protocol::ChainedOperator)| {
+            let operator: Box<dyn Operator> = self.functions.operator(chained.operator, chained.part)?;
+            let context = RuntimeContext {
+                operator: chained.operator,
+                name: Arc::from(chained.name.as_str()),
+                subtask,
+                memory: Arc::clone(&self.pools[slot]),
+                memory_guaranteed: self.guaranteed(u64::from(chained.memory_weight)),
+                spill_directory: Arc::clone(&self.temp_dir),
+                metrics: Arc::default(),
+                accumulators: accumulators.clone(),
+                broadcast_sets: BroadcastSets::new(),
+                splits: splits.clone().filter(|_| i == 0),
+                cancelled: self.failure.cancelled.clone(),
+            };
+            Ok(Link::new(operator, context))
+        };
+        vertex.chain.iter().enumerate().map(link).collect()
+    }
+
+    fn gate(&self, vertex: &JobVertex, subtask: Subtask, cell: &Arc<TaskCell>) -> Gate {
+        let mut inputs: Vec<Vec<Arc<Inbox>>> = vec![Vec::new(); usize::from(vertex.inputs)];
+        for (edge, job_edge) in self.graph.edges_into(vertex.id) {
+            if vertex.broadcast_inputs.iter().any(|set| set.edge as usize == edge) {
+                continue;
+            }
+            let inbox = &self.inboxes[edge][subtask.index as usize];
+            inbox.set_consumer(Arc::clone(cell));
+            inputs[usize::from(job_edge.input)].push(Arc::clone(inbox));
+        }
+        Gate::new(inputs.into_iter().map(GateInput::new).collect())
+    }
+
+    fn broadcast(&self, vertex: &JobVertex, subtask: Subtask, cell: &Arc<TaskCell>) -> Result<Vec<BroadcastGather>> {
+        let gather = |set: &flinkrs_protocol::BroadcastInput| {
+            let inbox = &self.inboxes[set.edge as usize][subtask.index as usize];
+            inbox.set_consumer(Arc::clone(cell));
+            let builder = self.functions.broadcast_set(set.operator, set.index)?;
+            let link = vertex.chain.iter().position(|chained| chained.operator == set.operator).ok_or_else(|| {
+                Error::internal(format!("broadcast set '{}' is for an operator outside of its task", set.name))
+            })?;
+            Ok(BroadcastGather::new(link, set.name.clone(), Arc::clone(inbox), builder))
+        };
+        vertex.broadcast_inputs.iter().map(gather).collect()
+    }
+
+    fn output(&self, vertex: &JobVertex, subtask: Subtask) -> Result<TaskOutput> {
+        let mut output = TaskOutput::default();
+        for (edge, job_edge) in self.graph.edges_out_of(vertex.id) {
+            let writer = self.writer(edge, job_edge, subtask)?;
+            match job_edge.side {
+                None => output.main.push(writer),
+                Some(tag) => output.side.push((tag, writer)),
+            }
+        }
+        Ok(output)
+    }
+
+    fn writer(&self, edge: usize, job_edge: &JobEdge, subtask: Subtask) -> Result<EdgeWriter> {
+        let inboxes = &self.inboxes[edge];
+        let reached = match job_edge.ship {
+            ShipStrategy::Forward => &inboxes[subtask.index as usize..=subtask.index as usize],
+            _ => &inboxes[..],
+        };
+        let spread = match (job_edge.ship, job_edge.partitioner) {
+            (ShipStrategy::Forward, _) => Spread::Forward,
+            (ShipStrategy::Rebalance, _) => Spread::Rebalance,
+            (ShipStrategy::Broadcast, _) => Spread::Broadcast,
+            (ship, Some((operator, input))) => Spread::Keyed(self.functions.partitioner(operator, input, ship)?),
+            (ship, None) => return Err(Error::internal(format!("a {ship} edge without a partitioner"))),
+        };
+        let senders = reached.iter().map(|inbox| Box::new(LocalSender(Arc::clone(inbox))) as Box<dyn ChannelSender>);
+        Ok(EdgeWriter::new(spread, senders.collect(), subtask.index as usize, self.failure.cancelled.clone()))
+    }
+}

@@ -1,0 +1,157 @@
+//! A running job: wait for it, watch it, cancel it.
+
+use crate::control::deploy::{Deployment, deploy};
+use crate::control::report::{VertexCounters, VertexReport};
+use crate::task::{Scheduler, TaskCell, TaskEnd};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::{AccumulatorValue, CancelFlag, FunctionSource};
+use flinkrs_protocol::JobGraph;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a job may use.
+#[derive(Clone, Debug)]
+pub struct RuntimeOptions {
+    /// Worker threads; at least 1.
+    pub threads: usize,
+    /// Managed memory of all slots together, in bytes: for sorters, hash tables and blocking exchanges.
+    pub memory_bytes: usize,
+    /// The folder for spill files.
+    pub temp_dir: PathBuf,
+}
+
+/// What a finished job leaves behind.
+#[derive(Clone, Debug)]
+pub struct JobResult {
+    /// The job's name.
+    pub name: String,
+    /// From deployment to the last task's end.
+    pub runtime: Duration,
+    /// Accumulators, merged over all subtasks.
+    pub accumulators: BTreeMap<String, AccumulatorValue>,
+    /// The counters of every vertex.
+    pub vertices: Vec<VertexReport>,
+}
+
+/// The first error of a job, and how to stop the rest of it.
+pub(crate) struct Failure {
+    pub(crate) cancelled: CancelFlag,
+    first: Mutex<Option<Error>>,
+    tasks: Mutex<Vec<Arc<TaskCell>>>,
+}
+
+impl Failure {
+    pub(crate) fn new() -> Arc<Failure> {
+        Arc::new(Failure { cancelled: CancelFlag::default(), first: Mutex::default(), tasks: Mutex::default() })
+    }
+
+    /// Keeps the error, unless there is one that is not a mere cancellation, and stops all tasks.
+    fn report(&self, error: Error) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*first, None | Some(Error::Cancelled)) {
+            *first = Some(error);
+        }
+        drop(first);
+        self.stop();
+    }
+
+    fn stop(&self) {
+        if !self.cancelled.is_cancelled() {
+            self.cancelled.cancel();
+            self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(TaskCell::wake);
+        }
+    }
+}
+
+/// Reports a task's end to its job.
+pub(crate) struct ReportEnd(pub(crate) Arc<Failure>);
+
+impl TaskEnd for ReportEnd {
+    fn ended(&self, result: Result<()>) {
+        if let Err(error) = result {
+            self.0.report(error);
+        }
+    }
+}
+
+/// A job that has been started.
+pub struct Job {
+    name: String,
+    started: Instant,
+    scheduler: Arc<Scheduler>,
+    failure: Arc<Failure>,
+    counters: Vec<VertexCounters>,
+}
+
+impl Job {
+    /// Builds all tasks of `graph` and starts them.
+    pub fn start(graph: &JobGraph, functions: &dyn FunctionSource, options: &RuntimeOptions) -> Result<Job> {
+        graph.validate()?;
+        let started = Instant::now();
+        let scheduler = Scheduler::new(options.threads);
+        let failure = Failure::new();
+        let Deployment { tasks, counters } = deploy(graph, functions, options, &scheduler, &failure)?;
+        failure.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tasks);
+        scheduler.start(&tasks);
+        Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters })
+    }
+
+    /// Waits for the end, at most for `timeout`; whether the job has ended.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.scheduler.wait(Some(timeout))
+    }
+
+    /// Waits for the end and returns what the job leaves.
+    pub fn finish(self) -> Result<JobResult> {
+        self.scheduler.wait(None);
+        let runtime = self.started.elapsed();
+        if let Some(error) = self.failure.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let vertices = self.report();
+        Ok(JobResult { name: self.name.clone(), runtime, accumulators: self.accumulators()?, vertices })
+    }
+
+    /// Asks all tasks to stop; they do at the next batch.
+    pub fn cancel(&self) {
+        self.failure.report(Error::Cancelled);
+    }
+
+    /// Whether the job has failed or was cancelled; its tasks may still run.
+    pub fn is_stopping(&self) -> bool {
+        self.failure.cancelled.is_cancelled()
+    }
+
+    /// The counters now.
+    pub fn report(&self) -> Vec<VertexReport> {
+        self.counters.iter().map(VertexCounters::report).collect()
+    }
+
+    fn accumulators(&self) -> Result<BTreeMap<String, AccumulatorValue>> {
+        let mut merged: BTreeMap<String, AccumulatorValue> = BTreeMap::new();
+        for subtask in self.counters.iter().flat_map(|vertex| &vertex.subtasks) {
+            for (name, value) in subtask.accumulators.values() {
+                let Some(sum) = merged.get_mut(&name) else {
+                    merged.insert(name, value);
+                    continue;
+                };
+                if !sum.merge(&value) {
+                    return Err(Error::function(format!("accumulator '{name}' is of two kinds in one job")));
+                }
+            }
+        }
+        Ok(merged)
+    }
+}
+
+impl Drop for Job {
+    /// Stops what still runs and waits for it.
+    fn drop(&mut self) {
+        if !self.scheduler.wait(Some(Duration::ZERO)) {
+            self.cancel();
+            self.scheduler.wait(None);
+        }
+    }
+}

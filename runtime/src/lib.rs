@@ -1,0 +1,24 @@
+//! The engine: takes a JobGraph and runs it on the threads of this process.
+//!
+//! ```text
+//! JobGraph ──▶ control: deploy ──▶ tasks (one per subtask of a vertex)
+//!                                    │  chain of operators
+//!                                    ▼
+//!                             network: exchanges ──▶ next task
+//! ```
+//!
+//! A task is a state machine: it takes what its inputs have, pushes it through its chain, and says whether it wants
+//! to go on, waits, or is done. A few threads run all tasks cooperatively; a task that has to block hands its
+//! thread's role to another one first.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `control` | a job: its deployment, its end, its counters |
+//! | `task` | the scheduler, the task and its chain |
+//! | `network` | the queues between tasks and the writers that fill them |
+
+mod control;
+mod network;
+mod task;
+
+pub use control::{Job, JobResult, OperatorReport, RuntimeOptions, SubtaskReport, VertexReport};

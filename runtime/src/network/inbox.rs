@@ -1,0 +1,195 @@
+//! The queue in front of one input of one subtask: bounded when pipelined, spilling when blocking.
+
+use crate::network::{ChannelSender, Sent};
+use crate::task::{TaskCell, current_task};
+use flinkrs_core::element::Element;
+use flinkrs_core::{Batch, Result};
+use flinkrs_memory::BatchSpillBuffer;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Elements that wait in a pipelined inbox at most, unless it has more producers than that: enough that producer and
+/// consumer needn't alternate, few enough that the records stay in the cache.
+const QUEUE_ELEMENTS: usize = 16;
+
+/// Empty batches kept for reuse.
+const SPARE_BATCHES: usize = 8;
+
+/// Elements that a consumer takes at once.
+const TAKE_ELEMENTS: usize = 8;
+
+/// What a consumer found.
+pub(crate) enum Taken {
+    /// At least one element was taken.
+    Some,
+    /// Nothing now; the consumer is woken when there is.
+    Empty,
+    /// Nothing any more.
+    Ended,
+}
+
+/// The queue of one edge in front of one consuming subtask.
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    consumer: OnceLock<Arc<TaskCell>>,
+}
+
+struct State {
+    queue: VecDeque<Element>,
+    capacity: usize,
+    open_producers: usize,
+    waiting: Vec<Arc<TaskCell>>,
+    spare: Vec<Batch>,
+    /// A blocking inbox keeps its batches here until all producers have ended.
+    held: Option<BatchSpillBuffer>,
+    /// The consumer has ended or failed: what still arrives is dropped.
+    abandoned: bool,
+}
+
+impl State {
+    /// Wakes the current task once a consumer has made room.
+    fn wait_for_room(&mut self) {
+        if let Some(producer) = current_task()
+            && !self.waiting.iter().any(|task| Arc::ptr_eq(task, &producer))
+        {
+            self.waiting.push(producer);
+        }
+    }
+}
+
+impl Inbox {
+    /// A bounded queue.
+    pub(crate) fn pipelined(producers: usize) -> Arc<Inbox> {
+        Inbox::new(producers, None)
+    }
+
+    /// A queue that takes everything and lets the consumer begin when all producers have ended.
+    pub(crate) fn blocking(producers: usize, buffer: BatchSpillBuffer) -> Arc<Inbox> {
+        Inbox::new(producers, Some(buffer))
+    }
+
+    fn new(producers: usize, held: Option<BatchSpillBuffer>) -> Arc<Inbox> {
+        let state = State {
+            queue: VecDeque::new(),
+            capacity: QUEUE_ELEMENTS.max(producers),
+            open_producers: producers,
+            waiting: Vec::new(),
+            spare: Vec::new(),
+            held,
+            abandoned: false,
+        };
+        Arc::new(Inbox { state: Mutex::new(state), consumer: OnceLock::new() })
+    }
+
+    /// Says whom to wake; before anything is sent.
+    pub(crate) fn set_consumer(&self, consumer: Arc<TaskCell>) {
+        assert!(self.consumer.set(consumer).is_ok(), "an inbox has one consumer");
+    }
+
+    /// Moves waiting elements to `into`.
+    pub(crate) fn take(&self, into: &mut VecDeque<Element>) -> Result<Taken> {
+        let mut state = self.lock();
+        if state.held.is_some() {
+            return Inbox::take_held(&mut state, into);
+        }
+        if state.queue.is_empty() {
+            return Ok(if state.open_producers == 0 { Taken::Ended } else { Taken::Empty });
+        }
+        let count = state.queue.len().min(TAKE_ELEMENTS);
+        into.extend(state.queue.drain(..count));
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.iter().for_each(TaskCell::wake);
+        Ok(Taken::Some)
+    }
+
+    fn take_held(state: &mut State, into: &mut VecDeque<Element>) -> Result<Taken> {
+        if state.open_producers > 0 {
+            return Ok(Taken::Empty);
+        }
+        let held = state.held.as_mut().expect("a blocking inbox");
+        for _ in 0..TAKE_ELEMENTS {
+            match held.pop()? {
+                Some(batch) => into.push_back(Element::Batch(batch)),
+                None if into.is_empty() => return Ok(Taken::Ended),
+                None => break,
+            }
+        }
+        Ok(Taken::Some)
+    }
+
+    /// Gives an emptied batch back to the producers.
+    pub(crate) fn recycle(&self, batch: Batch) {
+        let mut state = self.lock();
+        if state.held.is_none() && state.spare.len() < SPARE_BATCHES {
+            state.spare.push(batch);
+        }
+    }
+
+    /// The consumer reads no further: producers may drop what they have for it.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.queue.clear();
+        state.held = None;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.iter().for_each(TaskCell::wake);
+    }
+
+    fn send(&self, element: Element) -> Result<Sent> {
+        let mut state = self.lock();
+        if let Element::End = element {
+            state.open_producers -= 1;
+            if state.open_producers == 0
+                && let Some(held) = &mut state.held
+            {
+                held.seal()?;
+            }
+            let over = state.open_producers == 0;
+            drop(state);
+            if over {
+                self.wake_consumer();
+            }
+            return Ok(Sent::Taken(None));
+        }
+        if state.abandoned {
+            return Ok(Sent::Taken(None));
+        }
+        let element = match (&mut state.held, element) {
+            (Some(held), Element::Batch(batch)) => {
+                held.push(batch)?;
+                return Ok(Sent::Taken(None));
+            }
+            (_, element) => element,
+        };
+        if state.queue.len() >= state.capacity {
+            state.wait_for_room();
+            return Ok(Sent::Full(element));
+        }
+        state.queue.push_back(element);
+        let spare = state.spare.pop();
+        drop(state);
+        self.wake_consumer();
+        Ok(Sent::Taken(spare))
+    }
+
+    fn wake_consumer(&self) {
+        if let Some(consumer) = self.consumer.get() {
+            consumer.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A producer's end of an inbox in the same process: batches move by pointer.
+pub(crate) struct LocalSender(pub(crate) Arc<Inbox>);
+
+impl ChannelSender for LocalSender {
+    fn try_send(&mut self, element: Element) -> Result<Sent> {
+        self.0.send(element)
+    }
+}

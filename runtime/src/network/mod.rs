@@ -1,0 +1,29 @@
+//! Between tasks: the queue in front of each input, and the writers that spread a task's output over them.
+//!
+//! The seam for a network is [`ChannelSender`]: a writer sends elements into channels and is told when one is full;
+//! whether a queue in this process or a connection takes them is the sender's business.
+
+mod inbox;
+mod output;
+mod writer;
+
+pub(crate) use inbox::{Inbox, LocalSender, Taken};
+pub(crate) use output::TaskOutput;
+pub(crate) use writer::{EdgeWriter, Spread};
+
+use flinkrs_core::element::Element;
+use flinkrs_core::{Batch, Result};
+
+/// One producer's end of a channel to one consumer.
+pub(crate) trait ChannelSender: Send {
+    /// Takes `element` now, or gives it back when the channel is full; the current task is woken once there is room.
+    fn try_send(&mut self, element: Element) -> Result<Sent>;
+}
+
+/// What became of an element.
+pub(crate) enum Sent {
+    /// Taken; perhaps with an empty batch for reuse.
+    Taken(Option<Batch>),
+    /// The channel is full: the element comes back.
+    Full(Element),
+}

@@ -1,0 +1,230 @@
+//! Spreads one edge's records over the channels to its consumers.
+
+use crate::network::{ChannelSender, Sent};
+use crate::task::block_until;
+use flinkrs_core::batch::BATCH_RECORDS;
+use flinkrs_core::element::{Barrier, Element, Superstep, Watermark};
+use flinkrs_core::function::{CancelFlag, Channels, Partitioner};
+use flinkrs_core::{Batch, Result, RuntimeContext};
+use std::collections::VecDeque;
+
+/// Elements that may wait in a task for room in its channels before the task blocks: what one call of an operator
+/// usually emits.
+const OVERFLOW_ELEMENTS: usize = 64;
+
+/// A batch of fewer records waits for more, as long as its task has something to do.
+const WORTH_SENDING: usize = BATCH_RECORDS / 4;
+
+/// How an edge spreads its records.
+pub(crate) enum Spread {
+    /// To the one channel there is.
+    Forward,
+    /// In turn, record by record.
+    Rebalance,
+    /// To every channel.
+    Broadcast,
+    /// By key.
+    Keyed(Box<dyn Partitioner>),
+}
+
+/// One producing subtask's side of an edge.
+pub(crate) struct EdgeWriter {
+    spread: Spread,
+    channels: ChannelSet,
+    /// Records that wait to become a batch worth sending: one batch, or for REBALANCE one per channel.
+    open: Vec<Batch>,
+    turn: usize,
+}
+
+struct ChannelSet {
+    senders: Vec<Box<dyn ChannelSender>>,
+    overflow: VecDeque<(usize, Element)>,
+    cancelled: CancelFlag,
+}
+
+impl EdgeWriter {
+    /// A writer into `senders`, one per consuming subtask that this producer reaches; REBALANCE begins with `first`.
+    pub(crate) fn new(
+        spread: Spread,
+        senders: Vec<Box<dyn ChannelSender>>,
+        first: usize,
+        cancelled: CancelFlag,
+    ) -> EdgeWriter {
+        let turn = first % senders.len();
+        let channels = ChannelSet { senders, overflow: VecDeque::new(), cancelled };
+        EdgeWriter { spread, channels, open: Vec::new(), turn }
+    }
+
+    pub(crate) fn open(&mut self, context: &RuntimeContext) -> Result<()> {
+        match &mut self.spread {
+            Spread::Keyed(partitioner) => partitioner.open(context),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the records of `batch` and leaves an empty batch.
+    pub(crate) fn push(&mut self, batch: &mut Batch) -> Result<()> {
+        match &mut self.spread {
+            Spread::Keyed(partitioner) => partitioner.partition(batch, &mut self.channels),
+            Spread::Rebalance if self.channels.senders.len() > 1 => self.deal(batch),
+            Spread::Forward | Spread::Rebalance | Spread::Broadcast => self.gather(batch),
+        }
+    }
+
+    /// Sends a large batch as it is, and small ones together.
+    fn gather(&mut self, batch: &mut Batch) -> Result<()> {
+        if self.open.is_empty() {
+            self.open.push(batch.empty_like());
+        }
+        let open = &mut self.open[0];
+        if open.is_empty() && batch.len() >= WORTH_SENDING {
+            return Self::send_to_all(&self.spread, &mut self.channels, batch);
+        }
+        open.append(batch);
+        if open.len() >= WORTH_SENDING { Self::send_to_all(&self.spread, &mut self.channels, open) } else { Ok(()) }
+    }
+
+    fn send_to_all(spread: &Spread, channels: &mut ChannelSet, batch: &mut Batch) -> Result<()> {
+        let last = channels.senders.len() - 1;
+        if matches!(spread, Spread::Broadcast) {
+            for channel in 0..last {
+                channels.send(channel, &mut batch.clone())?;
+            }
+        }
+        channels.send(last, batch)
+    }
+
+    fn deal(&mut self, batch: &mut Batch) -> Result<()> {
+        let count = self.channels.senders.len();
+        if self.open.is_empty() {
+            self.open = (0..count).map(|_| batch.empty_like()).collect();
+        }
+        let records = batch.len();
+        batch.deal(&mut self.open, self.turn);
+        self.turn = (self.turn + records) % count;
+        for (channel, open) in self.open.iter_mut().enumerate() {
+            if open.len() >= WORTH_SENDING {
+                self.channels.send(channel, open)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends all that waits for company: the task has nothing more to do now.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if let Spread::Keyed(partitioner) = &mut self.spread {
+            return partitioner.flush(&mut self.channels);
+        }
+        for (channel, open) in self.open.iter_mut().enumerate().filter(|(_, open)| !open.is_empty()) {
+            match self.spread {
+                Spread::Rebalance if self.channels.senders.len() > 1 => self.channels.send(channel, open)?,
+                _ => Self::send_to_all(&self.spread, &mut self.channels, open)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a control element to every channel, behind all records.
+    pub(crate) fn control(&mut self, element: &Control) -> Result<()> {
+        self.flush()?;
+        for channel in 0..self.channels.senders.len() {
+            self.channels.send_element(channel, element.element())?;
+        }
+        Ok(())
+    }
+
+    /// Tries to empty the overflow; whether it is empty.
+    pub(crate) fn drain(&mut self) -> Result<bool> {
+        self.channels.drain()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.channels.overflow.is_empty()
+    }
+}
+
+/// A control element that goes to every channel.
+pub(crate) enum Control {
+    Watermark(Watermark),
+    Barrier(Barrier),
+    SuperstepEnd(Superstep),
+    End,
+}
+
+impl Control {
+    fn element(&self) -> Element {
+        match self {
+            Control::Watermark(watermark) => Element::Watermark(*watermark),
+            Control::Barrier(barrier) => Element::Barrier(*barrier),
+            Control::SuperstepEnd(superstep) => Element::SuperstepEnd(*superstep),
+            Control::End => Element::End,
+        }
+    }
+}
+
+impl Channels for ChannelSet {
+    fn count(&self) -> usize {
+        self.senders.len()
+    }
+
+    fn send(&mut self, channel: usize, batch: &mut Batch) -> Result<()> {
+        let full = batch.take();
+        if let Some(spare) = self.send_element(channel, Element::Batch(full))? {
+            *batch = spare;
+        }
+        Ok(())
+    }
+}
+
+impl ChannelSet {
+    fn send_element(&mut self, channel: usize, element: Element) -> Result<Option<Batch>> {
+        if self.overflow.is_empty() {
+            match self.senders[channel].try_send(element)? {
+                Sent::Taken(spare) => return Ok(spare),
+                Sent::Full(element) => self.overflow.push_back((channel, element)),
+            }
+        } else {
+            self.overflow.push_back((channel, element));
+        }
+        if self.overflow.len() > OVERFLOW_ELEMENTS {
+            self.wait_for_room()?;
+        }
+        Ok(None)
+    }
+
+    /// Blocks until the overflow is gone; other tasks run meanwhile.
+    fn wait_for_room(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        block_until(|| {
+            result = self.cancelled.check();
+            result.is_err() || {
+                match self.drain() {
+                    Ok(empty) => empty,
+                    Err(error) => {
+                        result = Err(error);
+                        true
+                    }
+                }
+            }
+        });
+        result
+    }
+
+    /// Sends what it can; elements for one channel stay in order, a full channel doesn't hold up the others.
+    fn drain(&mut self) -> Result<bool> {
+        if self.overflow.is_empty() {
+            return Ok(true);
+        }
+        let mut full = vec![false; self.senders.len()];
+        for _ in 0..self.overflow.len() {
+            let Some((channel, element)) = self.overflow.pop_front() else { break };
+            if full[channel] {
+                self.overflow.push_back((channel, element));
+            } else if let Sent::Full(element) = self.senders[channel].try_send(element)? {
+                full[channel] = true;
+                self.overflow.push_back((channel, element));
+            }
+        }
+        Ok(self.overflow.is_empty())
+    }
+}
