@@ -71,13 +71,13 @@ fn main() -> ExitCode {
         let start = Date::from_ymd(1993, 10, 1).expect("a day of the calendar");
         let end = start.add_months(3);
 
-        let customers: DataSet<Customer> = table(&env, &args.customer, &[0, 1, 2, 3, 4, 5, 7], &data::CUSTOMERS);
+        let customers: DataSet<Customer> = table(&env, &args.customer, &[0, 1, 2, 3, 4, 5, 7], &data::CUSTOMERS)?;
         // (o_orderkey, o_custkey, o_orderdate)
-        let orders: DataSet<(u64, u64, Date)> = table(&env, &args.orders, &[0, 1, 4], &data::ORDERS);
+        let orders: DataSet<(u64, u64, Date)> = table(&env, &args.orders, &[0, 1, 4], &data::ORDERS)?;
         // (l_orderkey, l_extendedprice, l_discount, l_returnflag)
-        let items: DataSet<(u64, Money, Money, char)> = table(&env, &args.lineitem, &[0, 5, 6, 8], &data::LINEITEMS);
+        let items: DataSet<(u64, Money, Money, char)> = table(&env, &args.lineitem, &[0, 5, 6, 8], &data::LINEITEMS)?;
         // (n_nationkey, n_name)
-        let nations: DataSet<(u32, Text)> = table(&env, &args.nation, &[0, 1], &data::NATIONS);
+        let nations: DataSet<(u32, Text)> = table(&env, &args.nation, &[0, 1], &data::NATIONS)?;
 
         let quarter = orders.filter(move |order| start <= order.2 && order.2 < end).with_selectivity(0.04);
         let returned = items.filter(|item| item.3 == 'R').with_selectivity(0.25);

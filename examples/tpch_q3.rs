@@ -42,11 +42,11 @@ fn main() -> ExitCode {
         let date: Date = Date::from_ymd(1995, 3, 15).expect("a day of the calendar");
 
         // (c_custkey, c_mktsegment)
-        let customers: DataSet<(u64, Text)> = table(&env, &args.customer, &[0, 6], &data::CUSTOMERS);
+        let customers: DataSet<(u64, Text)> = table(&env, &args.customer, &[0, 6], &data::CUSTOMERS)?;
         // (o_orderkey, o_custkey, o_orderdate, o_shippriority)
-        let orders: DataSet<(u64, u64, Date, u32)> = table(&env, &args.orders, &[0, 1, 4, 7], &data::ORDERS);
+        let orders: DataSet<(u64, u64, Date, u32)> = table(&env, &args.orders, &[0, 1, 4, 7], &data::ORDERS)?;
         // (l_orderkey, l_extendedprice, l_discount, l_shipdate)
-        let items: DataSet<(u64, Money, Money, Date)> = table(&env, &args.lineitem, &[0, 5, 6, 10], &data::LINEITEMS);
+        let items: DataSet<(u64, Money, Money, Date)> = table(&env, &args.lineitem, &[0, 5, 6, 10], &data::LINEITEMS)?;
 
         let building = customers.filter(|customer| customer.1 == "BUILDING").with_selectivity(0.2);
         let open = orders.filter(move |order| order.2 < date).with_selectivity(0.49);

@@ -61,9 +61,9 @@ const VISITS: [&str; 3] = [
 fn main() -> ExitCode {
     flinkrs::main(|args: Args| {
         let env = args.common.environment()?;
-        let documents: DataSet<(Text, Text)> = input(&env, &args.documents, &[0, 1], &DOCUMENTS);
-        let ranks: DataSet<(u32, Text, u32)> = input(&env, &args.ranks, &[0, 1, 2], &RANKS);
-        let visits: DataSet<(Text, Text)> = input(&env, &args.visits, &[1, 2], &VISITS);
+        let documents: DataSet<(Text, Text)> = input(&env, &args.documents, &[0, 1], &DOCUMENTS)?;
+        let ranks: DataSet<(u32, Text, u32)> = input(&env, &args.ranks, &[0, 1, 2], &RANKS)?;
+        let visits: DataSet<(Text, Text)> = input(&env, &args.visits, &[1, 2], &VISITS)?;
 
         let on_subject = documents
             .filter(|(_, text)| KEYWORDS.iter().all(|word| text.contains(word)))
@@ -92,7 +92,16 @@ fn main() -> ExitCode {
     })
 }
 
-fn input<T: Data>(env: &ExecutionEnvironment, files: &Option<PathBuf>, columns: &[usize], sample: &[&str]) -> DataSet<T> {
-    let files = files.as_ref().map_or_else(|| FileInput::lines(sample), FileInput::new);
-    env.create_input(CsvInput::new(files).delimiter(b'|').quote(None).columns(columns))
+fn input<T: Data>(
+    env: &ExecutionEnvironment,
+    files: &Option<PathBuf>,
+    columns: &[usize],
+    sample: &[&str],
+) -> Result<DataSet<T>> {
+    let path = files.clone().unwrap_or_default();
+    let format = CsvInput::<T>::new(path.as_path()).delimiter(b'|').quote(None).columns(columns);
+    Ok(match files {
+        Some(_) => env.create_input(format),
+        None => env.from_collection(format.parse(&sample.join("\n"))?),
+    })
 }

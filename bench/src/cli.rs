@@ -1,6 +1,6 @@
 //! Command lines and the result line that every program prints.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Instant;
@@ -82,13 +82,20 @@ impl Outcome {
     }
 }
 
-/// Runs a program's body, prints `JOB_S=<seconds> ROWS=<rows>` (and a checksum, if any), or the error as one line on stderr.
+/// The result line: `JOB_S=<seconds> ROWS=<rows>`, and a checksum, if any.
+impl Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JOB_S={:.4} ROWS={}", self.seconds, self.rows)?;
+        self.checksum.map_or(Ok(()), |checksum| write!(f, " CHECKSUM={checksum}"))
+    }
+}
+
+/// Runs a program's body, prints its [`Outcome`], or the error as one line on stderr.
 pub fn run(usage: &'static str, body: impl FnOnce(Args) -> Result<Outcome, String>) -> ExitCode {
     let args = Args { usage, values: std::env::args().skip(1).collect() };
     match body(args) {
         Ok(outcome) => {
-            let checksum = outcome.checksum.map_or(String::new(), |checksum| format!(" CHECKSUM={checksum}"));
-            println!("JOB_S={:.4} ROWS={}{checksum}", outcome.seconds, outcome.rows);
+            println!("{outcome}");
             ExitCode::SUCCESS
         }
         Err(message) => {

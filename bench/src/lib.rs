@@ -1,8 +1,11 @@
-//! Inputs and shared code of the benchmark's baselines: plain threaded programs that do by hand what the engine's jobs do.
+//! Inputs and shared code of the benchmark: the baselines (plain threaded programs that do by hand what the engine's
+//! jobs do), the engine's own programs, and the driver that compares them.
 
 pub mod cli;
 pub mod csv;
+pub mod driver;
 pub mod files;
+pub mod join_input;
 pub mod masks;
 pub mod parallel;
 pub mod records;

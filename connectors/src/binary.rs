@@ -117,7 +117,13 @@ impl<const N: usize> InputFormat for FixedInput<N> {
 
     fn open(&self, split: FileSplit) -> Result<FixedReader<N>> {
         let input = open(&split.path, split.offset)?;
-        Ok(FixedReader { input, position: split.offset, end: content_end(&split), path: split.path, buffer: Vec::new() })
+        Ok(FixedReader {
+            input,
+            position: split.offset,
+            end: content_end(&split),
+            path: split.path,
+            buffer: Vec::new(),
+        })
     }
 }
 

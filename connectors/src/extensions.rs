@@ -1,7 +1,7 @@
 //! The short ways to read and write: methods on environments and data sets.
 
-use crate::{CollectionInput, CsvInput, CsvOutput, FileInput, SequenceInput, TextInput, TextOutput};
-use flinkrs_api::{DataSet, ExecutionEnvironment};
+use crate::{CollectionInput, CsvInput, CsvOutput, Decimal, FileInput, SequenceInput, TextInput, TextOutput};
+use flinkrs_api::{DataSet, ExecutionEnvironment, Summable};
 use flinkrs_core::types::{Data, Text};
 use std::fmt::Display;
 use std::path::Path;
@@ -73,5 +73,12 @@ impl<T: Data> DataSetSinks<T> for DataSet<T> {
     fn write_csv(&self, path: impl AsRef<Path>) -> DataSet<T> {
         let name = format!("WriteCsv({})", path.as_ref().display());
         self.output(CsvOutput::new(path)).name(&name)
+    }
+}
+
+impl<const SCALE: u32> Summable for Decimal<SCALE> {
+    #[inline(always)]
+    fn checked_sum(&self, other: &Self) -> Option<Self> {
+        self.checked_add(*other)
     }
 }

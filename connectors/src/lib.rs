@@ -37,6 +37,7 @@ mod compression;
 mod csv;
 mod date;
 mod decimal;
+mod extensions;
 mod files;
 mod generator;
 mod lines;
@@ -48,6 +49,7 @@ pub use binary::{FixedInput, FixedOutput, FixedReader, FixedWriter, Record};
 pub use csv::{CsvInput, CsvOutput, CsvReader, CsvWriter};
 pub use date::{Date, ParseDateError};
 pub use decimal::{Decimal, ParseDecimalError};
+pub use extensions::{DataSetSinks, EnvironmentSources};
 pub use files::{FileInput, FileSplit};
 pub use generator::{
     CollectionInput, IteratorInput, IteratorReader, SequenceInput, SequenceNumber, SequenceReader,

@@ -74,7 +74,10 @@ impl<T: Data + Display> RecordWriter<T> for TextWriter<T> {
         for record in records.iter() {
             let buffer = self.file.buffer();
             if write!(Utf8(buffer), "{record}").is_err() {
-                return Err(Error::function(format!("a record of type {} can't be displayed", std::any::type_name::<T>())));
+                return Err(Error::function(format!(
+                    "a record of type {} can't be displayed",
+                    std::any::type_name::<T>()
+                )));
             }
             buffer.push(b'\n');
             self.file.flush_if_full()?;

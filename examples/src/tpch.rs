@@ -17,13 +17,17 @@ pub fn revenue(price: Money, discount: Money) -> Revenue {
 }
 
 /// Columns of a table, out of `|`-separated files as dbgen writes them, or out of the sample's lines.
-pub fn table<T: Data>(env: &ExecutionEnvironment, files: &Option<PathBuf>, columns: &[usize], sample: &[&str]) -> DataSet<T> {
-    let format = |files: FileInput| CsvInput::<T>::new(files).delimiter(b'|').quote(None).columns(columns);
-    match files {
-        Some(path) => {
-            let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            env.create_input(format(FileInput::new(path))).name(&name)
-        }
-        None => env.create_input(format(FileInput::lines(sample))).name("sample"),
+pub fn table<T: Data>(
+    env: &ExecutionEnvironment,
+    files: &Option<PathBuf>,
+    columns: &[usize],
+    sample: &[&str],
+) -> Result<DataSet<T>> {
+    let path = files.clone().unwrap_or_default();
+    let format = CsvInput::<T>::new(path.as_path()).delimiter(b'|').quote(None).columns(columns);
+    if files.is_none() {
+        return Ok(env.from_collection(format.parse(&sample.join("\n"))?).name("sample"));
     }
+    let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok(env.create_input(format).name(&name))
 }

@@ -18,7 +18,8 @@ pub struct SpillBuffer<T> {
     space: SpillSpace,
     budget: MemoryBudget,
     sizes: SpillSizes,
-    /// Records in memory; every chunk has room for `chunk_records` and all but the last are full.
+    /// Records in memory; every chunk has room for `chunk_records` and all but the last are full. An empty buffer may
+    /// have one empty chunk.
     chunks: VecDeque<Vec<T>>,
     chunk_records: usize,
     /// An emptied chunk, kept for the next use.
@@ -65,7 +66,7 @@ impl<T: Data> SpillBuffer<T> {
     pub fn push(&mut self, record: T) -> Result<()> {
         self.records += 1;
         if let Disk::Unused = self.disk {
-            if self.reserve(&record) || self.chunks.is_empty() {
+            if self.reserve(&record) || self.records == 1 {
                 self.keep(record);
                 return Ok(());
             }
@@ -165,14 +166,25 @@ impl<T: Data> SpillBuffer<T> {
 
     /// Removes all records, also from disk, and keeps memory for a few.
     pub fn clear(&mut self) {
+        if self.heap_reserved > 0 {
+            self.budget.shrink(std::mem::take(&mut self.heap_reserved));
+        }
+        self.records = 0;
+        if self.chunks.len() == 1 && self.in_memory() {
+            self.chunks[0].clear();
+        } else {
+            self.clear_chunks();
+        }
+    }
+
+    #[cold]
+    fn clear_chunks(&mut self) {
         if let Some(mut chunk) = self.chunks.pop_front().or_else(|| self.spare.take()) {
             chunk.clear();
             self.spare = Some(chunk);
         }
         self.chunks.clear();
         self.disk = Disk::Unused;
-        self.records = 0;
-        self.budget.shrink(std::mem::take(&mut self.heap_reserved));
         if self.chunks_reserved > 1 {
             self.budget.shrink((self.chunks_reserved - 1) * self.chunk_bytes());
             self.chunks_reserved = 1;
@@ -181,7 +193,9 @@ impl<T: Data> SpillBuffer<T> {
 
     /// Takes the next records out, or `None` at the end. Once it was called, the other ways to read don't apply.
     pub fn pop_batch(&mut self) -> Result<Option<Vec<T>>> {
-        if let Some(chunk) = self.chunks.pop_front() {
+        if self.records > 0
+            && let Some(chunk) = self.chunks.pop_front()
+        {
             self.records -= chunk.len() as u64;
             self.release(&chunk);
             return Ok(Some(chunk));
@@ -243,7 +257,7 @@ impl<T> Default for SpillPosition<T> {
 impl<T: Data> SpillPosition<T> {
     /// Goes to the next batch; false at the end.
     pub fn advance(&mut self, buffer: &SpillBuffer<T>) -> Result<bool> {
-        if self.next_chunk < buffer.chunks.len() {
+        if self.next_chunk < buffer.chunks.len() && buffer.records > 0 {
             self.next_chunk += 1;
             return Ok(true);
         }

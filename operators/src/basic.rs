@@ -202,3 +202,6 @@ impl Operator for NoOpOperator {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

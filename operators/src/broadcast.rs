@@ -33,3 +33,19 @@ impl<T: Data> BroadcastBuilder for BroadcastVec<T> {
         Arc::new(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flinkrs_core::RuntimeContext;
+
+    #[test]
+    fn builds_what_the_context_gives_out() {
+        let mut set: Box<dyn BroadcastBuilder> = Box::new(BroadcastVec::<String>::new());
+        set.add(Batch::new(vec!["a".to_owned()]));
+        set.add(Batch::new(vec!["b".to_owned(), "c".to_owned()]));
+        let mut context = RuntimeContext::standalone(1 << 10, &std::env::temp_dir());
+        context.broadcast_sets.insert("letters".to_owned(), set.finish());
+        assert_eq!(*context.broadcast_set::<String>("letters").expect("it is there"), ["a", "b", "c"]);
+    }
+}

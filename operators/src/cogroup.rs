@@ -25,8 +25,11 @@ pub struct CoGroup<L, R, O, SL, SR, OL, OR, F> {
     output: PhantomData<fn() -> O>,
 }
 
+/// By key and, within the group, in its order.
+type Ordered<S, O> = Then<ByKey<S>, O>;
+
 struct State<L, R, SL, SR, OL, OR> {
-    inputs: MergeInputs<L, R, SL, SR, Then<ByKey<SL>, OL>, Then<ByKey<SR>, OR>>,
+    inputs: MergeInputs<L, R, SL, SR, Ordered<SL, OL>, Ordered<SR, OR>>,
     first: Group<L>,
     second: Group<R>,
     reading: bool,
@@ -200,18 +203,9 @@ mod tests {
 
     type Descending1 = Descending<ByKey<f1>>;
 
-    fn cogroup(
-        sort: (bool, bool),
-    ) -> CoGroup<
-        Row,
-        Row,
-        Groups,
-        f0,
-        f0,
-        Unordered,
-        Descending1,
-        impl FnMut(&mut Group<Row>, &mut Group<Row>, &mut Collector<'_, Groups>) + Send + 'static,
-    > {
+    type Function = fn(&mut Group<Row>, &mut Group<Row>, &mut Collector<'_, Groups>);
+
+    fn cogroup(sort: (bool, bool)) -> CoGroup<Row, Row, Groups, f0, f0, Unordered, Descending1, Function> {
         CoGroup::new(
             sort.0,
             sort.1,

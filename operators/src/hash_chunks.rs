@@ -2,46 +2,50 @@
 
 use flinkrs_core::batch::batch_capacity;
 
-/// A list of records that grows by whole chunks; a chunk is at most a batch.
+/// A list of records that grows by whole chunks.
 #[derive(Debug)]
 pub(crate) struct Chunks<T> {
     chunks: Vec<Vec<T>>,
-    /// A chunk holds `1 << shift` records.
+    /// A chunk holds at most `1 << shift` records.
     shift: u32,
-    /// Emptied chunks that wait for reuse.
-    spare: Vec<Vec<T>>,
     len: usize,
 }
 
+/// A chunk takes at most this part of the memory: with 16 partitions, open chunks take an eighth of it.
+const CHUNK_SHARE: usize = 128;
+
+/// Records of the smallest chunk.
+const CHUNK_RECORDS_MIN: usize = 16;
+
+/// No record has this position.
+pub(crate) const NO_POSITION: u32 = u32::MAX;
+
 impl<T> Chunks<T> {
-    /// Chunks of a batch each, or less when only few bytes are `available`.
+    /// Chunks of a batch each, or of less when few bytes are `available`.
     pub(crate) fn for_memory(available: usize) -> Chunks<T> {
-        let fit = available / 32 / size_of::<T>().max(1);
-        let records = fit.min(batch_capacity::<T>()).max(16.min(batch_capacity::<T>()));
-        Chunks { chunks: Vec::new(), shift: records.ilog2(), spare: Vec::new(), len: 0 }
+        let fit = available / CHUNK_SHARE / size_of::<T>().max(1);
+        let records = fit.max(CHUNK_RECORDS_MIN).min(batch_capacity::<T>());
+        Chunks { chunks: Vec::new(), shift: records.ilog2(), len: 0 }
     }
 
     /// An empty list with chunks of the same size.
     pub(crate) fn like(&self) -> Chunks<T> {
-        Chunks { chunks: Vec::new(), shift: self.shift, spare: Vec::new(), len: 0 }
+        Chunks { chunks: Vec::new(), shift: self.shift, len: 0 }
     }
 
+    /// How many records there are.
     pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Records per chunk.
-    pub(crate) fn chunk_records(&self) -> usize {
-        1 << self.shift
     }
 
     /// Memory of one chunk, in bytes, without the heap of its records.
     pub(crate) fn chunk_bytes(&self) -> usize {
         size_of::<T>() << self.shift
+    }
+
+    /// Memory of all chunks, in bytes, without the heap of their records.
+    pub(crate) fn bytes(&self) -> usize {
+        self.chunks.len() * self.chunk_bytes()
     }
 
     /// Positions are below this number.
@@ -52,68 +56,34 @@ impl<T> Chunks<T> {
     /// Whether a record can be added without another chunk.
     #[inline(always)]
     pub(crate) fn has_room(&self) -> bool {
-        self.chunks.last().is_some_and(|chunk| chunk.len() < self.chunk_records())
+        self.chunks.last().is_some_and(|chunk| chunk.len() < 1 << self.shift)
     }
 
-    /// Adds a chunk; false when a spare one was used, so that no memory was taken.
+    /// Adds an empty chunk.
     pub(crate) fn add_chunk(&mut self) {
-        let chunk = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.chunk_records()));
-        self.chunks.push(chunk);
+        self.chunks.push(Vec::with_capacity(1 << self.shift));
     }
 
-    /// Whether [`Chunks::add_chunk`] takes no memory.
-    pub(crate) fn has_spare(&self) -> bool {
-        !self.spare.is_empty()
-    }
-
-    /// Keeps an emptied chunk for reuse; false when it has lost its capacity.
-    pub(crate) fn keep(&mut self, mut chunk: Vec<T>) -> bool {
-        chunk.clear();
-        let whole = chunk.capacity() >= self.chunk_records();
-        if whole {
-            self.spare.push(chunk);
-        }
-        whole
-    }
-
-    /// Drops the spare chunks and says how many there were.
-    pub(crate) fn drop_spare(&mut self) -> usize {
-        std::mem::take(&mut self.spare).len()
-    }
-
-    /// Adds a record, for which there must be room, and returns its position.
+    /// Adds a record, for which there must be room.
     #[inline(always)]
-    pub(crate) fn push(&mut self, record: T) -> u32 {
-        let number = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[number];
+    pub(crate) fn push(&mut self, record: T) {
+        let chunk = self.chunks.last_mut().expect("a chunk is added first");
         debug_assert!(chunk.len() < 1 << self.shift, "a chunk doesn't grow");
-        let position = (number << self.shift) | chunk.len();
         chunk.push(record);
         self.len += 1;
-        position as u32
     }
 
-    /// The record at a position, if there is one.
+    /// The record at a position.
     #[inline(always)]
-    pub(crate) fn get(&self, position: u32) -> Option<&T> {
+    pub(crate) fn get(&self, position: u32) -> &T {
         let position = position as usize;
-        self.chunks.get(position >> self.shift)?.get(position & (self.chunk_records() - 1))
+        &self.chunks[position >> self.shift][position & ((1 << self.shift) - 1)]
     }
 
-    /// The record at a position, if there is one, to be changed.
-    #[inline(always)]
-    pub(crate) fn get_mut(&mut self, position: u32) -> Option<&mut T> {
-        let position = position as usize;
-        let mask = self.chunk_records() - 1;
-        self.chunks.get_mut(position >> self.shift)?.get_mut(position & mask)
-    }
-
-    /// All records with their positions.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+    /// The chunks, each with the position of its first record.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[T])> {
         let shift = self.shift;
-        self.chunks.iter().enumerate().flat_map(move |(number, chunk)| {
-            chunk.iter().enumerate().map(move |(i, record)| (((number << shift) | i) as u32, record))
-        })
+        self.chunks.iter().enumerate().map(move |(number, chunk)| ((number << shift) as u32, chunk.as_slice()))
     }
 
     /// Takes the last chunk out.
@@ -123,21 +93,10 @@ impl<T> Chunks<T> {
         Some(chunk)
     }
 
-    /// Takes all chunks out.
-    pub(crate) fn take_chunks(&mut self) -> Vec<Vec<T>> {
-        self.len = 0;
-        std::mem::take(&mut self.chunks)
-    }
-
-    /// Adds the chunks of `other`, whose chunks are of the same size; partly filled ones stay so.
+    /// Moves the chunks of `other`, which are of the same size, to the end; partly filled ones stay so.
     pub(crate) fn append(&mut self, other: &mut Chunks<T>) {
         debug_assert_eq!(self.shift, other.shift, "chunks of one operator are of one size");
-        self.len += other.len;
-        self.chunks.append(&mut other.take_chunks());
-    }
-
-    /// How many chunks there are, without spare ones.
-    pub(crate) fn chunk_count(&self) -> usize {
-        self.chunks.len()
+        self.len += std::mem::take(&mut other.len);
+        self.chunks.append(&mut other.chunks);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::hash_group_spill::GroupSpill;
 use crate::hash_memory::Memory;
+use crate::hash_spill::SpillPlan;
 use crate::hash_table::{GroupTable, TableOf};
 use flinkrs_core::element::Superstep;
 use flinkrs_core::types::{Data, KeySelector, heap_bytes, table_hash};
@@ -66,9 +67,18 @@ where
 {
     fn open(&mut self, context: &RuntimeContext) -> Result<()> {
         let mut memory = Memory::new(context.budget());
-        let spill = GroupSpill::new(SpillSpace::of(context), self.mode, &mut memory);
-        let table = GroupTable::new(memory, self.mode == GroupMode::Final);
-        self.state = Some(State { table, leaving: None, hashes: [0; BLOCK], gauge: Gauge::default(), spill });
+        let plan = SpillPlan::new(SpillSpace::of(context), &memory);
+        let spills = self.mode == GroupMode::Final;
+        if spills {
+            plan.reserve(&mut memory);
+        }
+        self.state = Some(State {
+            table: GroupTable::new(memory, spills),
+            leaving: None,
+            hashes: [0; BLOCK],
+            gauge: Gauge::default(),
+            spill: GroupSpill::new(plan),
+        });
         Ok(())
     }
 

@@ -1,12 +1,10 @@
 //! The part of a hash group that is on disk: partitions evicted from the table, grouped one after the other.
 
-use crate::hash_group::GroupMode;
-use crate::hash_memory::Memory;
 use crate::hash_spill::{LEVELS, PARTITIONS, Partitions, SpillPlan};
 use crate::hash_table::GroupTable;
 use flinkrs_core::Result;
 use flinkrs_core::types::Data;
-use flinkrs_memory::{SpillReader, SpillRun, SpillSpace};
+use flinkrs_memory::{SpillReader, SpillRun};
 
 /// Groups that left the table before the end of their input.
 pub(crate) struct GroupSpill<T> {
@@ -21,16 +19,8 @@ pub(crate) struct GroupSpill<T> {
     reader: Option<SpillReader<T>>,
 }
 
-/// The part of an operator's memory that spill buffers may take.
-const BUFFER_SHARE: usize = 8;
-
 impl<T: Data> GroupSpill<T> {
-    /// Reserves the memory of the buffers, unless groups are never spilled.
-    pub(crate) fn new(space: SpillSpace, mode: GroupMode, memory: &mut Memory) -> GroupSpill<T> {
-        let plan = SpillPlan::new(space, memory.available() / BUFFER_SHARE);
-        if mode == GroupMode::Final {
-            memory.force(plan.memory());
-        }
+    pub(crate) fn new(plan: SpillPlan) -> GroupSpill<T> {
         let partitions = Partitions::new();
         GroupSpill { plan, level: 0, partitions, evicted: 0, pending: Vec::new(), reader: None }
     }

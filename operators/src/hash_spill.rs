@@ -1,5 +1,6 @@
 //! Partitions on disk: where hash operators put what their memory doesn't hold, by ever lower bits of the hash.
 
+use crate::hash_memory::Memory;
 use flinkrs_core::Result;
 use flinkrs_core::types::Data;
 use flinkrs_memory::{SpillRun, SpillSizes, SpillSpace, SpillWriter};
@@ -28,15 +29,17 @@ pub(crate) struct SpillPlan {
 }
 
 impl SpillPlan {
-    /// Buffers for one writer per partition that together take about `bytes`.
-    pub(crate) fn new(space: SpillSpace, bytes: usize) -> SpillPlan {
+    /// Buffers for one writer per partition, which together take a part of the memory.
+    pub(crate) fn new(space: SpillSpace, memory: &Memory) -> SpillPlan {
         // `for_budget` makes a writer take five of 32 parts of what it is given.
-        SpillPlan { space, sizes: SpillSizes::for_budget(bytes / PARTITIONS / 5 * 32) }
+        let sizes = SpillSizes::for_budget(memory.available() / BUFFER_SHARE / PARTITIONS / 5 * 32);
+        SpillPlan { space, sizes }
     }
 
-    /// Memory of all buffers, in bytes.
-    pub(crate) fn memory(&self) -> usize {
-        self.sizes.memory() * PARTITIONS
+    /// Reserves the buffers.
+    pub(crate) fn reserve(&self, memory: &mut Memory) {
+        // Buffers have a smallest size; where those are too much, they go beyond the budget and the records don't.
+        memory.force((self.sizes.memory() * PARTITIONS).min(memory.available() / 4));
     }
 
     /// Bytes to read at a time.
@@ -48,6 +51,9 @@ impl SpillPlan {
         SpillWriter::with_sizes(&self.space, self.sizes)
     }
 }
+
+/// The part of the memory that buffers take.
+const BUFFER_SHARE: usize = 8;
 
 /// The files of one level, each begun with its first record.
 #[derive(Debug)]

@@ -325,7 +325,7 @@ mod tests {
     fn join(
         join_type: JoinType,
         sort: (bool, bool),
-    ) -> Join<impl FnMut(Option<&Row>, Option<&Row>, &mut Collector<'_, Pair>) + Send + 'static> {
+    ) -> Join<fn(Option<&Row>, Option<&Row>, &mut Collector<'_, Pair>)> {
         MergeJoin::new(
             join_type,
             sort.0,

@@ -24,7 +24,7 @@ impl<T, S: KeySelector<T>> RecordOrder<T> for ByKey<S> {
 
     #[inline(always)]
     fn prefix(&self, record: &T) -> (u64, KeyPrefix) {
-        self.0.with_key(record, |key| key_prefix(key))
+        self.0.with_key(record, key_prefix)
     }
 }
 

@@ -181,3 +181,6 @@ impl<T: Data> Scatter<T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

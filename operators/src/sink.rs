@@ -73,3 +73,78 @@ impl<T: Data, Fmt: OutputFormat<T>> Committer for CommitterOf<T, Fmt> {
         self.format.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{batches, run_with};
+    use flinkrs_core::id::Subtask;
+    use std::sync::Mutex;
+
+    /// Keeps what is written, and what happens to it.
+    #[derive(Default)]
+    struct Memory {
+        written: Arc<Mutex<Vec<u64>>>,
+        events: Arc<Mutex<Vec<String>>>,
+    }
+
+    struct Writer(Arc<Mutex<Vec<u64>>>, Arc<Mutex<Vec<String>>>);
+
+    impl OutputFormat<u64> for Memory {
+        type Writer = Writer;
+
+        fn open(&self, subtask: Subtask) -> Result<Writer> {
+            self.events.lock().expect("unpoisoned").push(format!("open {subtask}"));
+            Ok(Writer(Arc::clone(&self.written), Arc::clone(&self.events)))
+        }
+        fn commit(&self, parallelism: u32) -> Result<()> {
+            self.events.lock().expect("unpoisoned").push(format!("commit {parallelism}"));
+            Ok(())
+        }
+        fn abort(&self) {
+            self.events.lock().expect("unpoisoned").push("abort".to_owned());
+        }
+    }
+
+    impl RecordWriter<u64> for Writer {
+        fn write(&mut self, records: &mut Vec<u64>) -> Result<()> {
+            if records.contains(&13) {
+                return Err(Error::data("13 is not written"));
+            }
+            self.0.lock().expect("unpoisoned").extend_from_slice(records);
+            Ok(())
+        }
+        fn finish(&mut self) -> Result<()> {
+            self.1.lock().expect("unpoisoned").push("finish".to_owned());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn writes_each_record_and_finishes_once() {
+        let format = Arc::new(Memory::default());
+        let context = RuntimeContext::standalone(1 << 20, &std::env::temp_dir());
+        let records: Vec<u64> = (100..2000).collect();
+        let mut sink = SinkOperator::new(Arc::clone(&format));
+        let out = run_with::<u64>(&mut sink, &context, vec![batches(&records, 64)]).expect("it works");
+        assert!(out.records.is_empty());
+        assert_eq!(sink.advance(&mut { out }).expect("it works"), Progress::Done);
+        let committer = CommitterOf::new(Arc::clone(&format));
+        committer.begin(1).expect("it works");
+        committer.commit(3).expect("it works");
+        assert_eq!(*format.written.lock().expect("unpoisoned"), records);
+        assert_eq!(*format.events.lock().expect("unpoisoned"), ["open 1/1", "finish", "commit 3"]);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_writer_unfinished() {
+        let format = Arc::new(Memory::default());
+        let context = RuntimeContext::standalone(1 << 20, &std::env::temp_dir());
+        let mut sink = SinkOperator::new(Arc::clone(&format));
+        let result = run_with::<u64>(&mut sink, &context, vec![batches(&[1u64, 13, 2], 1)]);
+        assert_eq!(result.err().map(|error| error.to_string()).as_deref(), Some("13 is not written"));
+        sink.close().expect("it closes");
+        CommitterOf::new(Arc::clone(&format)).abort();
+        assert_eq!(*format.events.lock().expect("unpoisoned"), ["open 1/1", "abort"]);
+    }
+}

@@ -6,13 +6,17 @@ use flinkrs_core::Result;
 use flinkrs_core::resource::MemoryBudget;
 use flinkrs_core::types::Data;
 use flinkrs_memory::{SpillBuffer, SpillPosition, SpillSpace};
-use std::vec;
+
+/// Records taken from a sorted stream at once: many random reads of memory overlap.
+const HEAD_RECORDS: usize = 128;
 
 /// Gathers records, then gives them in order; in a loop it starts over with new records or with the same again.
 pub(crate) struct SortedInput<T, O> {
     order: O,
     space: SpillSpace,
     state: State<T, O>,
+    /// The next records, the very next one last; empty only at the end and while gathering.
+    head: Vec<T>,
 }
 
 enum State<T, O> {
@@ -21,16 +25,9 @@ enum State<T, O> {
     /// An input that comes in order, while it comes.
     Appending(SpillBuffer<T>),
     /// The same while it is taken out.
-    InOrder {
-        buffer: SpillBuffer<T>,
-        head: vec::IntoIter<T>,
-    },
+    InOrder(SpillBuffer<T>),
     /// The same while it is read, to be read again.
-    Kept {
-        buffer: SpillBuffer<T>,
-        position: SpillPosition<T>,
-        next: usize,
-    },
+    Kept(SpillBuffer<T>, SpillPosition<T>),
     /// Only while one state becomes another.
     Between,
 }
@@ -43,7 +40,7 @@ impl<T: Data, O: RecordOrder<T>> SortedInput<T, O> {
         } else {
             State::Appending(SpillBuffer::new(space, budget))
         };
-        SortedInput { order, space: space.clone(), state }
+        SortedInput { order, space: space.clone(), state, head: Vec::new() }
     }
 
     pub(crate) fn push_all(&mut self, records: &mut Vec<T>) -> Result<()> {
@@ -54,7 +51,7 @@ impl<T: Data, O: RecordOrder<T>> SortedInput<T, O> {
         }
     }
 
-    /// Reading begins. With `keep`, [`SortedInput::rewind`] can start it over.
+    /// Reading begins, unless it has begun already. With `keep`, [`SortedInput::rewind`] can start it over.
     pub(crate) fn start(&mut self, keep: bool) -> Result<()> {
         self.state = match std::mem::replace(&mut self.state, State::Between) {
             State::Gathering(sorter) => {
@@ -66,42 +63,36 @@ impl<T: Data, O: RecordOrder<T>> SortedInput<T, O> {
             }
             State::Appending(mut buffer) => {
                 buffer.seal()?;
-                if keep {
-                    let mut position = SpillPosition::default();
-                    position.advance(&buffer)?;
-                    State::Kept { buffer, position, next: 0 }
-                } else {
-                    let head = buffer.pop_batch()?.unwrap_or_default().into_iter();
-                    State::InOrder { buffer, head }
-                }
+                if keep { State::Kept(buffer, SpillPosition::default()) } else { State::InOrder(buffer) }
             }
-            started => started,
+            started => {
+                self.state = started;
+                return Ok(());
+            }
         };
-        Ok(())
+        self.fill()
     }
 
     /// Back to the first record of an input that is kept.
     pub(crate) fn rewind(&mut self) -> Result<()> {
         match &mut self.state {
             State::Sorted(stream) => stream.rewind()?,
-            State::Kept { buffer, position, next } => {
-                *position = SpillPosition::default();
-                position.advance(buffer)?;
-                *next = 0;
-            }
+            State::Kept(_, position) => *position = SpillPosition::default(),
             _ => unreachable!("only what is kept can be read again"),
         }
-        Ok(())
+        self.head.clear();
+        self.fill()
     }
 
     /// Forgets all records; gathers again.
     pub(crate) fn reset(&mut self) {
+        self.head.clear();
         self.state = match std::mem::replace(&mut self.state, State::Between) {
             State::Sorted(stream) => {
                 let budget = stream.into_budget();
                 State::Gathering(ExternalSorter::new(self.order.clone(), budget, self.space.clone()))
             }
-            State::InOrder { mut buffer, .. } | State::Kept { mut buffer, .. } => {
+            State::InOrder(mut buffer) | State::Kept(mut buffer, _) => {
                 buffer.clear();
                 State::Appending(buffer)
             }
@@ -112,50 +103,48 @@ impl<T: Data, O: RecordOrder<T>> SortedInput<T, O> {
     /// The next record, which stays.
     #[inline]
     pub(crate) fn peek(&self) -> Option<&T> {
-        match &self.state {
-            State::Sorted(stream) => stream.peek(),
-            State::InOrder { head, .. } => head.as_slice().first(),
-            State::Kept { buffer, position, next } => position.batch(buffer).get(*next),
-            State::Gathering(_) | State::Appending(_) | State::Between => None,
-        }
+        self.head.last()
     }
 
     /// Takes the next record.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<T>> {
-        match &mut self.state {
-            State::Sorted(stream) => stream.next_record(),
-            State::InOrder { buffer, head } => {
-                let record = head.next();
-                if head.as_slice().is_empty() {
-                    *head = buffer.pop_batch()?.unwrap_or_default().into_iter();
-                }
-                Ok(record)
-            }
-            State::Kept { buffer, position, next } => {
-                let record = position.batch(buffer).get(*next).cloned();
-                *next += 1;
-                if *next >= position.batch(buffer).len() {
-                    position.advance(buffer)?;
-                    *next = 0;
-                }
-                Ok(record)
-            }
-            State::Gathering(_) | State::Appending(_) | State::Between => Ok(None),
+        let record = self.head.pop();
+        if self.head.is_empty() && record.is_some() {
+            self.fill()?;
         }
+        Ok(record)
     }
 
-    /// Appends up to `max_records` records, or fewer if they are large, to `into`; false at the end.
+    /// Fills the head; it stays empty at the end.
+    #[inline(never)]
+    fn fill(&mut self) -> Result<()> {
+        match &mut self.state {
+            State::Sorted(stream) => {
+                stream.next_batch(&mut self.head, HEAD_RECORDS)?;
+            }
+            State::InOrder(buffer) => self.head = buffer.pop_batch()?.unwrap_or_default(),
+            State::Kept(buffer, position) => {
+                position.advance(buffer)?;
+                self.head.extend_from_slice(position.batch(buffer));
+            }
+            State::Gathering(_) | State::Appending(_) | State::Between => {}
+        }
+        self.head.reverse();
+        Ok(())
+    }
+
+    /// Appends up to `max_records` records, or fewer if they are large, to `into`; false at the end. Once it was
+    /// called, the head isn't filled any more.
     pub(crate) fn next_batch(&mut self, into: &mut Vec<T>, max_records: usize) -> Result<bool> {
-        if let State::Sorted(stream) = &mut self.state {
-            return stream.next_batch(into, max_records);
-        }
         let before = into.len();
-        while into.len() - before < max_records
-            && let Some(record) = self.next()?
-        {
-            into.push(record);
+        into.extend(self.head.drain(self.head.len().saturating_sub(max_records)..).rev());
+        if into.len() > before {
+            return Ok(true);
         }
-        Ok(into.len() > before)
+        match &mut self.state {
+            State::Sorted(stream) => stream.next_batch(into, max_records),
+            _ => unreachable!("only what is sorted here is taken in batches"),
+        }
     }
 }

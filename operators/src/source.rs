@@ -88,3 +88,75 @@ impl<Fmt: InputFormat<Split: Data>> Operator for SourceOperator<Fmt> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::run_with;
+    use flinkrs_core::source::Split;
+    use std::sync::Mutex;
+
+    /// The numbers of a range, a few at a time.
+    struct Numbers;
+
+    struct Counter(std::ops::Range<u64>);
+
+    impl InputFormat for Numbers {
+        type Item = u64;
+        type Split = (u64, u64);
+        type Reader = Counter;
+
+        fn splits(&self, wanted: usize) -> Result<Vec<((u64, u64), u64)>> {
+            Ok((0..wanted as u64).map(|i| ((10 * i, 10 * i + 10), 80)).collect())
+        }
+
+        fn open(&self, (start, end): (u64, u64)) -> Result<Counter> {
+            if start == 990 { Err(Error::data("split 99 is damaged")) } else { Ok(Counter(start..end)) }
+        }
+    }
+
+    impl SplitReader<u64> for Counter {
+        fn read(&mut self, records: &mut Vec<u64>) -> Result<bool> {
+            records.extend(self.0.by_ref().take(4));
+            Ok(!self.0.is_empty())
+        }
+    }
+
+    struct Queue(Mutex<Vec<Split>>);
+
+    impl SplitProvider for Queue {
+        fn next_split(&self, subtask: u32) -> Option<Split> {
+            assert_eq!(subtask, 0);
+            self.0.lock().expect("no test panics with the lock").pop()
+        }
+    }
+
+    fn read(splits: usize) -> Result<(Vec<u64>, u64)> {
+        let splits = Numbers.splits(splits)?.into_iter().map(|(split, bytes)| {
+            Ok(Split { payload: encode_split(&split)?, bytes, hosts: Vec::new() })
+        });
+        let mut context = RuntimeContext::standalone(1 << 20, &std::env::temp_dir());
+        context.splits = Some(Arc::new(Queue(Mutex::new(splits.collect::<Result<_>>()?))));
+        let records = run_with::<u64>(&mut SourceOperator::new(Arc::new(Numbers)), &context, Vec::new())?.records;
+        Ok((records, context.metrics.records_out.load(Ordering::Relaxed)))
+    }
+
+    #[test]
+    fn reads_every_split_once() {
+        let (mut records, count) = read(25).expect("it works");
+        records.sort_unstable();
+        assert_eq!(records, (0..250).collect::<Vec<_>>());
+        assert_eq!(count, 250);
+        assert!(read(0).expect("it works").0.is_empty());
+    }
+
+    #[test]
+    fn a_split_that_cannot_be_opened_is_an_error() {
+        assert_eq!(read(100).expect_err("the last split is damaged").to_string(), "split 99 is damaged");
+    }
+
+    #[test]
+    fn a_payload_that_is_no_split_is_an_error() {
+        assert!(decode_split::<(u64, String)>(&[1, 2, 3, 250]).is_err());
+    }
+}

@@ -27,9 +27,12 @@ pub(crate) fn chain(context: &Context, physical: &Physical) -> Chains {
     let mut tasks: Vec<Vec<usize>> = Vec::new();
     let mut task_of = vec![usize::MAX; physical.nodes.len()];
     for node in 0..physical.nodes.len() {
-        let mut records = inputs[node].iter().map(|link| &physical.links[*link]).filter(|l| l.broadcast.is_none());
+        let mut records =
+            inputs[node].iter().map(|link| &physical.links[*link]).filter(|l| l.broadcast.is_none());
         let follows = match (records.next(), records.next()) {
-            (Some(link), None) if may_follow(context, physical, link, outputs[link.from].len()) => Some(link.from),
+            (Some(link), None) if may_follow(context, physical, link, outputs[link.from].len()) => {
+                Some(link.from)
+            }
             _ => None,
         };
         let task = match follows {
@@ -74,4 +77,28 @@ fn may_follow(context: &Context, physical: &Physical, link: &Link, consumers: us
     let allowed = from.operator == to.operator
         || from.chaining != ChainingPolicy::Never && to.chaining == ChainingPolicy::Always;
     forward && consumers == 1 && !own_task && allowed && !matches!(from.part, Part::Sample { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::Context;
+    use crate::options::OptimizerOptions;
+    use crate::testing::PlanBuilder;
+
+    #[test]
+    fn a_task_comes_after_the_set_that_enters_in_its_middle() {
+        let mut builder = PlanBuilder::new(2);
+        let first = builder.source(10.0, 8.0);
+        let second = builder.source(10.0, 8.0);
+        let map = builder.map(first);
+        builder.broadcast(map, "set", second);
+        builder.sink(map);
+        let plan = builder.build();
+        let context = Context::new(&plan, &OptimizerOptions::default()).expect("a valid plan");
+        let optimized = crate::optimize(&plan, &context.options).expect("a plan");
+        let graph = optimized.job_graph().expect("a JobGraph");
+        let names: Vec<&str> = graph.vertices.iter().map(|vertex| vertex.name.as_str()).collect();
+        assert_eq!(names, ["source", "source -> map -> sink"]);
+        assert_eq!(graph.vertices[1].broadcast_inputs[0].operator, map);
+    }
 }

@@ -35,9 +35,10 @@ pub(crate) fn alternatives(
         OperatorKind::GroupCombine { key, group_order } => {
             grouping(ships, drivers(key, group_order, &channels[0], false), vec![None])
         }
-        OperatorKind::Join { hint, .. } => {
-            joins(*hint, ships).into_iter().map(|driver| choice(driver.unwrap_or(merge(op, channels)))).collect()
-        }
+        OperatorKind::Join { hint, .. } => joins(*hint, ships)
+            .into_iter()
+            .map(|driver| choice(driver.unwrap_or(merge(op, channels))))
+            .collect(),
         OperatorKind::CoGroup { .. } => vec![choice(merge(op, channels))],
         OperatorKind::Cross { .. } => {
             let inner = if ships[0] == ShipStrategy::Broadcast { Side::First } else { Side::Second };
@@ -51,7 +52,12 @@ pub(crate) fn alternatives(
 }
 
 /// Drivers of a grouping, each with whether a sort goes before it.
-fn drivers(key: &[KeyField], within: &[SortField], channel: &Properties, may_hash: bool) -> Vec<(DriverStrategy, bool)> {
+fn drivers(
+    key: &[KeyField],
+    within: &[SortField],
+    channel: &Properties,
+    may_hash: bool,
+) -> Vec<(DriverStrategy, bool)> {
     let sort = !channel.local.grouped(key, within);
     let mut drivers = Vec::new();
     // All records as one group need no table.

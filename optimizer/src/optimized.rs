@@ -85,7 +85,8 @@ impl OptimizedPlan {
         for &id in &context.reachable {
             let op = context.operator(id);
             let choice = choices[id.0 as usize].as_ref().expect("every reachable operator has been decided");
-            let inputs: Vec<&Properties> = op.inputs.iter().map(|input| &properties[input.0 as usize]).collect();
+            let inputs: Vec<&Properties> =
+                op.inputs.iter().map(|input| &properties[input.0 as usize]).collect();
             let provided = output(&context, op, choice, &inputs);
             costs[id.0 as usize] = operator_cost(&context, op, choice);
             properties[id.0 as usize] = provided;

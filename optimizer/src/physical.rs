@@ -17,6 +17,8 @@ pub(crate) struct Node {
     pub(crate) memory_weight: u32,
     /// Whether it may follow another part in a task, and others it.
     pub(crate) chaining: ChainingPolicy,
+    /// Whether it was put before the operator and isn't the operator itself.
+    pub(crate) inserted: bool,
 }
 
 /// Records from one node to another.
@@ -98,10 +100,12 @@ pub(crate) fn build(context: &Context, choices: &[Option<Choice>]) -> Physical {
     for &id in &context.reachable {
         let op = context.operator(id);
         let choice = choices[id.0 as usize].as_ref().expect("every reachable operator has been decided");
-        let producers: Vec<usize> =
-            op.inputs.iter().enumerate().map(|(i, input)| {
-                prepare(context, op, choice, i, last_part[input.0 as usize], &mut physical)
-            }).collect();
+        let producers: Vec<usize> = op
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(i, input)| prepare(context, op, choice, i, last_part[input.0 as usize], &mut physical))
+            .collect();
         let (first, last) = own_parts(context, op, choice, &mut physical);
         // A combiner runs the same user function, so it sees the same sets.
         let combiner = choice.combine.and_then(|_| producers.first().copied());
@@ -144,7 +148,12 @@ fn prepare(
 }
 
 /// The parts at the operator's own parallelism, first and last.
-fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &mut Physical) -> (usize, usize) {
+fn own_parts(
+    context: &Context,
+    op: &PlanOperator,
+    choice: &Choice,
+    physical: &mut Physical,
+) -> (usize, usize) {
     let parallelism = context.parallelism(op.id);
     let part = match &op.kind {
         OperatorKind::Union | OperatorKind::Partition { .. } => Part::NoOp,
@@ -158,6 +167,7 @@ fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &m
         parallelism,
         memory_weight: memory_weight(part),
         chaining: op.chaining,
+        inserted: false,
     };
     if !choice.sort {
         let only = physical.add(node);
@@ -178,6 +188,7 @@ pub(crate) fn sort_node(op: &PlanOperator, parallelism: u32) -> Node {
         parallelism,
         memory_weight: memory_weight(part),
         chaining: op.chaining,
+        inserted: true,
     }
 }
 
@@ -194,7 +205,9 @@ pub(crate) fn memory_weight(part: Part) -> u32 {
     match part {
         Part::Sort { .. } => 1,
         Part::Driver(driver) | Part::Combine(driver) => match driver {
-            DriverStrategy::HashGroup | DriverStrategy::HybridHash { .. } | DriverStrategy::NestedLoop { .. } => 1,
+            DriverStrategy::HashGroup
+            | DriverStrategy::HybridHash { .. }
+            | DriverStrategy::NestedLoop { .. } => 1,
             DriverStrategy::Merge { sort_first: true, sort_second: true } => 2,
             DriverStrategy::Merge { .. } => 1,
             DriverStrategy::Only | DriverStrategy::SortedGroup => 0,

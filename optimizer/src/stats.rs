@@ -75,7 +75,9 @@ fn derive(op: &PlanOperator, inputs: &[Size], parallelism: f64) -> Size {
         OperatorKind::Map | OperatorKind::MapBatches | OperatorKind::MapPartition => made(first.records),
         OperatorKind::FlatMap => made(first.records * FLAT_MAP_FACTOR),
         OperatorKind::Filter => kept(first.records * FILTER_SELECTIVITY),
-        OperatorKind::Limit { count } => Size { known: true, ..kept(first.records.min(*count as f64 * parallelism)) },
+        OperatorKind::Limit { count } => {
+            Size { known: true, ..kept(first.records.min(*count as f64 * parallelism)) }
+        }
         OperatorKind::Partition { .. } | OperatorKind::SortPartition { .. } | OperatorKind::Sink => first,
         OperatorKind::Reduce { key, .. } => grouped(op, &first, key.is_empty(), op.output_bytes),
         OperatorKind::Distinct { key } => grouped(op, &first, key.is_empty(), first.record_bytes),
@@ -115,7 +117,11 @@ fn grouped(op: &PlanOperator, input: &Size, one_group: bool, record_bytes: f64) 
         Some(groups) => groups.clamp(1.0, input.records.max(1.0)),
         None => (input.records * GROUPS_PER_RECORD).max(1.0),
     };
-    Size { groups, groups_known: one_group || hint.is_some(), ..Size::of(groups, record_bytes, input.known || one_group) }
+    Size {
+        groups,
+        groups_known: one_group || hint.is_some(),
+        ..Size::of(groups, record_bytes, input.known || one_group)
+    }
 }
 
 fn joined(op: &PlanOperator, join_type: JoinType, first: f64, second: f64) -> f64 {

@@ -1,6 +1,11 @@
 //! A small builder of plans for tests.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by unit and integration tests, each using a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared by unit and integration tests, each using a part"
+)]
 
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::source::Statistics;
@@ -35,7 +40,10 @@ pub fn keeps(numbers: &[u32]) -> ForwardedFields {
 
 /// Fields that move.
 pub fn moves(pairs: &[(u32, u32)]) -> ForwardedFields {
-    ForwardedFields { all: false, fields: pairs.iter().map(|(from, to)| (field(*from), field(*to))).collect() }
+    ForwardedFields {
+        all: false,
+        fields: pairs.iter().map(|(from, to)| (field(*from), field(*to))).collect(),
+    }
 }
 
 pub struct PlanBuilder {
@@ -97,7 +105,11 @@ impl PlanBuilder {
     }
 
     pub fn unknown_source(&mut self) -> OperatorId {
-        self.add("source", OperatorKind::Source { splits: Vec::new(), statistics: Statistics::default() }, &[])
+        self.add(
+            "source",
+            OperatorKind::Source { splits: Vec::new(), statistics: Statistics::default() },
+            &[],
+        )
     }
 
     pub fn map(&mut self, input: OperatorId) -> OperatorId {
@@ -127,7 +139,13 @@ impl PlanBuilder {
     }
 
     /// A group reduce that passes its key on.
-    pub fn group_reduce(&mut self, input: OperatorId, key: &[u32], order: &[SortField], combinable: bool) -> OperatorId {
+    pub fn group_reduce(
+        &mut self,
+        input: OperatorId,
+        key: &[u32],
+        order: &[SortField],
+        combinable: bool,
+    ) -> OperatorId {
         let kind = OperatorKind::GroupReduce { key: fields(key), group_order: order.to_vec(), combinable };
         let id = self.add("group reduce", kind, &[input]);
         self.forwards(id, 0, keeps(key))
@@ -156,7 +174,13 @@ impl PlanBuilder {
         }
     }
 
-    pub fn co_group(&mut self, first: OperatorId, second: OperatorId, first_key: &[u32], second_key: &[u32]) -> OperatorId {
+    pub fn co_group(
+        &mut self,
+        first: OperatorId,
+        second: OperatorId,
+        first_key: &[u32],
+        second_key: &[u32],
+    ) -> OperatorId {
         let kind = OperatorKind::CoGroup {
             first_key: fields(first_key),
             second_key: fields(second_key),

@@ -4,7 +4,7 @@ use crate::report::html::{cut, escape};
 use crate::report::layout::{Layout, layout};
 use crate::report::plan::{PlanEdge, PlanNode};
 
-const BOX_WIDTH: f64 = 220.0;
+const BOX_WIDTH: f64 = 250.0;
 const BOX_HEIGHT: f64 = 66.0;
 const GAP_X: f64 = 28.0;
 const GAP_Y: f64 = 62.0;
@@ -12,6 +12,9 @@ const MARGIN: f64 = 8.0;
 
 /// Characters that fit into a box.
 const BOX_COLUMNS: usize = 30;
+
+/// Characters of an arrow's label.
+const LABEL_COLUMNS: usize = 44;
 
 /// The picture of a plan, as SVG.
 pub(super) fn draw(nodes: &[PlanNode]) -> String {
@@ -25,8 +28,8 @@ pub(super) fn draw(nodes: &[PlanNode]) -> String {
     let layout = layout(nodes.len(), &edges, BOX_WIDTH, GAP_X);
     let width = layout.width + 2.0 * MARGIN;
     let height = layout.layers as f64 * (BOX_HEIGHT + GAP_Y) - GAP_Y + 2.0 * MARGIN;
-    let arrows: String =
-        inputs.iter().zip(&layout.routes).map(|((_, input), route)| arrow(input, route, &layout)).collect();
+    let arrow = |((_, input), route): (&(usize, &PlanEdge), &Vec<usize>)| arrow(input, route, &layout);
+    let arrows: String = inputs.iter().zip(&layout.routes).map(arrow).collect();
     let boxes: String = nodes.iter().enumerate().map(|(i, node)| operator(node, i, &layout)).collect();
     format!(
         "<div class=\"wide\"><svg viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
@@ -64,30 +67,45 @@ fn operator(node: &PlanNode, index: usize, layout: &Layout) -> String {
 
 /// A line from the producer's lower edge through the places of its route to the consumer's upper edge.
 fn arrow(edge: &PlanEdge, route: &[usize], layout: &Layout) -> String {
+    let (rank, count) = rank(route, layout);
+    let last = route.len() - 1;
     let (x, y) = point(layout, route[0]);
-    let mut from = (x, y + BOX_HEIGHT);
-    let mut path = format!("M{:.1},{:.1}", from.0, from.1);
-    let mut last = from;
+    let (mut before, mut at) = ((x, y), (x, y + BOX_HEIGHT));
+    let mut path = format!("M{:.1},{:.1}", at.0, at.1);
     for (i, place) in route.iter().enumerate().skip(1) {
-        let to = point(layout, *place);
-        let middle = f64::midpoint(from.1, to.1);
-        path += &format!(" C{:.1},{middle:.1} {:.1},{middle:.1} {:.1},{:.1}", from.0, to.0, to.0, to.1);
-        last = from;
-        from = to;
-        if i + 1 < route.len() {
-            from.1 += BOX_HEIGHT;
-            path += &format!(" L{:.1},{:.1}", from.0, from.1);
+        before = at;
+        at = point(layout, *place);
+        if i == last {
+            // The edges of one consumer arrive side by side.
+            at.0 += BOX_WIDTH * 0.6 * ((rank as f64 + 0.5) / count as f64 - 0.5);
+        }
+        let middle = f64::midpoint(before.1, at.1);
+        path += &format!(" C{:.1},{middle:.1} {:.1},{middle:.1} {:.1},{:.1}", before.0, at.0, at.0, at.1);
+        if i < last {
+            at.1 += BOX_HEIGHT;
+            path += &format!(" L{:.1},{:.1}", at.0, at.1);
         }
     }
     let class = if edge.blocking { " class=\"blocking\"" } else { "" };
-    // The label stands nearer to the consumer, where the edges of one producer have parted.
-    let (x, y) = (0.35 * last.0 + 0.65 * from.0, 0.4 * last.1 + 0.6 * from.1);
-    let label = |dy: f64, text: &str| {
-        let text = escape(text);
-        format!("<text class=\"ship\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>", y + dy)
-    };
-    let local = if edge.local.is_empty() { String::new() } else { label(13.0, &edge.local) };
-    format!("<path{class} d=\"{path}\" marker-end=\"url(#head)\"/>{}{local}\n", label(0.0, &edge.ship))
+    // Labels stand near the consumer, where the edges of one producer have parted, each second one a line higher.
+    let (x, y) = (0.35 * before.0 + 0.65 * at.0, 0.35 * before.1 + 0.65 * at.1 - 15.0 * (rank % 2) as f64);
+    let text =
+        if edge.local.is_empty() { edge.ship.clone() } else { format!("{}, {}", edge.ship, edge.local) };
+    let text = escape(&cut(&text, LABEL_COLUMNS));
+    format!(
+        "<path{class} d=\"{path}\" marker-end=\"url(#head)\"/>\
+         <text class=\"ship\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{text}</text>\n"
+    )
+}
+
+/// Which of its consumer's edges this is, from the left, and how many there are.
+fn rank(route: &[usize], layout: &Layout) -> (usize, usize) {
+    let siblings = layout.routes.iter().enumerate().filter(|(_, other)| other.last() == route.last());
+    let from = |route: &[usize]| layout.places[route[route.len() - 2]].x;
+    let mut siblings: Vec<(f64, usize)> = siblings.map(|(i, other)| (from(other), i)).collect();
+    siblings.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mine = siblings.iter().position(|(_, i)| std::ptr::eq(layout.routes[*i].as_slice(), route));
+    (mine.unwrap_or(0), siblings.len().max(1))
 }
 
 /// The middle of a place's upper edge.

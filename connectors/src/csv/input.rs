@@ -1,7 +1,7 @@
 //! [`CsvInput`]: the options of reading lines as typed records.
 
 use crate::csv::quotes::Quoting;
-use crate::csv::reader::{CsvReader, sample_bytes};
+use crate::csv::reader::{CsvReader, records_of, sample_bytes};
 use crate::csv::row::Splitter;
 use crate::files::{FileInput, FileSplit};
 use crate::lines::{LineBlocks, line_statistics};
@@ -76,6 +76,11 @@ impl CsvOptions {
 }
 
 impl<T: Data> CsvInput<T> {
+    /// The records of `text` instead of the files: small data that lies in the program.
+    pub fn parse(&self, text: &str) -> Result<Vec<T>> {
+        records_of(&self.options, text)
+    }
+
     /// Reads `files`: a path, or a [`FileInput`] for several.
     pub fn new(files: impl Into<FileInput>) -> CsvInput<T> {
         let options = CsvOptions {
@@ -138,7 +143,9 @@ impl<T: Data> CsvInput<T> {
     /// Skips lines that begin with `prefix`.
     #[must_use]
     pub fn comment(self, prefix: &str) -> CsvInput<T> {
-        self.with(|options| options.comment = Some(prefix.as_bytes().to_vec()).filter(|prefix| !prefix.is_empty()))
+        self.with(|options| {
+            options.comment = Some(prefix.as_bytes().to_vec()).filter(|prefix| !prefix.is_empty())
+        })
     }
 
     /// Whether empty lines are skipped; by default they are read as one empty column.

@@ -7,7 +7,7 @@ use crate::csv::quotes::{Quoting, Unclosed};
 use crate::csv::row::{Row, Splitter, Unquoted};
 use crate::lines::{Block, LineBlocks, trim_return};
 use flinkrs_core::batch::{BATCH_BYTES, batch_capacity};
-use flinkrs_core::error::Result;
+use flinkrs_core::error::{Error, Result};
 use flinkrs_core::source::SplitReader;
 use flinkrs_core::types::{Data, heap_bytes};
 use std::marker::PhantomData;
@@ -87,8 +87,13 @@ impl<T: Data> CsvReader<T> {
     }
 
     fn start_block(&mut self, block: Block) {
-        self.position = if block.offset == 0 && block.bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        self.quoting = self.options.quoting().filter(|quoting| memchr::memchr(quoting.quote, &block.bytes).is_some());
+        self.position = if block.offset == 0 && block.bytes.starts_with(BYTE_ORDER_MARK) {
+            BYTE_ORDER_MARK.len()
+        } else {
+            0
+        };
+        self.quoting =
+            self.options.quoting().filter(|quoting| memchr::memchr(quoting.quote, &block.bytes).is_some());
         self.block = block;
     }
 
@@ -167,6 +172,27 @@ fn unclosed(Unclosed(column): Unclosed) -> String {
         "column {}: a quote opens the field and none closes it (`.multiline(true)` allows line breaks within quotes)",
         column + 1
     )
+}
+
+/// The records of `text`; the first malformed line is an error.
+pub(crate) fn records_of<T: Data>(options: &CsvOptions, text: &str) -> Result<Vec<T>> {
+    let mut unquoted = Unquoted::default();
+    let lines = text.as_bytes().split(|&byte| byte == b'\n').map(trim_return);
+    let mut records = Vec::new();
+    for (number, line) in lines.enumerate() {
+        if line.is_empty() || skipped(options, line) || (options.header && number == 0) {
+            continue;
+        }
+        match parse(options, options.quoting(), line, &mut unquoted) {
+            Ok(record) => records.push(record),
+            Err(_) if options.ignore_invalid_lines => {}
+            Err(problem) => {
+                let line = String::from_utf8_lossy(line);
+                return Err(Error::data(format!("line {}, {problem}; the line is: {line}", number + 1)));
+            }
+        }
+    }
+    Ok(records)
 }
 
 /// The memory that a record of the lines in `sample` takes on average, as far as they make records.

@@ -12,7 +12,7 @@ pub(crate) fn nth_delimiter(bytes: &[u8], delimiter: u8, nth: usize) -> Option<u
     for (i, word) in words.iter().enumerate() {
         let different = u64::from_le_bytes(*word) ^ pattern;
         // The high bit of each byte that is zero, and no other.
-        let mut found = !((different & ALL_BUT_HIGH) + ALL_BUT_HIGH | different | ALL_BUT_HIGH);
+        let mut found = !(((different & ALL_BUT_HIGH) + ALL_BUT_HIGH) | different | ALL_BUT_HIGH);
         let count = ((found >> 7).wrapping_mul(LOW_BITS) >> 56) as usize;
         if count > left {
             for _ in 0..left {

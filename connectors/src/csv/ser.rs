@@ -39,7 +39,11 @@ impl Dialect {
 
 /// Appends the fields of `record` to `out`, without a newline.
 #[inline]
-pub(crate) fn write_fields<T: Serialize>(record: &T, dialect: &Dialect, out: &mut Vec<u8>) -> Result<(), NoLine> {
+pub(crate) fn write_fields<T: Serialize>(
+    record: &T,
+    dialect: &Dialect,
+    out: &mut Vec<u8>,
+) -> Result<(), NoLine> {
     record.serialize(&mut LineSerializer { out, dialect, first: true })
 }
 
@@ -213,7 +217,11 @@ impl Serializer for &mut LineSerializer<'_> {
     }
 
     #[inline]
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), NoLine> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        value: &T,
+    ) -> Result<(), NoLine> {
         value.serialize(self)
     }
 

@@ -10,19 +10,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder that goes away with the test.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder for the test")
 }
 
 /// Writes a file into `folder`.
-pub fn file(folder: &tempfile::TempDir, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn file(folder: &tempfile::TempDir, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, content).expect("writes the file of the test");
     path
 }
 
 /// All records of an input, split by split; the splits travel encoded as they do in a job.
-pub fn read_all<I: InputFormat>(input: &I, wanted: usize) -> Result<Vec<I::Item>>
+pub(crate) fn read_all<I: InputFormat>(input: &I, wanted: usize) -> Result<Vec<I::Item>>
 where
     I::Split: Data,
 {
@@ -44,7 +44,7 @@ where
 }
 
 /// The message of the error that reading ends with.
-pub fn read_error<I: InputFormat>(input: &I) -> String
+pub(crate) fn read_error<I: InputFormat>(input: &I) -> String
 where
     I::Split: Data,
 {
@@ -55,7 +55,7 @@ where
 }
 
 /// Runs a whole job's output: writes `batches[i]` in subtask `i` and commits.
-pub fn write_all<T: Data, O: OutputFormat<T>>(output: &O, batches: &[Vec<T>]) -> Result<()> {
+pub(crate) fn write_all<T: Data, O: OutputFormat<T>>(output: &O, batches: &[Vec<T>]) -> Result<()> {
     let parallelism = u32::try_from(batches.len()).expect("few subtasks");
     output.begin(parallelism)?;
     for (index, batch) in (0..).zip(batches) {
@@ -67,16 +67,18 @@ pub fn write_all<T: Data, O: OutputFormat<T>>(output: &O, batches: &[Vec<T>]) ->
 }
 
 /// The names in a folder, sorted.
-pub fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("the folder is there");
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("readable").file_name().to_string_lossy().into_owned();
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry.expect("readable").file_name().to_string_lossy().into_owned()
+    };
     let mut names: Vec<String> = entries.map(name).collect();
     names.sort();
     names
 }
 
 /// Compresses with gzip.
-pub fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content).expect("writes to memory");
@@ -84,6 +86,6 @@ pub fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 /// Compresses with Zstandard.
-pub fn zstd(content: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(content: &[u8]) -> Vec<u8> {
     zstd::encode_all(content, 1).expect("writes to memory")
 }

@@ -1,13 +1,14 @@
 //! A sorted run in memory: a store of records and the order in which to take them out.
 
-use super::index::{self, Entry};
+use super::index::{Index, PrefixRange};
 use super::store::RecordStore;
 use crate::order::RecordOrder;
+use std::slice;
 
 /// Records and their sorted index.
 pub(super) struct MemoryRun<T> {
     store: RecordStore<T>,
-    index: Vec<Entry>,
+    index: Index,
     next: usize,
     /// Whether records are cloned, so that they can be read again.
     kept: bool,
@@ -20,15 +21,16 @@ impl<T: Clone> MemoryRun<T> {
     /// Sorts `store`; `index` is only capacity to use again.
     pub(super) fn new<O: RecordOrder<T>>(
         store: RecordStore<T>,
-        mut index: Vec<Entry>,
+        mut index: Index,
         order: &O,
+        range: PrefixRange,
     ) -> MemoryRun<T> {
-        index::sort(&mut index, &store, order);
+        index.sort(&store, order, range);
         MemoryRun { store, index, next: 0, kept: false }
     }
 
     /// The capacity of both, for the next run.
-    pub(super) fn into_empty(mut self) -> (RecordStore<T>, Vec<Entry>) {
+    pub(super) fn into_empty(mut self) -> (RecordStore<T>, Index) {
         self.store.clear();
         self.index.clear();
         (self.store, self.index)
@@ -48,29 +50,35 @@ impl<T: Clone> MemoryRun<T> {
 
     #[inline]
     pub(super) fn peek(&self) -> Option<&T> {
-        self.index.get(self.next).map(|entry| self.store.get(entry.1))
+        self.index.get(self.next).map(|position| self.store.get(position))
     }
 
     #[inline]
     pub(super) fn next(&mut self) -> Option<T> {
-        let entry = *self.index.get(self.next)?;
+        let position = self.index.get(self.next)?;
         self.next += 1;
-        Some(if self.kept { self.store.get(entry.1).clone() } else { self.store.take(entry.1) })
+        Some(if self.kept { self.store.get(position).clone() } else { self.store.take(position) })
     }
 
-    /// Takes up to `count` records.
+    /// Appends up to `count` records to `into`.
     #[inline]
-    pub(super) fn take(&mut self, count: usize) -> impl ExactSizeIterator<Item = T> {
+    pub(super) fn take(&mut self, count: usize, into: &mut Vec<T>) {
         let end = (self.next + count).min(self.index.len());
-        let entries = &self.index[self.next..end];
+        let positions = self.index.range(self.next, end);
         self.next = end;
-        let (store, kept) = (&mut self.store, self.kept);
-        entries.iter().map(move |entry| if kept { store.get(entry.1).clone() } else { store.take(entry.1) })
+        into.reserve(positions.len());
+        if self.kept || RecordStore::<T>::PLAIN {
+            // Unlike a clone this is a single copy, straight to its place, for records that can be copied.
+            positions.for_each(|position| into.extend_from_slice(slice::from_ref(self.store.get(position))));
+        } else {
+            into.extend(positions.map(|position| self.store.take(position)));
+        }
     }
 
     /// Takes a block of records, or `None` at the end.
     pub(super) fn next_block(&mut self) -> Option<Vec<T>> {
-        let block: Vec<T> = self.take(BLOCK_RECORDS).collect();
+        let mut block = Vec::new();
+        self.take(BLOCK_RECORDS, &mut block);
         if block.is_empty() { None } else { Some(block) }
     }
 }

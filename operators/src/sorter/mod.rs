@@ -16,7 +16,7 @@ use flinkrs_core::resource::MemoryBudget;
 use flinkrs_core::types::{Data, heap_bytes};
 use flinkrs_core::{Result, RuntimeContext};
 use flinkrs_memory::{SpillRun, SpillSizes, SpillSpace, SpillWriter};
-use index::{ENTRY_BYTES, Entry};
+use index::{ENTRY_BYTES, Index, PrefixRange};
 use memory::MemoryRun;
 use merge::Merge;
 use std::collections::VecDeque;
@@ -24,14 +24,16 @@ use store::RecordStore;
 
 /// Takes records in any order and gives them back sorted; equal records come in no particular order.
 ///
-/// Memory, in bytes: a record's inline size and heap, 16 for the index, and a reserve to spill with. What the budget
+/// Memory, in bytes: a record's inline size and heap, 8 for the index, and a reserve to spill with. What the budget
 /// refuses makes a sorted run of what is there; below 16 KiB it isn't asked, so that runs have a sensible length.
 pub struct ExternalSorter<T, O> {
     order: O,
     space: SpillSpace,
     sizes: SpillSizes,
+    chunk_bytes: usize,
     store: RecordStore<T>,
-    index: Vec<Entry>,
+    index: Index,
+    prefixes: PrefixRange,
     memory: Memory,
     writer: Option<SpillWriter<T>>,
     runs: VecDeque<SpillRun<T>>,
@@ -45,7 +47,9 @@ struct Memory {
     reserve: usize,
     /// Slots of the store and the index that are paid for.
     slots: usize,
-    /// Paid for heap that no record uses.
+    /// Heap that is paid for.
+    heap_paid: usize,
+    /// What of it no record uses.
     heap_spare: usize,
     /// Heap is paid for in steps of this size.
     heap_step: usize,
@@ -70,13 +74,25 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
         let available = budget.available();
         let sizes = SpillSizes::for_budget(available);
         let reserve = if budget.try_grow(sizes.memory()) { sizes.memory() } else { 0 };
-        let slot = RecordStore::<T>::SLOT_BYTES + ENTRY_BYTES;
-        let store =
-            RecordStore::new((available / 16).min(CHUNK_BYTES) / slot * RecordStore::<T>::SLOT_BYTES.max(1));
+        let chunk_bytes = (available / 16).min(CHUNK_BYTES);
+        let store = RecordStore::new(chunk_bytes);
         let heap_step = sizes.block_bytes;
-        let memory = Memory { budget, reserve, slots: 0, heap_spare: 0, heap_step, floor: FLOOR_BYTES };
-        let (index, runs) = (Vec::new(), VecDeque::new());
-        ExternalSorter { order, space, sizes, store, index, memory, writer: None, runs, records: 0 }
+        let memory =
+            Memory { budget, reserve, slots: 0, heap_paid: 0, heap_spare: 0, heap_step, floor: FLOOR_BYTES };
+        let (index, prefixes, runs) = (Index::default(), PrefixRange::EMPTY, VecDeque::new());
+        ExternalSorter {
+            order,
+            space,
+            sizes,
+            chunk_bytes,
+            store,
+            index,
+            prefixes,
+            memory,
+            writer: None,
+            runs,
+            records: 0,
+        }
     }
 
     /// Records pushed so far.
@@ -98,6 +114,7 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
         }
         // A record that finds no room in an empty sorter is taken all the same.
         self.memory.heap_spare = self.memory.heap_spare.saturating_sub(heap);
+        self.prefixes.add(self.order.prefix(&record));
         self.store.push(record);
         self.records += 1;
         Ok(())
@@ -125,11 +142,7 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
     /// Writes what is in memory as a sorted run.
     fn spill(&mut self) -> Result<()> {
         self.space.cancelled().check()?;
-        let heap: usize = if std::mem::needs_drop::<T>() {
-            self.store.iter().map(|record| heap_bytes(record, usize::MAX)).sum()
-        } else {
-            0
-        };
+        let records = self.store.len();
         let mut run = self.sort_memory();
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -139,14 +152,22 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
             writer.push(record)?;
         }
         self.runs.push_back(writer.end_run()?);
-        (self.store, self.index) = run.into_empty();
-        self.memory.heap_freed(heap);
+        if records > self.memory.slots / 2 {
+            (self.store, self.index) = run.into_empty();
+            self.memory.heap_spare = self.memory.heap_paid;
+        } else {
+            // Records have become larger: slots that stay unused would leave too little for their heap.
+            drop(run);
+            self.store = RecordStore::new(self.chunk_bytes);
+            self.memory.release_records();
+        }
         Ok(())
     }
 
     fn sort_memory(&mut self) -> MemoryRun<T> {
         let store = std::mem::replace(&mut self.store, RecordStore::new(1));
-        MemoryRun::new(store, std::mem::take(&mut self.index), &self.order)
+        let prefixes = std::mem::replace(&mut self.prefixes, PrefixRange::EMPTY);
+        MemoryRun::new(store, std::mem::take(&mut self.index), &self.order, prefixes)
     }
 
     /// Ends the input: sorts, and merges runs until the rest of the merge can be done while it is read.
@@ -166,7 +187,7 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
         }
         drop(self.writer.take());
         if tail.is_none() {
-            (self.store, self.index) = (RecordStore::new(1), Vec::new());
+            (self.store, self.index) = (RecordStore::new(1), Index::default());
             self.memory.release_records();
             merge::reduce(&mut self.runs, &self.order, &self.memory.budget, &self.space, self.sizes)?;
             // Two runs are merged even if the budget has no memory for them.
@@ -183,7 +204,7 @@ impl Memory {
     /// Pays for one more slot after `used` and for `heap` bytes; false when the budget refuses.
     fn grant(&mut self, used: usize, chunk: usize, slot_bytes: usize, heap: usize) -> bool {
         if used >= self.slots {
-            if self.slots >= u32::MAX as usize - chunk || !self.pay(chunk * slot_bytes) {
+            if !self.pay(chunk * slot_bytes) {
                 return false;
             }
             self.slots += chunk;
@@ -191,13 +212,15 @@ impl Memory {
         if heap > self.heap_spare {
             let missing = heap - self.heap_spare;
             let step = missing.max(self.heap_step);
-            if self.budget.try_grow(step) {
-                self.heap_spare += step;
+            let paid = if self.budget.try_grow(step) {
+                step
             } else if self.pay(missing) {
-                self.heap_spare += missing;
+                missing
             } else {
                 return false;
-            }
+            };
+            self.heap_paid += paid;
+            self.heap_spare += paid;
         }
         true
     }
@@ -211,15 +234,9 @@ impl Memory {
         granted
     }
 
-    /// The records in memory are gone, and with them `heap` bytes; slots and heap stay paid for.
-    fn heap_freed(&mut self, heap: usize) {
-        let paid = self.budget.used().saturating_sub(self.reserve) + FLOOR_BYTES;
-        self.heap_spare = (self.heap_spare + heap).min(paid);
-    }
-
     /// Gives back everything but the reserve.
     fn release_records(&mut self) {
         self.budget.shrink(self.budget.used() - self.reserve);
-        (self.slots, self.heap_spare, self.floor) = (0, 0, FLOOR_BYTES);
+        (self.slots, self.heap_paid, self.heap_spare, self.floor) = (0, 0, 0, FLOOR_BYTES);
     }
 }

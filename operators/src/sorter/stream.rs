@@ -97,7 +97,7 @@ impl<T: Data, O: RecordOrder<T>> SortedStream<T, O> {
     pub fn next_batch(&mut self, into: &mut Vec<T>, max_records: usize) -> Result<bool> {
         let before = into.len();
         match &mut self.source {
-            Source::Memory(run) if !std::mem::needs_drop::<T>() => into.extend(run.take(max_records)),
+            Source::Memory(run) if !std::mem::needs_drop::<T>() => run.take(max_records, into),
             _ => {
                 let mut bytes = 0;
                 while into.len() - before < max_records && bytes < BATCH_BYTES {

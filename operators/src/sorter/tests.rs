@@ -109,6 +109,15 @@ fn never_asks_for_more_than_its_budget() {
 }
 
 #[test]
+fn runs_stay_long_when_records_grow() {
+    let mut sorter = ExternalSorter::new(ByKey(Whole), MemoryBudget::standalone(1 << 20), space());
+    (0..40_000).try_for_each(|i| sorter.push(format!("{i}"))).expect("there is space");
+    let before = sorter.runs.len();
+    (0..4_000).try_for_each(|i| sorter.push(format!("{i:>1000}"))).expect("there is space");
+    assert!(sorter.runs.len() - before < 10, "{} runs of 4 MB in 1 MB", sorter.runs.len() - before);
+}
+
+#[test]
 fn records_larger_than_the_budget() {
     let records: Vec<(u32, String)> = (0..5).map(|i| (i * 3 % 5, "x".repeat(64 << 20))).collect();
     let (sorted, spilled) = sort(&records, ByKey(f0), 1 << 20);

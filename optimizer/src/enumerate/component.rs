@@ -41,7 +41,10 @@ impl Component {
     }
 
     pub(super) fn position(&self, operator: OperatorId) -> usize {
-        self.open.iter().position(|id| *id == operator).expect("an input is open until its consumer is decided")
+        self.open
+            .iter()
+            .position(|id| *id == operator)
+            .expect("an input is open until its consumer is decided")
     }
 
     /// Keeps the cheapest of all with equal properties, and of these the cheapest `limit`; the earlier of equals.

@@ -226,10 +226,12 @@ impl<'a> Search<'a> {
         Component { open: a.open.into_iter().chain(b.open).collect(), entries }
     }
 
-    /// The alternatives of an operator for inputs with these properties, with costs and what they provide.
+    /// The alternatives of an operator for inputs with these properties, with costs and what they provide; of those
+    /// that provide the same the cheapest.
     fn options(&mut self, op: &PlanOperator, inputs: &[u32]) -> Vec<Alternative> {
         let context = self.context;
-        let inputs: Vec<&Properties> = inputs.iter().map(|number| &self.interner.list[*number as usize]).collect();
+        let inputs: Vec<&Properties> =
+            inputs.iter().map(|number| &self.interner.list[*number as usize]).collect();
         let found: Vec<(Choice, Properties)> = alternatives(context, op, &inputs)
             .into_iter()
             .filter(|choice| self.given.is_none_or(|(id, given)| id != op.id || given == choice))
@@ -238,15 +240,19 @@ impl<'a> Search<'a> {
                 (choice, self.interests[op.id.0 as usize].relevant(provided))
             })
             .collect();
-        found
-            .into_iter()
-            .map(|(choice, properties)| {
-                let cost = operator_cost(context, op, &choice).total(&context.options);
-                self.choices.push(choice);
-                let properties = self.interner.number(properties);
-                Alternative { choice: self.choices.len() as u32 - 1, properties, cost }
-            })
-            .collect()
+        let mut list: Vec<Alternative> = Vec::new();
+        for (choice, properties) in found {
+            let cost = operator_cost(context, op, &choice).total(&context.options);
+            let properties = self.interner.number(properties);
+            let alternative = Alternative { choice: self.choices.len() as u32, properties, cost };
+            match list.iter_mut().find(|kept| kept.properties == properties) {
+                Some(kept) if kept.cost <= cost => continue,
+                Some(kept) => *kept = alternative,
+                None => list.push(alternative),
+            }
+            self.choices.push(choice);
+        }
+        list
     }
 
     /// Records the choice of each partial plan that was kept.

@@ -40,11 +40,11 @@ fn render_node<'a>(
 ) {
     let context = &plan.context;
     let op = context.operator(node.operator);
-    line(text, 2, &format!("{} [{}] {}", node.name, op.id, strategy(plan, op, node.part)));
+    line(text, 2, &format!("{} [{}] {}", node.name, op.id, strategy(plan, op, node)));
     for link in links {
         line(text, 6, &input(plan, link));
     }
-    if !is_operator(op, node.part) {
+    if node.inserted {
         return;
     }
     let size = context.size(op.id);
@@ -60,20 +60,10 @@ fn render_node<'a>(
     line(text, 6, &format!("cost with its inputs: {}", format::cost(all, &context.options)));
 }
 
-/// Whether a node is the operator itself and not something put before it.
-pub(crate) fn is_operator(op: &PlanOperator, part: Part) -> bool {
-    match part {
-        Part::Driver(_) => true,
-        Part::Sort { .. } => matches!(op.kind, OperatorKind::SortPartition { .. }),
-        Part::NoOp => true,
-        Part::Combine(_) | Part::Sample { .. } | Part::RangeBounds { .. } => false,
-    }
-}
-
 /// The strategy and kind of a node.
-pub(crate) fn strategy(plan: &OptimizedPlan, op: &PlanOperator, part: Part) -> String {
+pub(crate) fn strategy(plan: &OptimizedPlan, op: &PlanOperator, node: &Node) -> String {
     let choice = plan.choice(op.id);
-    match part {
+    match node.part {
         Part::Driver(driver) => format!("{}: {}", op.kind.pact(), names::driver(op, driver)),
         Part::Combine(_) => match choice.combine {
             Some(combiner) => format!("Combine: {}", names::combiner(op, combiner)),
@@ -85,6 +75,7 @@ pub(crate) fn strategy(plan: &OptimizedPlan, op: &PlanOperator, part: Part) -> S
         }
         Part::Sample { .. } => "Range Partition: sample of the keys".to_owned(),
         Part::RangeBounds { .. } => "Range Partition: bounds from all samples".to_owned(),
+        Part::NoOp if node.inserted => "Range Partition: records wait for the bounds".to_owned(),
         Part::NoOp => format!("{}: {}", op.kind.pact(), names::driver(op, choice.driver)),
     }
 }

@@ -31,7 +31,8 @@ impl Interests {
     pub(crate) fn relevant(&self, mut properties: Properties) -> Properties {
         properties.global.partitionings.retain(|partitioning| {
             let key = partitioning.key();
-            self.exact.iter().any(|exact| exact == key) || self.colocate.iter().any(|set| is_part_of(key, set))
+            self.exact.iter().any(|exact| exact == key)
+                || self.colocate.iter().any(|set| is_part_of(key, set))
         });
         let LocalProperties { orders, groupings } = &mut properties.local;
         for order in orders.iter_mut() {
@@ -65,18 +66,34 @@ impl Interests {
                 self.add_colocate(key_set(key));
                 self.add_group(key_set(key), group_order.clone());
             }
-            OperatorKind::GroupCombine { key, group_order } => self.add_group(key_set(key), group_order.clone()),
+            OperatorKind::GroupCombine { key, group_order } => {
+                self.add_group(key_set(key), group_order.clone())
+            }
             OperatorKind::Join { first_key, second_key, .. } => {
                 let key = if input == 0 { first_key } else { second_key };
                 self.add_exact(key.clone());
                 self.add_order(key_order(key, &[]));
             }
             OperatorKind::CoGroup { first_key, second_key, first_order, second_order } => {
-                let (key, within) = if input == 0 { (first_key, first_order) } else { (second_key, second_order) };
+                let (key, within) =
+                    if input == 0 { (first_key, first_order) } else { (second_key, second_order) };
                 self.add_exact(key.clone());
                 self.add_order(key_order(key, within));
             }
             OperatorKind::Partition { method: PartitionMethod::Hash, key } => self.add_exact(key.clone()),
+            _ => {}
+        }
+    }
+
+    /// What a combiner of `op` could use of its producer's output.
+    fn add_combiner(&mut self, op: &PlanOperator) {
+        match &op.kind {
+            OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } => {
+                self.add_group(key_set(key), Order::new());
+            }
+            OperatorKind::GroupReduce { key, group_order, combinable: true } => {
+                self.add_group(key_set(key), group_order.clone());
+            }
             _ => {}
         }
     }
@@ -100,10 +117,15 @@ impl Interests {
             return;
         }
         let sources = |order: &Order| -> Option<Order> {
-            order.iter().map(|sort| Some(SortField { field: source(&sort.field)?, order: sort.order })).collect()
+            order
+                .iter()
+                .map(|sort| Some(SortField { field: source(&sort.field)?, order: sort.order }))
+                .collect()
         };
         for (set, within) in &of_output.groups {
-            if let (Some(set), Some(within)) = (set.iter().map(source).collect::<Option<Vec<_>>>(), sources(within)) {
+            if let (Some(set), Some(within)) =
+                (set.iter().map(source).collect::<Option<Vec<_>>>(), sources(within))
+            {
                 self.add_group(key_set(&set), within);
             }
         }
@@ -141,11 +163,13 @@ pub(crate) fn interests(context: &Context) -> Vec<Interests> {
         let op = context.operator(id);
         let of_output = all[id.0 as usize].clone();
         for (i, input) in op.inputs.iter().enumerate() {
-            // Without FORWARD nothing survives the edge.
+            let of_input = &mut all[input.0 as usize];
+            // Without FORWARD nothing survives the edge; a combiner works before it.
             if context.equal_parallelism(op, i) {
-                let of_input = &mut all[input.0 as usize];
                 of_input.add_own(op, i);
                 of_input.add_passed(op, i, &of_output);
+            } else {
+                of_input.add_combiner(op);
             }
         }
     }
@@ -177,4 +201,44 @@ fn keeps_order(op: &PlanOperator) -> bool {
             | OperatorKind::Union
             | OperatorKind::SortPartition { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::OptimizerOptions;
+    use crate::properties::{GlobalProperties, Partitioning};
+    use crate::testing::{PlanBuilder, ascending, fields, moves};
+
+    #[test]
+    fn interests_pass_upwards_through_forwarded_fields() {
+        let mut builder = PlanBuilder::new(4);
+        let source = builder.source(1.0, 1.0);
+        let map = builder.map(source);
+        builder.forwards(map, 0, moves(&[(5, 0), (6, 1)]));
+        let group = builder.group_reduce(map, &[0, 1], &[ascending(2)], false);
+        builder.sink(group);
+        let context = Context::new(&builder.build(), &OptimizerOptions::default()).expect("a valid plan");
+        let all = interests(&context);
+        assert_eq!(all[source.0 as usize].colocate, [fields(&[5, 6])]);
+        assert!(all[source.0 as usize].groups.is_empty(), "the order within groups isn't forwarded");
+        assert_eq!(all[map.0 as usize].groups, [(fields(&[0, 1]), vec![ascending(2)])]);
+        assert!(all[group.0 as usize].is_empty());
+    }
+
+    #[test]
+    fn what_is_of_no_interest_is_forgotten() {
+        let interests = Interests { groups: vec![(fields(&[0, 1]), Vec::new())], ..Interests::default() };
+        let properties = Properties {
+            global: GlobalProperties::partitioned(Partitioning::Hash { key: fields(&[0]) }),
+            local: LocalProperties {
+                orders: vec![vec![ascending(1), ascending(0), ascending(2)], vec![ascending(2)]],
+                groupings: vec![fields(&[0]), fields(&[0, 1])],
+            },
+        };
+        let left = interests.relevant(properties);
+        assert!(left.global.partitionings.is_empty());
+        assert_eq!(left.local.orders, [vec![ascending(1), ascending(0)]]);
+        assert_eq!(left.local.groupings, [fields(&[0, 1])]);
+    }
 }

@@ -22,7 +22,9 @@ pub(crate) enum Partitioning {
 impl Partitioning {
     pub(crate) fn key(&self) -> &[KeyField] {
         match self {
-            Partitioning::Hash { key } | Partitioning::Range { key, .. } | Partitioning::Custom { key, .. } => key,
+            Partitioning::Hash { key }
+            | Partitioning::Range { key, .. }
+            | Partitioning::Custom { key, .. } => key,
         }
     }
 
@@ -90,7 +92,12 @@ impl GlobalProperties {
     }
 
     /// The rule by which both data sets, of equal parallelism, are spread by their keys, if there is one.
-    pub(crate) fn same_rule(&self, key: &[KeyField], other: &GlobalProperties, other_key: &[KeyField]) -> bool {
+    pub(crate) fn same_rule(
+        &self,
+        key: &[KeyField],
+        other: &GlobalProperties,
+        other_key: &[KeyField],
+    ) -> bool {
         self.partitionings
             .iter()
             .filter(|rule| rule.key() == key)
@@ -169,7 +176,9 @@ pub(crate) fn sort_order(op: &PlanOperator, input: usize) -> Order {
     };
     match &op.kind {
         Reduce { key, .. } | Distinct { key } => key_order(key, &[]),
-        GroupReduce { key, group_order, .. } | GroupCombine { key, group_order } => key_order(key, group_order),
+        GroupReduce { key, group_order, .. } | GroupCombine { key, group_order } => {
+            key_order(key, group_order)
+        }
         SortPartition { order } => order.clone(),
         Join { first_key, second_key, .. } => key_order(if input == 0 { first_key } else { second_key }, &[]),
         CoGroup { first_key, second_key, first_order, second_order } => match input {
@@ -233,8 +242,10 @@ mod tests {
 
     #[test]
     fn an_order_groups_by_its_first_fields() {
-        let local =
-            LocalProperties { orders: vec![vec![descending(1), ascending(0), descending(2)]], groupings: Vec::new() };
+        let local = LocalProperties {
+            orders: vec![vec![descending(1), ascending(0), descending(2)]],
+            groupings: Vec::new(),
+        };
         assert!(local.grouped(&[field(0), field(1)], &[]));
         assert!(local.grouped(&[field(1)], &[]));
         assert!(!local.grouped(&[field(0)], &[]));

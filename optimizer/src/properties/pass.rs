@@ -1,6 +1,8 @@
 //! How properties pass along an edge and through an operator.
 
-use super::{GlobalProperties, LocalProperties, Order, Partitioning, Properties, key_order, key_set, sort_order};
+use super::{
+    GlobalProperties, LocalProperties, Order, Partitioning, Properties, key_order, key_set, sort_order,
+};
 use crate::choice::Choice;
 use flinkrs_core::strategy::{DriverStrategy, JoinType, ShipStrategy};
 use flinkrs_core::types::KeyField;
@@ -23,12 +25,14 @@ pub(crate) fn channel(
         ShipStrategy::PartitionHash => {
             GlobalProperties::partitioned(Partitioning::Hash { key: input_key(op, input).to_vec() })
         }
-        ShipStrategy::PartitionRange => {
-            GlobalProperties::partitioned(Partitioning::Range { key: input_key(op, input).to_vec(), by: op.id })
-        }
-        ShipStrategy::PartitionCustom => {
-            GlobalProperties::partitioned(Partitioning::Custom { key: input_key(op, input).to_vec(), by: op.id })
-        }
+        ShipStrategy::PartitionRange => GlobalProperties::partitioned(Partitioning::Range {
+            key: input_key(op, input).to_vec(),
+            by: op.id,
+        }),
+        ShipStrategy::PartitionCustom => GlobalProperties::partitioned(Partitioning::Custom {
+            key: input_key(op, input).to_vec(),
+            by: op.id,
+        }),
     };
     Properties { global, local: LocalProperties::default() }
 }
@@ -41,8 +45,13 @@ pub(crate) fn input_key(op: &PlanOperator, input: usize) -> &[KeyField] {
         | OperatorKind::GroupReduce { key, .. }
         | OperatorKind::GroupCombine { key, .. }
         | OperatorKind::Partition { key, .. } => key,
-        OperatorKind::Join { first_key, second_key, .. } | OperatorKind::CoGroup { first_key, second_key, .. } => {
-            if input == 0 { first_key } else { second_key }
+        OperatorKind::Join { first_key, second_key, .. }
+        | OperatorKind::CoGroup { first_key, second_key, .. } => {
+            if input == 0 {
+                first_key
+            } else {
+                second_key
+            }
         }
         _ => &[],
     }
@@ -63,7 +72,12 @@ pub(crate) fn forwarded(op: &PlanOperator, input: usize) -> ForwardedFields {
 }
 
 /// What the output of an operator is known to be, from what arrives at its inputs.
-pub(crate) fn output(op: &PlanOperator, choice: &Choice, mut channels: Vec<Properties>, parallelism: u32) -> Properties {
+pub(crate) fn output(
+    op: &PlanOperator,
+    choice: &Choice,
+    mut channels: Vec<Properties>,
+    parallelism: u32,
+) -> Properties {
     if choice.sort {
         channels[0].local = LocalProperties { orders: vec![sort_order(op, 0)], groupings: Vec::new() };
     }
@@ -86,7 +100,9 @@ pub(crate) fn output(op: &PlanOperator, choice: &Choice, mut channels: Vec<Prope
 fn unary_local(op: &PlanOperator, choice: &Choice, input: &LocalProperties) -> LocalProperties {
     let forwarded = forwarded(op, 0);
     match &op.kind {
-        OperatorKind::SortPartition { order } => LocalProperties { orders: vec![order.clone()], groupings: Vec::new() },
+        OperatorKind::SortPartition { order } => {
+            LocalProperties { orders: vec![order.clone()], groupings: Vec::new() }
+        }
         OperatorKind::Reduce { key, .. }
         | OperatorKind::Distinct { key }
         | OperatorKind::GroupReduce { key, .. }
@@ -150,7 +166,10 @@ fn paired(op: &PlanOperator, choice: &Choice, channels: &[Properties]) -> Proper
         out.global.partitionings.extend(rules.map(|rule| rule.with_key(common.clone())));
     }
     if matches!(choice.driver, DriverStrategy::Merge { .. }) {
-        let by_key = |i: usize| LocalProperties { orders: vec![key_order(input_key(op, i), &[])], groupings: Vec::new() };
+        let by_key = |i: usize| LocalProperties {
+            orders: vec![key_order(input_key(op, i), &[])],
+            groupings: Vec::new(),
+        };
         for (i, always) in [first_always, second_always].into_iter().enumerate() {
             if always {
                 out.local.orders.extend(map_local(&by_key(i), &forwards[i]).orders);
@@ -223,4 +242,159 @@ pub(crate) fn normalize(mut properties: Properties) -> Properties {
     local.groupings.sort();
     local.groupings.dedup();
     properties
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{PlanBuilder, ascending, field, fields, keeps, moves};
+    use flinkrs_core::id::OperatorId;
+    use flinkrs_plan::{PartitionMethod, Plan};
+
+    const MERGE: DriverStrategy = DriverStrategy::Merge { sort_first: true, sort_second: true };
+
+    fn hash(key: &[u32]) -> Partitioning {
+        Partitioning::Hash { key: fields(key) }
+    }
+
+    /// What the last operator but the sink provides, from hashed or else broadcast inputs.
+    fn provided(
+        plan: &Plan,
+        driver: DriverStrategy,
+        ships: &[ShipStrategy],
+        inputs: &[Properties],
+    ) -> Properties {
+        let op = &plan.operators[plan.operators.len() - 2];
+        let choice = Choice { ships: ships.to_vec(), sort: false, driver, combine: None };
+        let channels = ships
+            .iter()
+            .zip(inputs)
+            .enumerate()
+            .map(|(i, (ship, input))| channel(op, i, *ship, 4, input))
+            .collect();
+        output(op, &choice, channels, 4)
+    }
+
+    fn join(join_type: JoinType, forwards: [ForwardedFields; 2]) -> Plan {
+        let mut builder = PlanBuilder::new(4);
+        let (a, b) = (builder.source(1.0, 1.0), builder.source(1.0, 1.0));
+        let join = builder.join(join_type, a, b, &[field(0)], &[field(0)]);
+        let [first, second] = forwards;
+        builder.forwards(join, 0, first);
+        builder.forwards(join, 1, second);
+        builder.sink(join);
+        builder.build()
+    }
+
+    #[test]
+    fn joins_keep_what_every_output_record_has() {
+        use JoinType::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi};
+        let expected: [(JoinType, &[u32]); 6] = [
+            (Inner, &[0, 5]),
+            (LeftOuter, &[0]),
+            (RightOuter, &[5]),
+            (FullOuter, &[]),
+            (Semi, &[0]),
+            (Anti, &[0]),
+        ];
+        let shuffled = [ShipStrategy::PartitionHash; 2];
+        let unknown = [Properties::default(), Properties::default()];
+        for (join_type, targets) in expected {
+            let plan = join(join_type, [keeps(&[0]), moves(&[(0, 5)])]);
+            let out = provided(&plan, MERGE, &shuffled, &unknown);
+            let partitionings: Vec<Partitioning> = targets.iter().map(|i| hash(&[*i])).collect();
+            assert_eq!(out.global.partitionings, partitionings, "{join_type:?}");
+            let orders: Vec<Order> = targets.iter().map(|i| vec![ascending(*i)]).collect();
+            assert_eq!(out.local.orders, orders, "{join_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_outer_join_keeps_a_key_that_both_sides_put_in_the_same_place() {
+        let plan = join(JoinType::FullOuter, [moves(&[(0, 3)]), moves(&[(0, 3)])]);
+        let out = provided(
+            &plan,
+            MERGE,
+            &[ShipStrategy::PartitionHash; 2],
+            &[Properties::default(), Properties::default()],
+        );
+        assert_eq!(out.global.partitionings, [hash(&[3])]);
+        assert_eq!(out.local.orders, [vec![ascending(3)]]);
+    }
+
+    #[test]
+    fn a_broadcast_join_keeps_the_partitioning_of_the_side_that_stays_and_no_order() {
+        let plan = join(JoinType::Inner, [keeps(&[0]), moves(&[(0, 5), (7, 6)])]);
+        let stays = Properties {
+            global: GlobalProperties::partitioned(hash(&[7])),
+            local: LocalProperties { orders: vec![vec![ascending(7)]], groupings: Vec::new() },
+        };
+        let driver = DriverStrategy::HybridHash { build: flinkrs_core::strategy::Side::First };
+        let ships = [ShipStrategy::Broadcast, ShipStrategy::Forward];
+        let out = provided(&plan, driver, &ships, &[stays.clone(), stays]);
+        assert_eq!(out.global.partitionings, [hash(&[6])]);
+        assert_eq!(out.local, LocalProperties::default());
+    }
+
+    #[test]
+    fn a_union_keeps_what_all_inputs_share() {
+        let mut builder = PlanBuilder::new(4);
+        let (a, b) = (builder.source(1.0, 1.0), builder.source(1.0, 1.0));
+        let union = builder.union(&[a, b]);
+        builder.sink(union);
+        let plan = builder.build();
+        let rules = |rules: &[Partitioning]| Properties {
+            global: GlobalProperties { partitionings: rules.to_vec(), replicated: false },
+            local: LocalProperties { orders: vec![vec![ascending(0)]], groupings: Vec::new() },
+        };
+        let range = |by| Partitioning::Range { key: fields(&[0]), by: OperatorId(by) };
+        let inputs = [rules(&[hash(&[0]), hash(&[1]), range(7)]), rules(&[hash(&[1]), range(8)])];
+        let out = provided(&plan, DriverStrategy::Only, &[ShipStrategy::Forward; 2], &inputs);
+        assert_eq!(out.global.partitionings, [hash(&[1])]);
+        assert_eq!(out.local, LocalProperties::default());
+        let out =
+            provided(&plan, DriverStrategy::Only, &[ShipStrategy::Forward, ShipStrategy::Rebalance], &inputs);
+        assert_eq!(out, Properties::default());
+    }
+
+    #[test]
+    fn maps_keep_what_they_forward_as_far_as_it_is_an_order() {
+        let mut builder = PlanBuilder::new(4);
+        let source = builder.source(1.0, 1.0);
+        let map = builder.map(source);
+        builder.forwards(map, 0, moves(&[(0, 3), (2, 4)]));
+        builder.sink(map);
+        let input = Properties {
+            global: GlobalProperties { partitionings: vec![hash(&[0, 2]), hash(&[1])], replicated: false },
+            local: LocalProperties {
+                orders: vec![vec![ascending(0), ascending(1), ascending(2)]],
+                groupings: vec![fields(&[0, 2]), fields(&[1])],
+            },
+        };
+        let out = provided(&builder.build(), DriverStrategy::Only, &[ShipStrategy::Forward], &[input]);
+        assert_eq!(out.global.partitionings, [hash(&[3, 4])]);
+        assert_eq!(out.local.orders, [vec![ascending(3)]]);
+        assert_eq!(out.local.groupings, [fields(&[3, 4])]);
+    }
+
+    #[test]
+    fn only_forward_keeps_an_order_and_one_subtask_has_no_partitioning() {
+        let mut builder = PlanBuilder::new(4);
+        let source = builder.source(1.0, 1.0);
+        let partition = builder.partition(source, PartitionMethod::Hash, &[0]);
+        let plan = {
+            builder.sink(partition);
+            builder.build()
+        };
+        let op = &plan.operators[1];
+        let input = Properties {
+            global: GlobalProperties::partitioned(hash(&[0])),
+            local: LocalProperties { orders: vec![vec![ascending(0)]], groupings: Vec::new() },
+        };
+        assert_eq!(channel(op, 0, ShipStrategy::Forward, 4, &input), input);
+        let shuffled = channel(op, 0, ShipStrategy::PartitionHash, 4, &input);
+        assert_eq!((shuffled.global, shuffled.local), (input.global.clone(), LocalProperties::default()));
+        assert_eq!(channel(op, 0, ShipStrategy::PartitionHash, 1, &input), Properties::default());
+        assert!(channel(op, 0, ShipStrategy::Broadcast, 4, &input).global.replicated);
+    }
 }

@@ -39,6 +39,7 @@ pub(crate) fn insert(
             parallelism,
             memory_weight: memory_weight(part),
             chaining: continued(chaining),
+            inserted: true,
         },
     )
 }

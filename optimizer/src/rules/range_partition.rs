@@ -18,7 +18,12 @@ pub(crate) const BOUNDS_INDEX: u8 = 255;
 pub(crate) const BOUNDS_NAME: &str = "range-bounds";
 
 /// Appends sampling, bounds and splitting to the producer of `op`; returns the node that ships.
-pub(crate) fn insert(context: &Context, op: &PlanOperator, producer: usize, physical: &mut Physical) -> usize {
+pub(crate) fn insert(
+    context: &Context,
+    op: &PlanOperator,
+    producer: usize,
+    physical: &mut Physical,
+) -> usize {
     let producers = context.input_parallelism(op, 0);
     let node = |part, what: &str, parallelism, chaining| Node {
         operator: op.id,
@@ -27,6 +32,7 @@ pub(crate) fn insert(context: &Context, op: &PlanOperator, producer: usize, phys
         parallelism,
         memory_weight: 0,
         chaining,
+        inserted: true,
     };
     let chaining = match op.chaining {
         ChainingPolicy::Never => ChainingPolicy::Never,
@@ -35,7 +41,11 @@ pub(crate) fn insert(context: &Context, op: &PlanOperator, producer: usize, phys
     let sample = physical.append(producer, node(Part::Sample { input: 0 }, "Sample", producers, chaining));
     let bounds =
         physical.add(node(Part::RangeBounds { input: 0 }, "Range Bounds", 1, ChainingPolicy::StartNewChain));
-    physical.links.push(Link { side: Some(0), ship: ShipStrategy::Rebalance, ..Link::forward(sample, bounds) });
+    physical.links.push(Link {
+        side: Some(0),
+        ship: ShipStrategy::Rebalance,
+        ..Link::forward(sample, bounds)
+    });
     let split = physical.add(node(Part::NoOp, "Range Split", producers, ChainingPolicy::StartNewChain));
     physical.links.push(Link { mode: ExchangeMode::Blocking, ..Link::forward(sample, split) });
     physical.links.push(Link {

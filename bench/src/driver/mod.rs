@@ -1,0 +1,44 @@
+//! The driver of the benchmark: builds everything, makes the inputs, runs the programs as whole processes, and prints
+//! figures for right answers only.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`Options`] | the command line |
+//! | `setup` | building, inputs, and where programs and data are |
+//! | `process` | one run of a program: time, CPU, peak memory |
+//! | `jobs` | the jobs: both programs, their inputs, and how their answers agree |
+//! | `check` | comparing outputs |
+//! | `compare` | the plain programs against the engine's |
+//! | `memory` | jobs much larger than their memory |
+//! | `single` | figures of the engine alone: parallelism, start, chain |
+//! | `table` | medians and tables |
+
+mod check;
+mod compare;
+mod jobs;
+mod memory;
+mod options;
+mod process;
+mod setup;
+mod single;
+mod table;
+
+pub use options::{Mode, Options};
+use setup::Setup;
+
+/// Does what the options say; returns whether all answers were right.
+pub fn run(options: &Options) -> Result<bool, String> {
+    jobs::check_names(&options.only)?;
+    let setup = Setup::new(options)?;
+    if options.mode.memory_tests {
+        memory::run(&setup)
+    } else if options.mode.parallelism {
+        single::parallelism(&setup)
+    } else if options.mode.start {
+        single::start(&setup)
+    } else if options.mode.chain {
+        single::chain(&setup)
+    } else {
+        compare::run(&setup, &options.only)
+    }
+}

@@ -1,0 +1,89 @@
+//! Figures of the engine alone: parallelism, the start of a job, and the cost of a chained operator.
+
+use std::fs;
+
+use super::jobs::wordcount;
+use super::process::measure;
+use super::setup::Setup;
+use super::table::{self, median, sorted};
+use crate::cli::about;
+
+/// Runs of the job with next to nothing to do.
+const STARTS: usize = 20;
+
+/// Word count in 1, 2, 4 and 8 subtasks, in turn.
+pub(super) fn parallelism(setup: &Setup) -> Result<bool, String> {
+    let parallelisms = ["1", "2", "4", "8"];
+    let mut jobs = parallelisms
+        .iter()
+        .map(|parallelism| Ok((wordcount(setup, parallelism)?, Vec::new())))
+        .collect::<Result<Vec<_>, String>>()?;
+    for number in 0..=setup.runs {
+        eprintln!("wordcount: run {number} of {}", setup.runs);
+        for (job, runs) in &mut jobs {
+            let (_, engine) = job.run().map_err(about("wordcount"))?;
+            // The first run warms up.
+            if number > 0 {
+                runs.push(engine);
+            }
+        }
+    }
+    let seconds: Vec<f64> = jobs.iter().map(|(_, runs)| median(runs.iter().map(|run| run.wall))).collect();
+    let rows = jobs.iter().zip(parallelisms).zip(&seconds).map(|(((_, runs), parallelism), &wall)| {
+        let cpu = median(runs.iter().map(|run| run.cpu));
+        let cells = [format!("{wall:.3}"), format!("{cpu:.3}"), format!("{:.2}", seconds[0] / wall)];
+        [vec![parallelism.to_string()], cells.to_vec()].concat()
+    });
+    table::print(&["subtasks", "s", "CPU s", "times as fast as 1"], &rows.collect::<Vec<_>>());
+    Ok(true)
+}
+
+/// The time of a word count of one line.
+pub(super) fn start(setup: &Setup) -> Result<bool, String> {
+    let input = setup.output("line.txt")?;
+    fs::write(&input, "to be or not to be\n").map_err(about(input.display()))?;
+    let mut milliseconds = Vec::new();
+    // The first run warms up.
+    for number in 0..=STARTS {
+        let output = setup.output("counts")?;
+        let mut job = setup.example("wordcount", &setup.threads);
+        let run = measure(job.arg("--input").arg(&input).arg("--output").arg(&output))?;
+        if number > 0 {
+            milliseconds.push(run.wall * 1e3);
+        }
+    }
+    let most = sorted(milliseconds.iter().copied()).pop().unwrap_or(f64::NAN);
+    println!("a job of one line: median {:.1} ms, max {most:.1} ms of {STARTS}", median(milliseconds));
+    Ok(true)
+}
+
+/// The cost of an operator that adds 1, per record, behind a sequence and in one subtask.
+pub(super) fn chain(setup: &Setup) -> Result<bool, String> {
+    let records = setup.sized(2_000_000, 200_000_000);
+    let chains = [0u64, 4, 8];
+    let mut walls = vec![Vec::new(); chains.len()];
+    for number in 0..=setup.runs {
+        eprintln!("chain: run {number} of {}", setup.runs);
+        for (operators, walls) in chains.iter().zip(&mut walls) {
+            let mut job = setup.program("engine_chain");
+            job.args(["-p", "1", "--records", &records.to_string(), "--operators", &operators.to_string()]);
+            let run = measure(&mut job)?;
+            let expected = (records * (records + 1) / 2 + operators * records).to_string();
+            if run.value("CHECKSUM") != Some(expected.as_str()) {
+                return Err(format!("chain: the sum is {:?}, not {expected}", run.value("CHECKSUM")));
+            }
+            // The first run warms up.
+            if number > 0 {
+                walls.push(run.wall);
+            }
+        }
+    }
+    let seconds: Vec<f64> = walls.into_iter().map(median).collect();
+    let rows = chains.iter().zip(&seconds).map(|(&operators, &wall)| {
+        let each = (wall - seconds[0]) * 1e9 / records as f64 / operators as f64;
+        let each = if operators == 0 { "-".to_string() } else { format!("{each:.2}") };
+        vec![operators.to_string(), format!("{wall:.3}"), each]
+    });
+    table::print(&["operators", "s", "ns per record and operator"], &rows.collect::<Vec<_>>());
+    Ok(true)
+}

@@ -1,0 +1,182 @@
+//! The side of a hash join that is built: in memory as far as the budget goes, by partition and on disk beyond it.
+
+use crate::hash_chunks::{Chunks, NO_POSITION};
+use crate::hash_join_table::JoinTable;
+use crate::hash_memory::Memory;
+use crate::hash_spill::{PARTITIONS, Partitions, SpillPlan, partition_of};
+use flinkrs_core::Result;
+use flinkrs_core::types::{Data, heap_bytes};
+use flinkrs_memory::SpillRun;
+
+/// Records that wait for their table.
+pub(crate) struct BuildSide<B> {
+    /// One part, or, once memory was short, one per partition.
+    parts: Vec<Part<B>>,
+    /// A bit for each partition that is on disk.
+    spilled: u32,
+    files: Partitions<B>,
+    level: u32,
+    /// All records, also those on disk.
+    records: u64,
+}
+
+struct Part<B> {
+    records: Chunks<B>,
+    heap: usize,
+}
+
+impl<B> Part<B> {
+    fn like(records: &Chunks<B>) -> Part<B> {
+        Part { records: records.like(), heap: 0 }
+    }
+}
+
+impl<B: Data> BuildSide<B> {
+    /// An empty side whose records are partitioned by the bits of `level`.
+    pub(crate) fn new(memory: &Memory, level: u32) -> BuildSide<B> {
+        let part = Part { records: Chunks::for_memory(memory.available()), heap: 0 };
+        BuildSide { parts: vec![part], spilled: 0, files: Partitions::new(), level, records: 0 }
+    }
+
+    /// How many records were added.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Adds a record; what it takes beyond the budget goes to disk.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        record: B,
+        memory: &mut Memory,
+        plan: &SpillPlan,
+        hash_of: &impl Fn(&B) -> u64,
+    ) -> Result<()> {
+        self.records += 1;
+        let heap = heap_bytes(&record, usize::MAX);
+        loop {
+            let number = if self.parts.len() == 1 { 0 } else { partition_of(hash_of(&record), self.level) };
+            if self.spilled >> number & 1 == 1 {
+                return self.files.push(number, record, plan);
+            }
+            let part = &mut self.parts[number];
+            let force = part.records.len() == 0;
+            if part.records.has_room() && (heap == 0 || memory.grow(heap, force)) {
+                part.heap += heap;
+                part.records.push(record);
+                return Ok(());
+            }
+            if !part.records.has_room() && memory.grow(part.records.chunk_bytes(), self.is_empty()) {
+                self.parts[number].records.add_chunk();
+            } else {
+                self.spill_largest(memory, plan, hash_of)?;
+            }
+        }
+    }
+
+    /// Adds a record unless the budget refuses, then gives it back; one record is always taken.
+    pub(crate) fn try_add(&mut self, record: B, memory: &mut Memory) -> Option<B> {
+        let heap = heap_bytes(&record, usize::MAX);
+        let force = self.is_empty();
+        let part = &mut self.parts[0];
+        if !part.records.has_room() {
+            if part.records.position_end() >= NO_POSITION as usize / 2
+                || !memory.grow(part.records.chunk_bytes(), force)
+            {
+                return Some(record);
+            }
+            part.records.add_chunk();
+        }
+        if heap > 0 && !memory.grow(heap, force) {
+            return Some(record);
+        }
+        part.heap += heap;
+        part.records.push(record);
+        self.records += 1;
+        None
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.iter().all(|part| part.records.len() == 0)
+    }
+
+    /// Moves the largest partition that is in memory to disk; there must be one.
+    #[cold]
+    fn spill_largest(&mut self, memory: &mut Memory, plan: &SpillPlan, hash_of: &impl Fn(&B) -> u64) -> Result<()> {
+        if self.parts.len() == 1 {
+            self.split(memory, hash_of);
+        }
+        let largest = (0..PARTITIONS).max_by_key(|number| self.parts[*number].records.bytes());
+        let number = largest.expect("there are partitions");
+        let part = &mut self.parts[number];
+        debug_assert!(part.records.len() > 0, "a partition that is spilled has records");
+        self.spilled |= 1 << number;
+        memory.shrink(std::mem::take(&mut part.heap));
+        while let Some(chunk) = part.records.pop_chunk() {
+            memory.shrink(part.records.chunk_bytes());
+            chunk.into_iter().try_for_each(|record| self.files.push(number, record, plan))?;
+        }
+        Ok(())
+    }
+
+    /// Deals the records out to partitions.
+    fn split(&mut self, memory: &mut Memory, hash_of: &impl Fn(&B) -> u64) {
+        let mut whole = self.parts.pop().expect("there is one part");
+        self.parts = (0..PARTITIONS).map(|_| Part::like(&whole.records)).collect();
+        memory.shrink(whole.heap);
+        while let Some(chunk) = whole.records.pop_chunk() {
+            memory.shrink(whole.records.chunk_bytes());
+            for record in chunk {
+                let part = &mut self.parts[partition_of(hash_of(&record), self.level)];
+                let heap = heap_bytes(&record, usize::MAX);
+                if !part.records.has_room() {
+                    // Within the memory of the chunks that were taken apart, but for the last of each partition.
+                    memory.force(part.records.chunk_bytes());
+                    part.records.add_chunk();
+                }
+                memory.force(heap);
+                part.heap += heap;
+                part.records.push(record);
+            }
+        }
+    }
+
+    /// Ends the building: a table of what is in memory, and the files of the rest.
+    ///
+    /// The table is reserved first; partitions go to disk as long as it doesn't fit.
+    pub(crate) fn seal(
+        mut self,
+        memory: &mut Memory,
+        plan: &SpillPlan,
+        hash_of: &impl Fn(&B) -> u64,
+        same_key: &impl Fn(&B, &B) -> bool,
+        may_spill: bool,
+    ) -> Result<Sealed<B>> {
+        loop {
+            let records = self.parts.iter().map(|part| part.records.len()).sum();
+            let positions = self.parts.iter().map(|part| part.records.position_end()).sum();
+            let fits = positions < NO_POSITION as usize;
+            if fits && memory.grow(JoinTable::<B>::index_bytes(records, positions), records == 0 || !may_spill) {
+                break;
+            }
+            self.spill_largest(memory, plan, hash_of)?;
+        }
+        let mut parts = self.parts.into_iter();
+        let mut all = parts.next().expect("there is at least one part");
+        for mut part in parts {
+            all.records.append(&mut part.records);
+            all.heap += part.heap;
+        }
+        let table = JoinTable::build(all.records, all.heap, hash_of, same_key);
+        Ok(Sealed { table, spilled: self.spilled, files: self.files.finish()? })
+    }
+}
+
+/// A build side that is complete.
+pub(crate) struct Sealed<B> {
+    pub(crate) table: JoinTable<B>,
+    /// A bit for each partition that is on disk.
+    pub(crate) spilled: u32,
+    /// By partition.
+    pub(crate) files: Vec<Option<SpillRun<B>>>,
+}
