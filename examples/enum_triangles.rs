@@ -41,11 +41,8 @@ fn main() -> ExitCode {
             Some(path) => env.create_input(CsvInput::new(path.as_path()).any_separator()).name("edges"),
             None => env.from_collection(SAMPLE),
         };
-        let edges = edges
-            .filter(|edge| edge.0 != edge.1)
-            .map(|(a, b)| (a.min(b), a.max(b)))
-            .name("SmallerFirst")
-            .distinct();
+        let edges =
+            edges.filter(|edge| edge.0 != edge.1).map(|(a, b)| (a.min(b), a.max(b))).name("SmallerFirst").distinct();
 
         let triads: DataSet<Triad> = edges
             .group_by(f0)

@@ -140,12 +140,8 @@ fn in_order(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn demonstrate(env: &ExecutionEnvironment) -> Result<()> {
-    let sorted = env
-        .generate_sequence(1, 1000)
-        .map(random_record)
-        .partition_by_range(key)
-        .sort_partition(Asc(key))
-        .collect()?;
+    let sorted =
+        env.generate_sequence(1, 1000).map(random_record).partition_by_range(key).sort_partition(Asc(key)).collect()?;
     assert!(sorted.is_sorted_by_key(key), "the partitions follow each other in order");
     println!("sorted {} records; the smallest key is {}", sorted.len(), key(&sorted[0]).escape_ascii());
     Ok(())

@@ -71,7 +71,10 @@ fn main() -> ExitCode {
                 let _ = result.write_csv(path).parallelism(1);
                 env.execute("TPC-H query 3")?;
             }
-            None => result.map(|(key, sum, date, priority)| format!("{key},{sum},{date},{priority}")).parallelism(1).print()?,
+            None => result
+                .map(|(key, sum, date, priority)| format!("{key},{sum},{date},{priority}"))
+                .parallelism(1)
+                .print()?,
         }
         Ok(())
     })

@@ -17,8 +17,7 @@ fn allowed() -> Arrows {
     let rows = markdown::table(&text, &["crate", "may depend on"]);
     let rows = rows.unwrap_or_else(|| panic!("{PAGE} has no table `| crate | may depend on |`"));
     let plain = |cell: &str| cell.replace('`', "").trim().to_owned();
-    let names =
-        |cell: &String| cell.split(',').map(plain).filter(|name| !name.is_empty() && name != "–").collect();
+    let names = |cell: &String| cell.split(',').map(plain).filter(|name| !name.is_empty() && name != "–").collect();
     rows.iter().map(|row| (plain(&row[0]), row.get(1).map(names).unwrap_or_default())).collect()
 }
 
@@ -63,9 +62,7 @@ fn crates_depend_only_on_what_the_table_allows() {
             continue;
         };
         for to in targets.difference(arrows) {
-            wrong.push(format!(
-                "{from}/Cargo.toml: depends on `{to}`, which the table of {PAGE} doesn't allow"
-            ));
+            wrong.push(format!("{from}/Cargo.toml: depends on `{to}`, which the table of {PAGE} doesn't allow"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -27,9 +27,11 @@ fn files_open_with_a_sentence_and_lines_are_clean() {
 fn files_and_functions_are_short() {
     let mut findings = in_all(|file, source| rules::lengths(file, source, OUTLIERS));
     let missing = OUTLIERS.iter().filter(|outlier| !files::root().join(outlier.file).exists());
-    findings.extend(missing.map(|outlier| {
-        Finding::new(Path::new(outlier.file), 1, "the file is gone: take it off the list of outliers")
-    }));
+    findings.extend(
+        missing.map(|outlier| {
+            Finding::new(Path::new(outlier.file), 1, "the file is gone: take it off the list of outliers")
+        }),
+    );
     assert_none(&findings);
 }
 

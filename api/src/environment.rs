@@ -6,7 +6,9 @@ use flinkrs_core::error::Result;
 use flinkrs_core::function::{AccumulatorValue, FunctionSource};
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::types::{Data, KeyField, KeySelector};
-use flinkrs_plan::{ChainingPolicy, ForwardedFields, KeySpec, OperatorKind, Plan, PlanOperator, SizeHints, SortField, SortOrder};
+use flinkrs_plan::{
+    ChainingPolicy, ForwardedFields, KeySpec, OperatorKind, Plan, PlanOperator, SizeHints, SortField, SortOrder,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

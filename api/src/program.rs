@@ -1,5 +1,6 @@
 //! The typed code of a program, beside its plan: what the runtime instantiates, found by operator.
 
+use flinkrs_core::Operator;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{BroadcastBuilder, FunctionSource, Partitioner};
 use flinkrs_core::id::OperatorId;
@@ -7,7 +8,6 @@ use flinkrs_core::sink::Committer;
 use flinkrs_core::source::{Split, Statistics};
 use flinkrs_core::strategy::{Part, ShipStrategy};
 use flinkrs_core::types::Data;
-use flinkrs_core::Operator;
 use flinkrs_operators::{BroadcastVec, NoOpOperator};
 use std::sync::Arc;
 

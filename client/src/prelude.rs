@@ -1,7 +1,9 @@
 //! Everything a program needs: `use flinkrs::prelude::*`.
 
 pub use crate::{CommonOptions, Error, LocalEnvironment, Result};
-pub use flinkrs_api::{Aggregation, Asc, DataSet, Desc, ExecutionEnvironment, JobExecutionResult, Max, Min, Sum, Summable};
+pub use flinkrs_api::{
+    Aggregation, Asc, DataSet, Desc, ExecutionEnvironment, JobExecutionResult, Max, Min, Sum, Summable,
+};
 pub use flinkrs_connectors::*;
 pub use flinkrs_core::function::{AccumulatorValue, RuntimeContext};
 pub use flinkrs_core::types::{Data, Field, Key, KeySelector, Text, Total, words};

@@ -62,7 +62,5 @@ fn accumulators(values: &BTreeMap<String, AccumulatorValue>) -> String {
         format!("<tr><td>{}</td><td class=\"number\">{value}</td></tr>\n", escape(name))
     };
     let rows: String = values.iter().map(row).collect();
-    format!(
-        "<h2>Accumulators</h2>\n<table><tr><th>name</th><th class=\"number\">value</th></tr>\n{rows}</table>\n"
-    )
+    format!("<h2>Accumulators</h2>\n<table><tr><th>name</th><th class=\"number\">value</th></tr>\n{rows}</table>\n")
 }

@@ -2,9 +2,7 @@
 //!
 //! `cargo bench -p flinkrs-connectors -- FOLDER` reads `text.txt`, `records.bin` and `tpch/lineitem.tbl` there.
 
-use flinkrs_connectors::{
-    CsvInput, CsvOutput, Date, Decimal, FixedInput, Record, TextInput, TextOutput, WriteMode,
-};
+use flinkrs_connectors::{CsvInput, CsvOutput, Date, Decimal, FixedInput, Record, TextInput, TextOutput, WriteMode};
 use flinkrs_core::batch::BATCH_RECORDS;
 use flinkrs_core::error::Result;
 use flinkrs_core::id::Subtask;
@@ -29,20 +27,16 @@ fn main() -> Result<()> {
 
     read("text, words", &TextInput::new(folder.join("text.txt")), None, |line: &Text| line.len());
     read("text, lineitem", &TextInput::new(&lineitem), Some(lines), |line: &Text| line.len());
-    let input =
-        CsvInput::<(u64, f64, f64, Text)>::new(&lineitem).delimiter(b'|').quote(None).columns(&[0, 5, 6, 10]);
+    let input = CsvInput::<(u64, f64, f64, Text)>::new(&lineitem).delimiter(b'|').quote(None).columns(&[0, 5, 6, 10]);
     read("csv, key f64 f64 text", &input, Some(lines), |record| record.1 as usize);
     let input = CsvInput::<(u64, Decimal<2>, Decimal<2>, Date)>::new(&lineitem).columns(&[0, 5, 6, 10]);
     let input = dbgen(input);
     read("csv, key money money date", &input, Some(lines), |record| record.1.0 as usize);
     let input = CsvInput::<(u64, Decimal<2>, Decimal<2>, Date)>::new(&lineitem).columns(&[0, 5, 6, 10]);
     read("csv, the same, quotes on", &input.delimiter(b'|'), Some(lines), |record| record.1.0 as usize);
-    read("binary", &FixedInput::<100>::new(folder.join("records.bin")), None, |r: &Record<100>| {
-        usize::from(r.0[0])
-    });
+    read("binary", &FixedInput::<100>::new(folder.join("records.bin")), None, |r: &Record<100>| usize::from(r.0[0]));
 
-    let input =
-        CsvInput::<(u64, Decimal<2>, f64, Text)>::new(&lineitem).delimiter(b'|').columns(&[0, 5, 4, 13]);
+    let input = CsvInput::<(u64, Decimal<2>, f64, Text)>::new(&lineitem).delimiter(b'|').columns(&[0, 5, 4, 13]);
     let mut records = Vec::new();
     let split = input.splits(1)?.remove(0).0;
     let mut reader = input.open(split)?;

@@ -166,11 +166,7 @@ impl fmt::Display for Date {
 impl Serialize for Date {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_i32(self.0)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i32(self.0) }
     }
 }
 
@@ -227,16 +223,8 @@ mod tests {
 
     #[test]
     fn refuses_what_no_calendar_has() {
-        for text in [
-            "1999-02-29",
-            "1900-02-29",
-            "1999-13-01",
-            "1999-00-10",
-            "1999-04-31",
-            "99-01-01",
-            "1999/01/01",
-            "",
-        ] {
+        for text in ["1999-02-29", "1900-02-29", "1999-13-01", "1999-00-10", "1999-04-31", "99-01-01", "1999/01/01", ""]
+        {
             assert_eq!(text.parse::<Date>(), Err(ParseDateError), "{text}");
         }
     }
@@ -248,10 +236,7 @@ mod tests {
         assert_eq!(date("1995-11-15").add_months(3), date("1996-02-15"));
         assert_eq!(Date(i32::MAX).add_months(i32::MAX), Date(i32::MAX));
         assert_eq!(Date(i32::MIN).add_months(i32::MIN), Date(i32::MIN));
-        assert_eq!(
-            (date("1995-03-17").year(), date("1995-03-17").month(), date("1995-03-17").day()),
-            (1995, 3, 17)
-        );
+        assert_eq!((date("1995-03-17").year(), date("1995-03-17").month(), date("1995-03-17").day()), (1995, 3, 17));
     }
 
     proptest! {

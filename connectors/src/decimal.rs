@@ -276,10 +276,7 @@ impl<'de, const SCALE: u32> Deserialize<'de> for Decimal<SCALE> {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal<SCALE>, E> {
                 self.visit_bytes(text.as_bytes())
             }
-            fn visit_newtype_struct<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Decimal<SCALE>, D::Error> {
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Decimal<SCALE>, D::Error> {
                 deserializer.deserialize_str(self)
             }
         }

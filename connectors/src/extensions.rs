@@ -18,6 +18,7 @@ pub trait EnvironmentSources {
     fn read_csv<T: Data>(&self, path: impl Into<FileInput>) -> DataSet<T>;
 
     /// Records of the program.
+    #[expect(clippy::wrong_self_convention, reason = "Flink's name")]
     fn from_collection<T: Data>(&self, records: impl IntoIterator<Item = T>) -> DataSet<T>;
 
     /// The numbers from `from` to `to`, both included.

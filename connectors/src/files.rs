@@ -161,8 +161,7 @@ fn cut(file: &FileStatus, pieces: u64, unit: u64, splits: &mut Vec<(FileSplit, u
             u64::try_from(units_before).map_or(file.bytes, |units| (units * unit).min(file.bytes))
         };
         let (offset, end) = (bound(i), bound(i + 1));
-        let split =
-            FileSplit { path: file.path.clone(), offset, length: end - offset, file_bytes: file.bytes };
+        let split = FileSplit { path: file.path.clone(), offset, length: end - offset, file_bytes: file.bytes };
         splits.push((split, end - offset));
     }
 }
@@ -192,11 +191,9 @@ pub(crate) fn local_path(path: &Path) -> Result<PathBuf> {
     let Some(text) = path.to_str() else { return Ok(path.to_path_buf()) };
     match text.split_once("://") {
         Some(("file", rest)) => Ok(PathBuf::from(rest)),
-        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !scheme.is_empty() => {
-            Err(Error::usage(format!(
-                "{text}: there is no file system for {scheme}://; local paths and file:// are known"
-            )))
-        }
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !scheme.is_empty() => Err(
+            Error::usage(format!("{text}: there is no file system for {scheme}://; local paths and file:// are known")),
+        ),
         _ => Ok(path.to_path_buf()),
     }
 }
@@ -234,10 +231,7 @@ mod tests {
         let root = tree();
         let folder = FileInput::new(root.path().join("a"));
         assert_eq!(names(&folder, root.path()), ["a/1.txt", "a/2.csv"]);
-        assert_eq!(
-            names(&folder.recursive(true), root.path()),
-            ["a/1.txt", "a/2.csv", "a/b/3.txt", "a/b/c/4.txt"]
-        );
+        assert_eq!(names(&folder.recursive(true), root.path()), ["a/1.txt", "a/2.csv", "a/b/3.txt", "a/b/c/4.txt"]);
     }
 
     #[test]
@@ -246,17 +240,11 @@ mod tests {
         let at = |name: &str| root.path().join(name);
         assert_eq!(names(&FileInput::new(at("a/*.txt")), root.path()), ["a/1.txt"]);
         assert_eq!(names(&FileInput::new(at("a/?.[ct]*")), root.path()), ["a/1.txt", "a/2.csv"]);
-        assert_eq!(
-            names(&FileInput::new(at("a/**/*.txt")), root.path()),
-            ["a/1.txt", "a/b/3.txt", "a/b/c/4.txt"]
-        );
+        assert_eq!(names(&FileInput::new(at("a/**/*.txt")), root.path()), ["a/1.txt", "a/b/3.txt", "a/b/c/4.txt"]);
         assert_eq!(names(&FileInput::new(at("a/_S*")), root.path()), ["a/_SUCCESS"]);
         let url = format!("file://{}", at("d.txt").display());
         assert_eq!(names(&FileInput::new(url).and(at("a/2.csv")), root.path()), ["d.txt", "a/2.csv"]);
-        assert_eq!(
-            names(&FileInput::all([at("a"), at("d.txt")]), root.path()),
-            ["a/1.txt", "a/2.csv", "d.txt"]
-        );
+        assert_eq!(names(&FileInput::all([at("a"), at("d.txt")]), root.path()), ["a/1.txt", "a/2.csv", "d.txt"]);
     }
 
     #[test]
@@ -284,10 +272,7 @@ mod tests {
         fs::write(root.path().join("empty"), "").expect("writes");
         let splits = FileInput::new(root.path()).split_bytes(300).splits(1, 7).expect("splits");
         let bounds: Vec<_> = splits.iter().map(|(s, _)| (s.offset, s.length, s.file_bytes)).collect();
-        assert_eq!(
-            bounds,
-            [(0, 245, 1000), (245, 252, 1000), (497, 252, 1000), (749, 251, 1000), (0, 1000, 1000)]
-        );
+        assert_eq!(bounds, [(0, 245, 1000), (245, 252, 1000), (497, 252, 1000), (749, 251, 1000), (0, 1000, 1000)]);
     }
 
     #[test]

@@ -51,9 +51,7 @@ pub use date::{Date, ParseDateError};
 pub use decimal::{Decimal, ParseDecimalError};
 pub use extensions::{DataSetSinks, EnvironmentSources};
 pub use files::{FileInput, FileSplit};
-pub use generator::{
-    CollectionInput, IteratorInput, IteratorReader, SequenceInput, SequenceNumber, SequenceReader,
-};
+pub use generator::{CollectionInput, IteratorInput, IteratorReader, SequenceInput, SequenceNumber, SequenceReader};
 pub use output::{FileOutput, FileWriter, WriteMode};
 pub use text::{TextInput, TextReader};
 pub use text_output::{TextOutput, TextWriter};

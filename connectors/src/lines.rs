@@ -46,8 +46,7 @@ impl LineBlocks {
         let end = content_end(&split);
         let position = split.offset.saturating_sub(1);
         let input = open(&split.path, position)?;
-        let mut blocks =
-            LineBlocks { input, path: split.path, position, end, carry: Vec::new(), done: false };
+        let mut blocks = LineBlocks { input, path: split.path, position, end, carry: Vec::new(), done: false };
         if split.offset > 0 {
             blocks.skip_line()?;
         }
@@ -122,8 +121,7 @@ impl LineBlocks {
     fn skip_line(&mut self) -> Result<()> {
         let mut bytes = Vec::new();
         while self.position < self.end {
-            let wanted =
-                usize::try_from(self.end - self.position).map_or(TAIL_BYTES, |left| left.min(TAIL_BYTES));
+            let wanted = usize::try_from(self.end - self.position).map_or(TAIL_BYTES, |left| left.min(TAIL_BYTES));
             let read = self.fill(&mut bytes, 0, wanted)?;
             if let Some(newline) = memchr::memchr(b'\n', &bytes[..read]) {
                 self.carry.extend_from_slice(&bytes[newline + 1..read]);
@@ -219,9 +217,5 @@ pub(crate) fn line_statistics(
     let lines = newlines + usize::from(sample.last().is_some_and(|&byte| byte != b'\n'));
     let records = content * lines as f64 / sample.len().max(1) as f64;
     let record_bytes = record_bytes(&sample).unwrap_or(sample.len() as f64 / lines.max(1) as f64);
-    Ok(Statistics {
-        records: Some(records),
-        bytes: Some(records * record_bytes),
-        record_bytes: Some(record_bytes),
-    })
+    Ok(Statistics { records: Some(records), bytes: Some(records * record_bytes), record_bytes: Some(record_bytes) })
 }

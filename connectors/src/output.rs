@@ -43,12 +43,7 @@ impl FileOutput {
     pub fn new(path: impl AsRef<Path>) -> FileOutput {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let token = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        FileOutput {
-            path: path.as_ref().to_path_buf(),
-            mode: WriteMode::default(),
-            token,
-            lock: Mutex::new(None),
-        }
+        FileOutput { path: path.as_ref().to_path_buf(), mode: WriteMode::default(), token, lock: Mutex::new(None) }
     }
 
     /// What happens when the output exists already; by default the job is refused.
@@ -134,9 +129,7 @@ impl FileOutput {
             Err(error) => return Err(Error::io("find", target, error)),
         };
         if self.mode == WriteMode::NoOverwrite {
-            return Err(Error::data(format!(
-                "output {shown} exists; `.mode(WriteMode::Overwrite)` replaces it"
-            )));
+            return Err(Error::data(format!("output {shown} exists; `.mode(WriteMode::Overwrite)` replaces it")));
         }
         if found.is_dir() {
             let inner = LocalFileSystem.list(target)?.into_iter().find(|entry| entry.is_dir);

@@ -139,10 +139,7 @@ impl TextReader {
     fn free_buffer(&mut self) -> Vec<u8> {
         let free = self.used.iter().position(|block| Arc::strong_count(block) == 1);
         let block = free.and_then(|i| self.used.remove(i));
-        block
-            .and_then(TextBuffer::reclaim)
-            .filter(|bytes| bytes.capacity() <= KEPT_BYTES_MAX)
-            .unwrap_or_default()
+        block.and_then(TextBuffer::reclaim).filter(|bytes| bytes.capacity() <= KEPT_BYTES_MAX).unwrap_or_default()
     }
 
     fn remember(&mut self, block: Arc<TextBuffer>) {

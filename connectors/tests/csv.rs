@@ -44,7 +44,8 @@ fn error<T: Data + Debug>(content: &str, options: impl Fn(CsvInput<T>) -> CsvInp
 #[test]
 fn every_type_of_column() {
     type Row = (u8, i16, u32, i64, u128, (bool, char), String, Text, Option<u32>, Decimal<2>, Date);
-    let line = "255,-32768,+7,-9223372036854775808,340282366920938463463374607431768211455,TRUE,€,a,b,,1.5,2024-02-29\r\n";
+    let line =
+        "255,-32768,+7,-9223372036854775808,340282366920938463463374607431768211455,TRUE,€,a,b,,1.5,2024-02-29\r\n";
     let expected = (
         255,
         -32_768,
@@ -83,10 +84,7 @@ fn options() {
     assert_eq!(ints("1,x,2\n3,y,4", |i| i.columns(&[2, 0])), [(2, 1), (4, 3)]);
     assert_eq!(ints("# 1,2\n1,2\n#\n3,4\n", |i| i.comment("#")), [(1, 2), (3, 4)]);
     assert_eq!(ints("\n1,2\n\r\n\n3,4\n\n", |i| i.skip_empty_lines(true)), [(1, 2), (3, 4)]);
-    assert_eq!(
-        ints(" 1 ,\t2 \n  \n\"3\" , \"4\"\n", |i| i.trim(true).skip_empty_lines(true)),
-        [(1, 2), (3, 4)]
-    );
+    assert_eq!(ints(" 1 ,\t2 \n  \n\"3\" , \"4\"\n", |i| i.trim(true).skip_empty_lines(true)), [(1, 2), (3, 4)]);
     assert_eq!(ints("1,2\nx,4\n5\n\n7,8\n", |i| i.ignore_invalid_lines(true)), [(1, 2), (7, 8)]);
     assert_eq!(ints("  1, 2\n3\t\t4 ,\n5 6 7\n", CsvInput::any_separator), [(1, 2), (3, 4), (5, 6)]);
     assert_eq!(ints("# made by x\na,b\n1,2\n", |i| i.comment("#").header(true)), [(1, 2)]);
@@ -111,10 +109,7 @@ fn headers_are_skipped_once_in_each_file() {
 fn quotes_and_line_breaks_within_them() {
     let pairs = |content: &str, options: Options<(String, String)>| read(content, options);
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    assert_eq!(
-        pairs("\"a,b\",\"c\"\"d\"\nplain,5\" nail\n", |i| i),
-        [pair("a,b", "c\"d"), pair("plain", "5\" nail")]
-    );
+    assert_eq!(pairs("\"a,b\",\"c\"\"d\"\nplain,5\" nail\n", |i| i), [pair("a,b", "c\"d"), pair("plain", "5\" nail")]);
     assert_eq!(pairs("'a;b';\"\n", |i| i.quote(Some(b'\'')).delimiter(b';')), [pair("a;b", "\"")]);
     let content = "\"head\ner\",x\n\"a\nb\",c\r\nd,\"e\r\nf\"\n";
     assert_eq!(pairs(content, |i| i.multiline(true).header(true)), [pair("a\nb", "c"), pair("d", "e\r\nf")]);
@@ -145,10 +140,7 @@ fn errors_of_values() {
         error("1|x\n", dbgen),
         "x.csv, line 1, column 3: a number (u32) is expected, but there are only 2 columns; the line is: 1|x"
     );
-    assert_eq!(
-        error::<u32>("1\n\n2", |i| i),
-        "x.csv, line 2, column 1: '' is not a number (u32); the line is: "
-    );
+    assert_eq!(error::<u32>("1\n\n2", |i| i), "x.csv, line 2, column 1: '' is not a number (u32); the line is: ");
     assert_eq!(
         error::<(u32, u32)>("a,b,7,x\n", |i| i.columns(&[2, 3])),
         "x.csv, line 1, column 4: 'x' is not a number (u32); the line is: a,b,7,x"
@@ -217,10 +209,7 @@ fn bytes_that_are_no_text_are_an_error_only_where_text_is_wanted() {
     assert_eq!(read_all(&CsvInput::<u32>::new(&path), 1).expect("reads"), [1]);
     assert_eq!(
         read_error(&CsvInput::<(u32, Text)>::new(&path)),
-        format!(
-            "{}, line 1, column 2: '\u{fffd}' is not UTF-8 text; the line is: 1,\u{fffd}",
-            path.display()
-        )
+        format!("{}, line 1, column 2: '\u{fffd}' is not UTF-8 text; the line is: 1,\u{fffd}", path.display())
     );
 }
 
@@ -274,8 +263,7 @@ fn writes_other_dialects_and_types() {
     write_all(&CsvOutput::new(&path).delimiter(b' ').quote(None), &[vec![row]]).expect("writes");
     assert_eq!(std::fs::read_to_string(&path).expect("is there"), "-1 true -0.05 1970-01-01 | 1 2 a b\n");
     let maps = vec![std::collections::BTreeMap::from([(1, 2)])];
-    let message =
-        write_all(&CsvOutput::new(folder.path().join("c")), &[maps]).expect_err("no map").to_string();
+    let message = write_all(&CsvOutput::new(folder.path().join("c")), &[maps]).expect_err("no map").to_string();
     assert!(message.ends_with("can't be written: a map can't be written as a line"), "{message}");
 }
 

@@ -54,8 +54,7 @@ fn a_folder_that_holds_folders_is_never_replaced() {
     let folder = folder();
     let path = folder.path().join("home");
     fs::create_dir_all(path.join("documents")).expect("creates");
-    let error =
-        write_all(&TextOutput::new(&path).mode(WriteMode::Overwrite), &[vec![1]]).expect_err("refused");
+    let error = write_all(&TextOutput::new(&path).mode(WriteMode::Overwrite), &[vec![1]]).expect_err("refused");
     assert_eq!(
         error.to_string(),
         format!(
@@ -75,10 +74,8 @@ fn nothing_shows_before_the_commit_or_after_an_abort() {
     writer.write(&mut vec![(1, "a".to_owned())]).expect("writes");
     writer.finish().expect("finishes");
     assert_eq!(fs::read_to_string(&path).expect("there"), "old");
-    let hidden = names(folder.path())
-        .into_iter()
-        .find(|name| name.starts_with(".x.flinkrs-"))
-        .expect("a hidden folder");
+    let hidden =
+        names(folder.path()).into_iter().find(|name| name.starts_with(".x.flinkrs-")).expect("a hidden folder");
     assert!(hidden.starts_with(&format!(".x.flinkrs-{}-", std::process::id())), "{hidden}");
     output.abort();
     assert_eq!(names(folder.path()), ["x"]);
@@ -118,19 +115,12 @@ fn large_outputs_are_written_in_pieces_and_errors_name_the_file() {
 
     let blocked = file(&folder, "file", "").join("below");
     let message = write_all(&TextOutput::new(&blocked), &batches).expect_err("no folder").to_string();
-    assert!(
-        message.starts_with("cannot ") && message.contains(&folder.path().display().to_string()),
-        "{message}"
-    );
+    assert!(message.starts_with("cannot ") && message.contains(&folder.path().display().to_string()), "{message}");
     assert_eq!(TextOutput::<u8>::new("/").begin(1).expect_err("no name").to_string(), "output / has no name");
 
     if std::path::Path::new("/dev/full").exists() {
-        let message =
-            TextOutput::<u8>::new("/dev/null").mode(WriteMode::Overwrite).begin(1).expect_err("no file");
-        assert_eq!(
-            message.to_string(),
-            "output /dev/null is neither a file nor a folder and is not replaced"
-        );
+        let message = TextOutput::<u8>::new("/dev/null").mode(WriteMode::Overwrite).begin(1).expect_err("no file");
+        assert_eq!(message.to_string(), "output /dev/null is neither a file nor a folder and is not replaced");
     }
 }
 
@@ -158,8 +148,7 @@ fn fixed_records_go_out_and_come_back() {
         Record(bytes)
     };
     let records: Vec<Record<100>> = (0..30_000).map(record).collect();
-    write_all(&FixedOutput::new(&path), &[records[..10_000].to_vec(), records[10_000..].to_vec()])
-        .expect("writes");
+    write_all(&FixedOutput::new(&path), &[records[..10_000].to_vec(), records[10_000..].to_vec()]).expect("writes");
     let files = flinkrs_connectors::FileInput::new(&path).split_bytes(77_777);
     let input = FixedInput::<100>::new(files);
     assert_eq!(common::read_all(&input, 4).expect("reads"), records);
@@ -171,10 +160,7 @@ fn fixed_records_go_out_and_come_back() {
     let odd = file(&folder, "odd", vec![0; 250]);
     assert_eq!(
         common::read_error(&FixedInput::<100>::new(&odd)),
-        format!(
-            "{}: 250 bytes are not a whole number of records of 100 bytes, 50 are left over",
-            odd.display()
-        )
+        format!("{}: 250 bytes are not a whole number of records of 100 bytes, 50 are left over", odd.display())
     );
     let odd = file(&folder, "odd.gz", common::gzip(&[0; 250]));
     let message = common::read_error(&FixedInput::<100>::new(&odd));

@@ -80,10 +80,7 @@ fn what_is_not_utf8_is_an_error_or_replaced() {
     let lossy = read_all(&TextInput::new(&path).charset_lossy(true), 1).expect("reads");
     assert_eq!(strings(lossy), ["first", "sec\u{fffd}ond", "\u{fffd}", "last €"]);
     let compressed = file(&folder, "x.gz", gzip(b"a\nb\nc\xff\n"));
-    assert!(
-        read_error(&TextInput::new(&compressed))
-            .starts_with(&format!("{}, line 3: byte 5", compressed.display()))
-    );
+    assert!(read_error(&TextInput::new(&compressed)).starts_with(&format!("{}, line 3: byte 5", compressed.display())));
 }
 
 #[test]
@@ -92,15 +89,9 @@ fn a_line_of_64_megabytes_is_read_once_whatever_the_splits() {
     let long = "0123456789abcdef".repeat(4 << 20);
     let path = file(&folder, "x.txt", format!("short\n{long}\nafter\n{long}"));
     for split_bytes in [1 << 20, 50 << 20, 1 << 30] {
-        let lines =
-            read_all(&TextInput::new(FileInput::new(&path).split_bytes(split_bytes)), 1).expect("reads");
+        let lines = read_all(&TextInput::new(FileInput::new(&path).split_bytes(split_bytes)), 1).expect("reads");
         assert_eq!(lines.len(), 4);
-        assert!(
-            lines[0] == "short"
-                && lines[1] == long.as_str()
-                && lines[2] == "after"
-                && lines[3] == long.as_str()
-        );
+        assert!(lines[0] == "short" && lines[1] == long.as_str() && lines[2] == "after" && lines[3] == long.as_str());
     }
 }
 

@@ -35,7 +35,6 @@ impl Batch {
     }
 
     /// Erases the type of an already boxed vector; costs nothing.
-    #[expect(clippy::box_collection, reason = "the box is the batch; a plain vector would be boxed again")]
     pub fn from_boxed<T: Data>(records: Box<Vec<T>>) -> Batch {
         Batch(records)
     }
@@ -55,7 +54,6 @@ impl Batch {
     /// The records as the boxed vector that they are; costs nothing.
     ///
     /// Panics when the batch holds another type.
-    #[expect(clippy::box_collection, reason = "gives back what `from_boxed` took")]
     pub fn into_boxed<T: Data>(self) -> Box<Vec<T>> {
         let found = self.0.type_name();
         match self.0.into_any().downcast::<Vec<T>>() {

@@ -18,7 +18,8 @@ impl FromStr for ByteSize {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<ByteSize> {
-        let wrong = || Error::usage(format!("'{text}' is not a size; write a number and kb, mb, gb or tb, such as 512mb"));
+        let wrong =
+            || Error::usage(format!("'{text}' is not a size; write a number and kb, mb, gb or tb, such as 512mb"));
         let lower = text.trim().to_ascii_lowercase().replace("ib", "b");
         let (digits, shift) = UNITS
             .iter()
@@ -149,7 +150,9 @@ mod tests {
 
     #[test]
     fn reads_sizes_with_units() {
-        for (text, bytes) in [("512mb", 512 << 20), ("1 GB", 1 << 30), ("64k", 64 << 10), ("7", 7), ("1.5kb", 1536), ("2GiB", 2 << 30)] {
+        for (text, bytes) in
+            [("512mb", 512 << 20), ("1 GB", 1 << 30), ("64k", 64 << 10), ("7", 7), ("1.5kb", 1536), ("2GiB", 2 << 30)]
+        {
             assert_eq!(text.parse::<ByteSize>().expect(text).0, bytes, "{text}");
         }
         for text in ["", "mb", "-1mb", "12 parsecs", "nan"] {

@@ -66,9 +66,7 @@ impl BatchSpillBuffer {
     fn keep(&mut self, mut batch: Batch, bytes: usize) {
         self.memory_used += bytes;
         match self.memory.back_mut() {
-            Some((last, used))
-                if last.len() + batch.len() <= BATCH_RECORDS && *used + bytes <= BATCH_BYTES =>
-            {
+            Some((last, used)) if last.len() + batch.len() <= BATCH_RECORDS && *used + bytes <= BATCH_BYTES => {
                 last.append(&mut batch);
                 *used += bytes;
             }

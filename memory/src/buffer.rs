@@ -215,8 +215,7 @@ impl<T: Data> SpillBuffer<T> {
 
     /// Gives back what a chunk that was taken out was charged with.
     fn release(&mut self, chunk: &[T]) {
-        let heap =
-            chunk.iter().map(|record| heap_bytes(record, usize::MAX)).sum::<usize>().min(self.heap_reserved);
+        let heap = chunk.iter().map(|record| heap_bytes(record, usize::MAX)).sum::<usize>().min(self.heap_reserved);
         self.heap_reserved -= heap;
         let inline = if self.chunks_reserved > 0 { self.chunk_bytes() } else { 0 };
         self.chunks_reserved = self.chunks_reserved.saturating_sub(1);
@@ -359,10 +358,7 @@ mod tests {
         (0..1 << 20).try_for_each(|i| buffer.push(i)).expect("there is space");
         assert!(!buffer.in_memory());
         assert!(buffer.budget.used() <= 1 << 20);
-        assert!(
-            buffer.chunks.len() * buffer.chunk_bytes() > 1 << 19,
-            "half of the budget at least holds records"
-        );
+        assert!(buffer.chunks.len() * buffer.chunk_bytes() > 1 << 19, "half of the budget at least holds records");
         buffer.seal().expect("there is space");
         buffer.clear();
         assert!(buffer.budget.used() <= buffer.sizes.memory() + buffer.chunk_bytes());

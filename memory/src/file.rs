@@ -58,9 +58,7 @@ impl SpillFile {
         let len = self.buffer.len() - start - HEADER_BYTES;
         let checked = filled.and_then(|()| {
             u32::try_from(len).map_err(|_| Error::Resource {
-                message: format!(
-                    "a block of {len} bytes is too large to be spilled; a record has at most 4 GB"
-                ),
+                message: format!("a block of {len} bytes is too large to be spilled; a record has at most 4 GB"),
             })
         });
         match checked {
@@ -79,10 +77,7 @@ impl SpillFile {
     /// Writes what is gathered; readers see only what was flushed.
     pub fn flush(&mut self) -> Result<()> {
         let space = &self.content.space;
-        self.content
-            .file
-            .write_all_at(&self.buffer, self.written)
-            .map_err(|error| space.write_error(error))?;
+        self.content.file.write_all_at(&self.buffer, self.written).map_err(|error| space.write_error(error))?;
         space.count(self.buffer.len());
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
@@ -126,13 +121,7 @@ pub struct BlockReader {
 
 impl BlockReader {
     pub(crate) fn new(content: Arc<Content>, rest: Range<u64>, buffer_bytes: usize) -> BlockReader {
-        BlockReader {
-            content,
-            rest,
-            buffer: Vec::new(),
-            taken: 0,
-            buffer_bytes: buffer_bytes.max(HEADER_BYTES),
-        }
+        BlockReader { content, rest, buffer: Vec::new(), taken: 0, buffer_bytes: buffer_bytes.max(HEADER_BYTES) }
     }
 
     /// The next block, or `None` at the end.
@@ -161,15 +150,11 @@ impl BlockReader {
         let left = self.rest.end - self.rest.start;
         let more = (wanted.max(self.buffer_bytes) - have).min(usize::try_from(left).unwrap_or(usize::MAX));
         if have + more < wanted {
-            return Err(Error::internal(format!(
-                "a spilled block of {wanted} bytes ends after {}",
-                have + more
-            )));
+            return Err(Error::internal(format!("a spilled block of {wanted} bytes ends after {}", have + more)));
         }
         self.make_room(have + more);
         let (file, space) = (&self.content.file, &self.content.space);
-        file.read_exact_at(&mut self.buffer[have..], self.rest.start)
-            .map_err(|error| space.read_error(error))?;
+        file.read_exact_at(&mut self.buffer[have..], self.rest.start).map_err(|error| space.read_error(error))?;
         self.rest.start += more as u64;
         Ok(())
     }

@@ -19,11 +19,7 @@ pub struct SpillSpace {
 impl SpillSpace {
     /// Spills into `directory`; nobody else sees what is counted.
     pub fn new(directory: &Path) -> SpillSpace {
-        SpillSpace {
-            directory: Arc::from(directory),
-            metrics: Arc::default(),
-            cancelled: CancelFlag::default(),
-        }
+        SpillSpace { directory: Arc::from(directory), metrics: Arc::default(), cancelled: CancelFlag::default() }
     }
 
     /// Spills where the operator's context says, and counts in its metrics.

@@ -2,6 +2,7 @@
 
 use crate::rich::{Make, Rich};
 use flinkrs_core::batch::batch_capacity;
+use flinkrs_core::element::Superstep;
 use flinkrs_core::types::Data;
 use flinkrs_core::{Batch, Collector, Operator, Output, Result, RuntimeContext};
 use std::marker::PhantomData;
@@ -171,11 +172,7 @@ impl<T: Data> Operator for LimitOperator<T> {
         if batch.is_empty() { Ok(()) } else { out.push(batch) }
     }
 
-    fn superstep_end(
-        &mut self,
-        superstep: flinkrs_core::element::Superstep,
-        out: &mut dyn Output,
-    ) -> Result<()> {
+    fn superstep_end(&mut self, superstep: Superstep, out: &mut dyn Output) -> Result<()> {
         self.left = self.limit;
         out.superstep_end(superstep)
     }

@@ -269,8 +269,7 @@ mod tests {
     use crate::testing::{Gathered, batches, run_with};
     use proptest::prelude::*;
 
-    type Product =
-        NestedLoop<u32, String, (u32, String), fn(&u32, &String, &mut Collector<'_, (u32, String)>)>;
+    type Product = NestedLoop<u32, String, (u32, String), fn(&u32, &String, &mut Collector<'_, (u32, String)>)>;
 
     fn product(inner: Side) -> Product {
         NestedLoop::new(inner, |l, r, out| out.collect((*l, r.clone())))
@@ -330,8 +329,7 @@ mod tests {
     fn an_output_without_room_is_not_flooded() {
         let context = RuntimeContext::standalone(64 << 10, &std::env::temp_dir());
         let mut operator = product(Side::First);
-        let (first, second): (Vec<u32>, Vec<String>) =
-            ((0..2000).collect(), (0..300).map(|i| i.to_string()).collect());
+        let (first, second): (Vec<u32>, Vec<String>) = ((0..2000).collect(), (0..300).map(|i| i.to_string()).collect());
         let mut out = Narrow::default();
         let mut all = Vec::new();
         let mut empty = |out: &mut Narrow| {

@@ -235,9 +235,7 @@ where
 {
     match sink.mode {
         GroupMode::Combine => sink.emit_all(state),
-        GroupMode::Final => {
-            state.spill.evict(&mut state.table, |record| hash_of(&grouping.selector, record))
-        }
+        GroupMode::Final => state.spill.evict(&mut state.table, |record| hash_of(&grouping.selector, record)),
     }
 }
 

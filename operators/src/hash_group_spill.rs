@@ -19,6 +19,9 @@ pub(crate) struct GroupSpill<T> {
     reader: Option<SpillReader<T>>,
 }
 
+/// A bit for each partition.
+const ALL_EVICTED: u32 = (1 << PARTITIONS) - 1;
+
 impl<T: Data> GroupSpill<T> {
     pub(crate) fn new(plan: SpillPlan) -> GroupSpill<T> {
         let partitions = Partitions::new();
@@ -36,7 +39,9 @@ impl<T: Data> GroupSpill<T> {
         let counts: Vec<usize> = table.partition_lens().collect();
         let total: usize = counts.iter().sum();
         let is_out = |evicted: u32, partition: usize| evicted >> partition & 1 == 1;
-        while counts.iter().enumerate().filter(|(i, _)| is_out(self.evicted, *i)).map(|(_, n)| n).sum::<usize>() * 2 < total {
+        while counts.iter().enumerate().filter(|(i, _)| is_out(self.evicted, *i)).map(|(_, n)| n).sum::<usize>() * 2
+            < total
+        {
             let largest = (0..PARTITIONS).filter(|i| !is_out(self.evicted, *i)).max_by_key(|i| counts[*i]);
             self.evicted |= 1 << largest.expect("all partitions together have more than half of the records");
         }
@@ -44,9 +49,14 @@ impl<T: Data> GroupSpill<T> {
     }
 
     fn write_evicted(&mut self, table: &mut GroupTable<T>) -> Result<()> {
-        for partition in (0..PARTITIONS).filter(|partition| self.evicted >> partition & 1 == 1) {
-            for record in table.take_partition(partition) {
-                self.partitions.push(partition, record, &self.plan)?;
+        let GroupSpill { plan, partitions, evicted, .. } = self;
+        let mut write = |partition: usize, record: T| partitions.push(partition, record, plan);
+        for partition in (0..PARTITIONS).filter(|partition| *evicted >> partition & 1 == 1) {
+            if *evicted == ALL_EVICTED && table.is_well_filled(partition) {
+                // No partition grows at another's cost any more: growing anew would only cost time.
+                table.drain_partition(partition).try_for_each(|record| write(partition, record))?;
+            } else {
+                table.take_partition(partition).into_iter().try_for_each(|record| write(partition, record))?;
             }
         }
         table.recount_heap();

@@ -87,7 +87,8 @@ where
     }
 
     fn end_input(&mut self, input: usize, _out: &mut dyn Output) -> Result<()> {
-        let state = self.state.as_mut().ok_or_else(|| Error::internal("a join that isn't open got the end of an input"))?;
+        let state =
+            self.state.as_mut().ok_or_else(|| Error::internal("a join that isn't open got the end of an input"))?;
         if input == self.build_input && !state.build_ended {
             state.build_ended = true;
             if state.round.stage == Stage::Build {

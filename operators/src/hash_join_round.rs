@@ -106,7 +106,11 @@ impl<B: Data, P: Data> State<B, P> {
     }
 
     /// Adds records to the built side.
-    pub(crate) fn add<SB: KeySelector<B>, SP, E>(&mut self, logic: &Logic<SB, SP, E>, records: &mut Vec<B>) -> Result<()> {
+    pub(crate) fn add<SB: KeySelector<B>, SP, E>(
+        &mut self,
+        logic: &Logic<SB, SP, E>,
+        records: &mut Vec<B>,
+    ) -> Result<()> {
         let State { memory, plan, round, .. } = self;
         if round.stage != Stage::Build {
             return Err(Error::internal("a join got records of the built side after the first of the other"));
@@ -157,7 +161,11 @@ impl<B: Data, P: Data> State<B, P> {
     }
 
     /// Does one step of what is left when all input of the round has come.
-    pub(crate) fn step<O, SB, SP, E>(&mut self, logic: &mut Logic<SB, SP, E>, out: &mut Collector<'_, O>) -> Result<Progress>
+    pub(crate) fn step<O, SB, SP, E>(
+        &mut self,
+        logic: &mut Logic<SB, SP, E>,
+        out: &mut Collector<'_, O>,
+    ) -> Result<Progress>
     where
         O: Data,
         SB: KeySelector<B>,

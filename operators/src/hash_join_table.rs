@@ -53,9 +53,10 @@ impl<B> JoinTable<B> {
                 block.iter().zip(&mut hashes).for_each(|(record, hash)| *hash = hash_of(record));
                 for (i, (record, hash)) in block.iter().zip(hashes).enumerate() {
                     let position = start + (number * BLOCK + i) as u32;
-                    match heads.find(hash, |other| same_key(records.get(*other), record)) {
-                        Some(head) => chain(&mut next, *head, position, records.position_end()),
-                        None => drop(heads.insert_unique(hash, position, |other| hash_of(records.get(*other)))),
+                    if let Some(head) = heads.find(hash, |other| same_key(records.get(*other), record)) {
+                        chain(&mut next, *head, position, records.position_end());
+                    } else {
+                        heads.insert_unique(hash, position, |other| hash_of(records.get(*other)));
                     }
                 }
             }
@@ -79,6 +80,18 @@ impl<B> JoinTable<B> {
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, same_key: impl Fn(&B) -> bool) -> u32 {
         self.heads.find(hash, |head| same_key(self.records.get(*head))).copied().unwrap_or(NO_POSITION)
+    }
+
+    /// A position that [`JoinTable::find`] would look at for this hash, or [`NO_POSITION`] if there is none.
+    #[inline(always)]
+    pub(crate) fn candidate(&self, hash: u64) -> u32 {
+        self.heads.find(hash, |_| true).copied().unwrap_or(NO_POSITION)
+    }
+
+    /// The record at a position.
+    #[inline(always)]
+    pub(crate) fn record(&self, position: u32) -> &B {
+        self.records.get(position)
     }
 
     /// The records with the key of the one at `head`.

@@ -149,6 +149,16 @@ impl<T: Data> GroupTable<T> {
         table
     }
 
+    /// Whether a partition's capacity isn't much more than its records need, so that heap isn't what fills the memory.
+    pub(crate) fn is_well_filled(&self, partition: usize) -> bool {
+        self.tables[partition].len() * 4 >= self.tables[partition].capacity()
+    }
+
+    /// Takes a partition's records out and keeps the capacity.
+    pub(crate) fn drain_partition(&mut self, partition: usize) -> impl Iterator<Item = T> {
+        self.tables[partition].drain()
+    }
+
     /// Takes the records of some table out for good.
     pub(crate) fn take_any(&mut self) -> Option<IntoIter<T>> {
         let number = self.tables.iter().position(|table| !table.is_empty())?;

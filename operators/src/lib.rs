@@ -10,6 +10,7 @@ mod basic;
 mod broadcast;
 mod cogroup;
 mod cross;
+mod group;
 mod hash_chunks;
 mod hash_group;
 mod hash_group_spill;
@@ -23,7 +24,6 @@ mod hash_join_table;
 mod hash_memory;
 mod hash_spill;
 mod hash_table;
-mod group;
 mod map_partition;
 mod merge_inputs;
 mod merge_join;
@@ -38,15 +38,13 @@ mod sorted_input;
 mod sorter;
 mod source;
 
-pub use basic::{
-    FilterOperator, FlatMapOperator, LimitOperator, MapBatchesOperator, MapOperator, NoOpOperator,
-};
+pub use basic::{FilterOperator, FlatMapOperator, LimitOperator, MapBatchesOperator, MapOperator, NoOpOperator};
 pub use broadcast::BroadcastVec;
 pub use cogroup::CoGroup;
 pub use cross::NestedLoop;
+pub use group::{Group, GroupItem, GroupIter, TakeGroup};
 pub use hash_group::{GroupMode, HashGroup};
 pub use hash_join::HybridHashJoin;
-pub use group::{Group, GroupItem, GroupIter, TakeGroup};
 pub use map_partition::{MapPartitionOperator, Records};
 pub use merge_join::MergeJoin;
 pub use order::{ByKey, Descending, NoKey, RecordOrder, Then, Unordered};

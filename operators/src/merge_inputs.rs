@@ -56,11 +56,7 @@ where
     /// Takes the records of a batch.
     pub(crate) fn push(&mut self, input: usize, batch: &mut Batch) -> Result<()> {
         self.fresh |= !batch.is_empty();
-        if input == 0 {
-            self.first.push_all(batch.records::<L>())
-        } else {
-            self.second.push_all(batch.records::<R>())
-        }
+        if input == 0 { self.first.push_all(batch.records::<L>()) } else { self.second.push_all(batch.records::<R>()) }
     }
 
     /// An input has ended; true when reading can begin.

@@ -70,16 +70,7 @@ where
     ) -> MergeJoin<L, R, O, SL, SR, F> {
         let sort = SortSides { first: sort_first, second: sort_second };
         let buffer = Batch::new(Vec::<O>::new());
-        MergeJoin {
-            join_type,
-            sort,
-            first_key,
-            second_key,
-            function,
-            state: None,
-            buffer,
-            output: PhantomData,
-        }
+        MergeJoin { join_type, sort, first_key, second_key, function, state: None, buffer, output: PhantomData }
     }
 
     fn state(&mut self) -> &mut State<L, R, SL, SR> {
@@ -245,8 +236,7 @@ where
         let block_bytes_max = (group.guaranteed() / 4).min(BATCH_BYTES);
         let group = SpillBuffer::new(&space, group);
         let inputs = MergeInputs::new(&space, (first, second), self.sort, (first_key, second_key), orders);
-        let pairs =
-            Pairs { group, position: SpillPosition::default(), block: Vec::new(), block_bytes_max, next: 0 };
+        let pairs = Pairs { group, position: SpillPosition::default(), block: Vec::new(), block_bytes_max, next: 0 };
         self.state = Some(State { inputs, pairs, reading: false });
         Ok(())
     }
@@ -304,9 +294,7 @@ mod tests {
         for l in first {
             let partners: Vec<&Row> = second.iter().filter(|r| r.0 == l.0).collect();
             match join_type {
-                Semi | Anti if (join_type == Anti) == partners.is_empty() => {
-                    result.push((Some(l.clone()), None))
-                }
+                Semi | Anti if (join_type == Anti) == partners.is_empty() => result.push((Some(l.clone()), None)),
                 Semi | Anti => {}
                 LeftOuter | FullOuter if partners.is_empty() => result.push((Some(l.clone()), None)),
                 _ => result.extend(partners.into_iter().map(|r| (Some(l.clone()), Some(r.clone())))),
@@ -320,12 +308,9 @@ mod tests {
         result
     }
 
-    type Join<F> = MergeJoin<Row, Row, Pair, f0, f0, F>;
+    type Function = fn(Option<&Row>, Option<&Row>, &mut Collector<'_, Pair>);
 
-    fn join(
-        join_type: JoinType,
-        sort: (bool, bool),
-    ) -> Join<fn(Option<&Row>, Option<&Row>, &mut Collector<'_, Pair>)> {
+    fn join(join_type: JoinType, sort: (bool, bool)) -> MergeJoin<Row, Row, Pair, f0, f0, Function> {
         MergeJoin::new(
             join_type,
             sort.0,
@@ -350,13 +335,9 @@ mod tests {
             for join_type in TYPES {
                 let context = RuntimeContext::standalone(memory, &std::env::temp_dir());
                 let inputs = vec![batches(&first, 100), batches(&second, 70)];
-                let mut out =
-                    run_with::<Pair>(&mut join(join_type, sort), &context, inputs).expect("it joins").records;
+                let mut out = run_with::<Pair>(&mut join(join_type, sort), &context, inputs).expect("it joins").records;
                 out.sort();
-                assert!(
-                    out == naive(join_type, &first, &second),
-                    "{join_type:?}, sort {sort:?}, {memory} bytes"
-                );
+                assert!(out == naive(join_type, &first, &second), "{join_type:?}, sort {sort:?}, {memory} bytes");
                 assert_eq!(context.memory.free(), memory);
             }
         }

@@ -38,9 +38,8 @@ impl<T: Data, S: KeySelector<T>> Partitioner for HashPartitioner<T, S> {
             return channels.send(0, batch);
         }
         let selector = &self.selector;
-        self.scatter.scatter(batch.records::<T>(), channels, |record| {
-            Ok(hash_channel(selector.key_hash(record), count))
-        })
+        self.scatter
+            .scatter(batch.records::<T>(), channels, |record| Ok(hash_channel(selector.key_hash(record), count)))
     }
 
     fn flush(&mut self, channels: &mut dyn Channels) -> Result<()> {
@@ -96,7 +95,10 @@ fn out_of_range(channel: usize, count: usize) -> Error {
 pub(crate) struct Scatter<T> {
     open: Vec<Open<T>>,
     /// The box that travels while a channel's own is being sent.
-    #[expect(clippy::box_collection, reason = "a batch is a boxed vector; keeping the box saves an allocation per send")]
+    #[expect(
+        clippy::box_collection,
+        reason = "a batch is a boxed vector; keeping the box saves an allocation per send"
+    )]
     spare: Option<Box<Vec<T>>>,
     /// Records per open batch.
     limit: usize,

@@ -93,8 +93,7 @@ mod tests {
             let records: Vec<u64> = (0..50_000).map(|i| i * 7919 % 50_000).collect();
             let context = RuntimeContext::standalone(memory, &std::env::temp_dir());
             let mut operator = SortOperator::<u64, _>::new(Descending(ByKey(Whole)));
-            let out =
-                run_with::<u64>(&mut operator, &context, vec![batches(&records, 1024)]).expect("it sorts");
+            let out = run_with::<u64>(&mut operator, &context, vec![batches(&records, 1024)]).expect("it sorts");
             assert!(out.records.into_iter().eq((0..50_000).rev()));
             assert_eq!(context.memory.free(), memory, "all memory is given back");
         }

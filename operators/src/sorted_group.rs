@@ -96,13 +96,7 @@ where
 {
     /// Calls `function` once per key with its group, whose records come in the order of the input.
     pub fn new(key: S, function: F) -> SortedGroupReduce<T, S, O, F> {
-        SortedGroupReduce {
-            key,
-            function,
-            group: None,
-            buffer: Batch::new(Vec::<O>::new()),
-            output: PhantomData,
-        }
+        SortedGroupReduce { key, function, group: None, buffer: Batch::new(Vec::<O>::new()), output: PhantomData }
     }
 
     fn emit_last(&mut self, out: &mut dyn Output) -> Result<()> {

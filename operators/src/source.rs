@@ -1,7 +1,7 @@
 //! The operator that reads a bounded source, split by split.
 
-use flinkrs_core::id::Subtask;
 use flinkrs_core::function::OperatorMetrics;
+use flinkrs_core::id::Subtask;
 use flinkrs_core::source::{InputFormat, SplitProvider, SplitReader};
 use flinkrs_core::types::{Data, codec};
 use flinkrs_core::{Batch, Error, Operator, Output, Progress, Result, RuntimeContext};
@@ -49,6 +49,7 @@ impl<Fmt: InputFormat<Split: Data>> SourceOperator<Fmt> {
         let Some(split) = provider.next_split(self.subtask.index) else {
             return Ok(false);
         };
+        self.metrics.bytes_in.fetch_add(split.bytes, Ordering::Relaxed);
         self.reader = Some(self.format.open(decode_split(&split.payload)?)?);
         Ok(true)
     }
@@ -75,7 +76,6 @@ impl<Fmt: InputFormat<Split: Data>> Operator for SourceOperator<Fmt> {
             self.reader = None;
         }
         if !self.buffer.is_empty() {
-            self.metrics.records_out.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
             let result = out.push(&mut self.buffer);
             self.buffer.clear();
             result?;
@@ -132,21 +132,22 @@ mod tests {
     }
 
     fn read(splits: usize) -> Result<(Vec<u64>, u64)> {
-        let splits = Numbers.splits(splits)?.into_iter().map(|(split, bytes)| {
-            Ok(Split { payload: encode_split(&split)?, bytes, hosts: Vec::new() })
-        });
+        let splits = Numbers
+            .splits(splits)?
+            .into_iter()
+            .map(|(split, bytes)| Ok(Split { payload: encode_split(&split)?, bytes, hosts: Vec::new() }));
         let mut context = RuntimeContext::standalone(1 << 20, &std::env::temp_dir());
         context.splits = Some(Arc::new(Queue(Mutex::new(splits.collect::<Result<_>>()?))));
         let records = run_with::<u64>(&mut SourceOperator::new(Arc::new(Numbers)), &context, Vec::new())?.records;
-        Ok((records, context.metrics.records_out.load(Ordering::Relaxed)))
+        Ok((records, context.metrics.bytes_in.load(Ordering::Relaxed)))
     }
 
     #[test]
     fn reads_every_split_once() {
-        let (mut records, count) = read(25).expect("it works");
+        let (mut records, bytes) = read(25).expect("it works");
         records.sort_unstable();
         assert_eq!(records, (0..250).collect::<Vec<_>>());
-        assert_eq!(count, 250);
+        assert_eq!(bytes, 25 * 80);
         assert!(read(0).expect("it works").0.is_empty());
     }
 

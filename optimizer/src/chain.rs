@@ -27,12 +27,9 @@ pub(crate) fn chain(context: &Context, physical: &Physical) -> Chains {
     let mut tasks: Vec<Vec<usize>> = Vec::new();
     let mut task_of = vec![usize::MAX; physical.nodes.len()];
     for node in 0..physical.nodes.len() {
-        let mut records =
-            inputs[node].iter().map(|link| &physical.links[*link]).filter(|l| l.broadcast.is_none());
+        let mut records = inputs[node].iter().map(|link| &physical.links[*link]).filter(|l| l.broadcast.is_none());
         let follows = match (records.next(), records.next()) {
-            (Some(link), None) if may_follow(context, physical, link, outputs[link.from].len()) => {
-                Some(link.from)
-            }
+            (Some(link), None) if may_follow(context, physical, link, outputs[link.from].len()) => Some(link.from),
             _ => None,
         };
         let task = match follows {
@@ -74,8 +71,8 @@ fn may_follow(context: &Context, physical: &Physical, link: &Link, consumers: us
         && link.side.is_none()
         && from.parallelism == to.parallelism;
     // "Never" keeps other operators away, not the parts of one operator from each other.
-    let allowed = from.operator == to.operator
-        || from.chaining != ChainingPolicy::Never && to.chaining == ChainingPolicy::Always;
+    let allowed =
+        from.operator == to.operator || from.chaining != ChainingPolicy::Never && to.chaining == ChainingPolicy::Always;
     forward && consumers == 1 && !own_task && allowed && !matches!(from.part, Part::Sample { .. })
 }
 

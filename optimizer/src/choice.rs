@@ -78,12 +78,7 @@ pub(crate) fn channels(
 }
 
 /// What the operator's output is known to be.
-pub(crate) fn output(
-    context: &Context,
-    op: &PlanOperator,
-    choice: &Choice,
-    inputs: &[&Properties],
-) -> Properties {
+pub(crate) fn output(context: &Context, op: &PlanOperator, choice: &Choice, inputs: &[&Properties]) -> Properties {
     let channels = channels(context, op, &choice.ships, inputs);
     pass::output(op, choice, channels, context.parallelism(op.id))
 }

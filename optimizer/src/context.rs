@@ -85,9 +85,7 @@ pub(crate) fn all_inputs(op: &PlanOperator) -> impl Iterator<Item = OperatorId> 
 /// The plan's parallelism, except that a grouping without a key has one group and so one subtask.
 fn effective_parallelism(plan: &Plan, op: &PlanOperator) -> u32 {
     match &op.kind {
-        OperatorKind::Reduce { key, .. }
-        | OperatorKind::Distinct { key }
-        | OperatorKind::GroupReduce { key, .. }
+        OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } | OperatorKind::GroupReduce { key, .. }
             if key.is_empty() =>
         {
             1
@@ -122,10 +120,7 @@ fn validate(plan: &Plan) -> Result<()> {
     }
     for op in &plan.operators {
         if op.broadcast_inputs.iter().any(|(_, input)| *input >= op.id) {
-            return Err(Error::plan(format!(
-                "operator '{}' uses a broadcast set before it is built",
-                op.name
-            )));
+            return Err(Error::plan(format!("operator '{}' uses a broadcast set before it is built", op.name)));
         }
         if op.broadcast_inputs.len() > usize::from(crate::rules::range_partition::BOUNDS_INDEX) {
             return Err(Error::plan(format!(
@@ -137,10 +132,7 @@ fn validate(plan: &Plan) -> Result<()> {
         }
         if let OperatorKind::Join { join_type, hint, first_key, second_key } = &op.kind {
             if first_key.is_empty() || second_key.is_empty() {
-                return Err(Error::plan(format!(
-                    "operator '{}' joins without a key; use a cross instead",
-                    op.name
-                )));
+                return Err(Error::plan(format!("operator '{}' joins without a key; use a cross instead", op.name)));
             }
             check_hint(op, *join_type, *hint)?;
         }

@@ -46,10 +46,8 @@ pub(crate) fn break_pipelines(context: &Context, physical: &mut Physical, chains
             break;
         }
         if round < CAREFUL_ROUNDS {
-            let bytes =
-                |link: usize| context.size(physical.nodes[physical.links[link].from].operator).bytes();
-            candidates
-                .sort_by(|a, b| a.0.cmp(&b.0).then(bytes(a.1).total_cmp(&bytes(b.1))).then(a.1.cmp(&b.1)));
+            let bytes = |link: usize| context.size(physical.nodes[physical.links[link].from].operator).bytes();
+            candidates.sort_by(|a, b| a.0.cmp(&b.0).then(bytes(a.1).total_cmp(&bytes(b.1))).then(a.1.cmp(&b.1)));
             candidates.dedup_by_key(|(knot, _)| *knot);
         }
         for (_, link) in candidates {
@@ -81,8 +79,7 @@ impl<'a> Tasks<'a> {
         let count = chains.tasks.len();
         let between: Vec<usize> =
             (0..physical.links.len()).filter(|link| !chains.inside(&physical.links[*link])).collect();
-        let streams =
-            chains.tasks.iter().map(|nodes| nodes.iter().all(|n| streams(physical.nodes[*n].part))).collect();
+        let streams = chains.tasks.iter().map(|nodes| nodes.iter().all(|n| streams(physical.nodes[*n].part))).collect();
         let mut tasks = Tasks {
             chains,
             links: physical.links.len(),
@@ -105,8 +102,7 @@ impl<'a> Tasks<'a> {
             let later = first_input(physical.nodes[link.to].part).is_some_and(|first| first != link.input);
             link.broadcast.is_none() && (later || !tasks.broadcasts[chains.task_of[link.to]].is_empty())
         };
-        tasks.waiting =
-            tasks.between.iter().copied().filter(|index| waits(&physical.links[*index])).collect();
+        tasks.waiting = tasks.between.iter().copied().filter(|index| waits(&physical.links[*index])).collect();
         tasks
     }
 
@@ -221,10 +217,7 @@ fn knots(edges: &[Vec<usize>]) -> Vec<Option<usize>> {
                 calls.push((node, next));
                 calls.push((child, 0));
             } else if low[node] == index[node] {
-                let from = stack
-                    .iter()
-                    .rposition(|n| *n == node)
-                    .expect("a node is on the stack until its root ends");
+                let from = stack.iter().rposition(|n| *n == node).expect("a node is on the stack until its root ends");
                 let members = stack.split_off(from);
                 for member in &members {
                     on_stack[*member] = false;
@@ -252,8 +245,7 @@ mod tests {
 
     #[test]
     fn a_long_path_is_no_knot_and_no_stack_overflow() {
-        let edges: Vec<Vec<usize>> =
-            (0..100_000).map(|i| if i < 99_999 { vec![i + 1] } else { vec![] }).collect();
+        let edges: Vec<Vec<usize>> = (0..100_000).map(|i| if i < 99_999 { vec![i + 1] } else { vec![] }).collect();
         assert!(knots(&edges).iter().all(Option::is_none));
     }
 }

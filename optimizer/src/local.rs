@@ -35,10 +35,9 @@ pub(crate) fn alternatives(
         OperatorKind::GroupCombine { key, group_order } => {
             grouping(ships, drivers(key, group_order, &channels[0], false), vec![None])
         }
-        OperatorKind::Join { hint, .. } => joins(*hint, ships)
-            .into_iter()
-            .map(|driver| choice(driver.unwrap_or(merge(op, channels))))
-            .collect(),
+        OperatorKind::Join { hint, .. } => {
+            joins(*hint, ships).into_iter().map(|driver| choice(driver.unwrap_or(merge(op, channels)))).collect()
+        }
         OperatorKind::CoGroup { .. } => vec![choice(merge(op, channels))],
         OperatorKind::Cross { .. } => {
             let inner = if ships[0] == ShipStrategy::Broadcast { Side::First } else { Side::Second };

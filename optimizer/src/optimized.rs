@@ -49,12 +49,7 @@ pub fn optimize(plan: &Plan, options: &OptimizerOptions) -> Result<OptimizedPlan
 /// `seed` through all that the runtime can execute.
 ///
 /// For tests: all of them give the same result. Fewer than `limit` are returned when there seem to be no more.
-pub fn enumerate_plans(
-    plan: &Plan,
-    options: &OptimizerOptions,
-    limit: usize,
-    seed: u64,
-) -> Result<Vec<OptimizedPlan>> {
+pub fn enumerate_plans(plan: &Plan, options: &OptimizerOptions, limit: usize, seed: u64) -> Result<Vec<OptimizedPlan>> {
     let context = Arc::new(Context::new(plan, options)?);
     let mut random = Random::new(seed);
     let mut seen: HashSet<Vec<Option<Choice>>> = HashSet::new();
@@ -85,8 +80,7 @@ impl OptimizedPlan {
         for &id in &context.reachable {
             let op = context.operator(id);
             let choice = choices[id.0 as usize].as_ref().expect("every reachable operator has been decided");
-            let inputs: Vec<&Properties> =
-                op.inputs.iter().map(|input| &properties[input.0 as usize]).collect();
+            let inputs: Vec<&Properties> = op.inputs.iter().map(|input| &properties[input.0 as usize]).collect();
             let provided = output(&context, op, choice, &inputs);
             costs[id.0 as usize] = operator_cost(&context, op, choice);
             properties[id.0 as usize] = provided;

@@ -70,9 +70,9 @@ impl Force {
     /// The operator whose choice is pinned.
     pub fn operator(&self) -> OperatorId {
         match *self {
-            Force::Ship { operator, .. }
-            | Force::Driver { operator, .. }
-            | Force::Combiner { operator, .. } => operator,
+            Force::Ship { operator, .. } | Force::Driver { operator, .. } | Force::Combiner { operator, .. } => {
+                operator
+            }
         }
     }
 }

@@ -148,12 +148,7 @@ fn prepare(
 }
 
 /// The parts at the operator's own parallelism, first and last.
-fn own_parts(
-    context: &Context,
-    op: &PlanOperator,
-    choice: &Choice,
-    physical: &mut Physical,
-) -> (usize, usize) {
+fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &mut Physical) -> (usize, usize) {
     let parallelism = context.parallelism(op.id);
     let part = match &op.kind {
         OperatorKind::Union | OperatorKind::Partition { .. } => Part::NoOp,
@@ -205,9 +200,7 @@ pub(crate) fn memory_weight(part: Part) -> u32 {
     match part {
         Part::Sort { .. } => 1,
         Part::Driver(driver) | Part::Combine(driver) => match driver {
-            DriverStrategy::HashGroup
-            | DriverStrategy::HybridHash { .. }
-            | DriverStrategy::NestedLoop { .. } => 1,
+            DriverStrategy::HashGroup | DriverStrategy::HybridHash { .. } | DriverStrategy::NestedLoop { .. } => 1,
             DriverStrategy::Merge { sort_first: true, sort_second: true } => 2,
             DriverStrategy::Merge { .. } => 1,
             DriverStrategy::Only | DriverStrategy::SortedGroup => 0,

@@ -7,15 +7,11 @@ use flinkrs_core::types::KeyField;
 use flinkrs_plan::{CrossHint, JoinHint, OperatorKind, PartitionMethod, PlanOperator};
 
 /// All combinations of ship strategies, one per input, that bring together what the operator needs together.
-pub(crate) fn alternatives(
-    context: &Context,
-    op: &PlanOperator,
-    inputs: &[&Properties],
-) -> Vec<Vec<ShipStrategy>> {
+pub(crate) fn alternatives(context: &Context, op: &PlanOperator, inputs: &[&Properties]) -> Vec<Vec<ShipStrategy>> {
     match &op.kind {
-        OperatorKind::Reduce { key, .. }
-        | OperatorKind::Distinct { key }
-        | OperatorKind::GroupReduce { key, .. } => grouping(context, op, inputs[0], key),
+        OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } | OperatorKind::GroupReduce { key, .. } => {
+            grouping(context, op, inputs[0], key)
+        }
         OperatorKind::Join { join_type, first_key, second_key, hint } => {
             let mut ships = Vec::new();
             if !matches!(hint, JoinHint::BroadcastHashFirst | JoinHint::BroadcastHashSecond) {
@@ -24,9 +20,7 @@ pub(crate) fn alternatives(
             ships.extend(broadcasts(context, op, *join_type, *hint));
             ships
         }
-        OperatorKind::CoGroup { first_key, second_key, .. } => {
-            pairing(context, op, inputs, first_key, second_key)
-        }
+        OperatorKind::CoGroup { first_key, second_key, .. } => pairing(context, op, inputs, first_key, second_key),
         OperatorKind::Cross { hint } => cross(context, op, *hint),
         OperatorKind::Partition { method, key } => partition(context, op, inputs[0], *method, key),
         _ => vec![(0..op.inputs.len()).map(|input| straight(context, op, input)).collect()],
@@ -43,12 +37,7 @@ fn all_in_one(context: &Context, op: &PlanOperator, input: usize) -> bool {
     context.parallelism(op.id) == 1 && context.input_parallelism(op, input) == 1
 }
 
-fn grouping(
-    context: &Context,
-    op: &PlanOperator,
-    input: &Properties,
-    key: &[KeyField],
-) -> Vec<Vec<ShipStrategy>> {
+fn grouping(context: &Context, op: &PlanOperator, input: &Properties, key: &[KeyField]) -> Vec<Vec<ShipStrategy>> {
     if key.is_empty() || all_in_one(context, op, 0) {
         return vec![vec![straight(context, op, 0)]];
     }
@@ -81,8 +70,7 @@ fn pairing(
         ships
     };
     let (first, second) = (side(0, first_key), side(1, second_key));
-    let mut ships: Vec<Vec<ShipStrategy>> =
-        first.iter().flat_map(|a| second.iter().map(|b| vec![*a, *b])).collect();
+    let mut ships: Vec<Vec<ShipStrategy>> = first.iter().flat_map(|a| second.iter().map(|b| vec![*a, *b])).collect();
     let stay = vec![ShipStrategy::Forward, ShipStrategy::Forward];
     if !ships.contains(&stay)
         && context.equal_parallelism(op, 0)
@@ -94,12 +82,7 @@ fn pairing(
     ships
 }
 
-fn broadcasts(
-    context: &Context,
-    op: &PlanOperator,
-    join_type: JoinType,
-    hint: JoinHint,
-) -> Vec<Vec<ShipStrategy>> {
+fn broadcasts(context: &Context, op: &PlanOperator, join_type: JoinType, hint: JoinHint) -> Vec<Vec<ShipStrategy>> {
     let free = hint == JoinHint::OptimizerChooses;
     let mut ships = Vec::new();
     if (free || hint == JoinHint::BroadcastHashFirst) && may_broadcast_first(join_type) {

@@ -75,9 +75,7 @@ fn derive(op: &PlanOperator, inputs: &[Size], parallelism: f64) -> Size {
         OperatorKind::Map | OperatorKind::MapBatches | OperatorKind::MapPartition => made(first.records),
         OperatorKind::FlatMap => made(first.records * FLAT_MAP_FACTOR),
         OperatorKind::Filter => kept(first.records * FILTER_SELECTIVITY),
-        OperatorKind::Limit { count } => {
-            Size { known: true, ..kept(first.records.min(*count as f64 * parallelism)) }
-        }
+        OperatorKind::Limit { count } => Size { known: true, ..kept(first.records.min(*count as f64 * parallelism)) },
         OperatorKind::Partition { .. } | OperatorKind::SortPartition { .. } | OperatorKind::Sink => first,
         OperatorKind::Reduce { key, .. } => grouped(op, &first, key.is_empty(), op.output_bytes),
         OperatorKind::Distinct { key } => grouped(op, &first, key.is_empty(), first.record_bytes),
@@ -109,9 +107,11 @@ fn source(op: &PlanOperator, splits: &[Split], statistics: &Statistics) -> Size 
 
 fn grouped(op: &PlanOperator, input: &Size, one_group: bool, record_bytes: f64) -> Size {
     let one_per_group = !matches!(op.kind, OperatorKind::GroupReduce { .. });
-    let hint = number(op.hints.distinct_keys)
-        .or(number(op.hints.records).filter(|_| one_per_group))
-        .or(number(op.hints.selectivity).filter(|_| one_per_group).map(|ratio| ratio * input.records));
+    let hint = number(op.hints.distinct_keys).or(number(op.hints.records).filter(|_| one_per_group)).or(number(
+        op.hints.selectivity,
+    )
+    .filter(|_| one_per_group)
+    .map(|ratio| ratio * input.records));
     let groups = match hint {
         _ if one_group => 1.0,
         Some(groups) => groups.clamp(1.0, input.records.max(1.0)),

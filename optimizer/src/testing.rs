@@ -1,11 +1,6 @@
 //! A small builder of plans for tests.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    reason = "shared by unit and integration tests, each using a part"
-)]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by unit and integration tests, each using a part")]
 
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::source::Statistics;
@@ -40,10 +35,7 @@ pub fn keeps(numbers: &[u32]) -> ForwardedFields {
 
 /// Fields that move.
 pub fn moves(pairs: &[(u32, u32)]) -> ForwardedFields {
-    ForwardedFields {
-        all: false,
-        fields: pairs.iter().map(|(from, to)| (field(*from), field(*to))).collect(),
-    }
+    ForwardedFields { all: false, fields: pairs.iter().map(|(from, to)| (field(*from), field(*to))).collect() }
 }
 
 pub struct PlanBuilder {
@@ -105,11 +97,7 @@ impl PlanBuilder {
     }
 
     pub fn unknown_source(&mut self) -> OperatorId {
-        self.add(
-            "source",
-            OperatorKind::Source { splits: Vec::new(), statistics: Statistics::default() },
-            &[],
-        )
+        self.add("source", OperatorKind::Source { splits: Vec::new(), statistics: Statistics::default() }, &[])
     }
 
     pub fn map(&mut self, input: OperatorId) -> OperatorId {

@@ -34,8 +34,7 @@ fn join_hints_restrict_the_alternatives() {
         (JoinHint::RepartitionSortMerge, "INNER_MERGE", "PARTITION_HASH"),
     ];
     for (hint, driver, ship) in wanted {
-        let text =
-            optimize(&join(JoinType::Inner, hint), &OptimizerOptions::default()).expect("a plan").explain();
+        let text = optimize(&join(JoinType::Inner, hint), &OptimizerOptions::default()).expect("a plan").explain();
         assert!(text.contains(driver) && text.contains(ship), "{hint:?}: {text}");
     }
 }

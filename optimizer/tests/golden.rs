@@ -75,11 +75,7 @@ fn inputs_that_are_sorted_anyway_are_merged() {
         let mut builder = PlanBuilder::named("sorted join", 4);
         let (a, b) = (builder.source(1e6, 100.0), builder.source(1e6, 100.0));
         let group = |builder: &mut PlanBuilder, input| {
-            let id = if sorted {
-                builder.group_reduce(input, &[0], &[], false)
-            } else {
-                builder.reduce(input, &[0])
-            };
+            let id = if sorted { builder.group_reduce(input, &[0], &[], false) } else { builder.reduce(input, &[0]) };
             builder.op(id).hints.distinct_keys = Some(1e6);
             id
         };
@@ -93,11 +89,7 @@ fn inputs_that_are_sorted_anyway_are_merged() {
     let hash = graph(&optimized("join_of_hashed", &plan(false)));
     assert!(matches!(driver(&hash, "join"), DriverStrategy::HybridHash { .. }));
     for graph in [merge, hash] {
-        assert_eq!(
-            edges_with(&graph, |edge| edge.ship == ShipStrategy::PartitionHash),
-            2,
-            "partitioning is reused"
-        );
+        assert_eq!(edges_with(&graph, |edge| edge.ship == ShipStrategy::PartitionHash), 2, "partitioning is reused");
     }
 }
 
@@ -236,15 +228,13 @@ fn range_partitioning_samples_first() {
         ]
     );
     assert_eq!((graph.vertices[1].parallelism, graph.vertices[2].parallelism), (1, 4));
-    let ranged =
-        graph.edges.iter().find(|edge| edge.ship == ShipStrategy::PartitionRange).expect("a range edge");
+    let ranged = graph.edges.iter().find(|edge| edge.ship == ShipStrategy::PartitionRange).expect("a range edge");
     assert_eq!(ranged.partitioner, Some((range, 0)));
     let bounds = &graph.vertices[2].broadcast_inputs[0];
     assert_eq!((bounds.operator, bounds.index, bounds.name.as_str()), (range, 255, "range-bounds"));
     let sampled = graph.edges.iter().find(|edge| edge.side == Some(0)).expect("a side output");
     assert_eq!(sampled.ship, ShipStrategy::Rebalance);
-    let waiting =
-        graph.edges.iter().find(|edge| edge.mode == ExchangeMode::Blocking).expect("a blocking edge");
+    let waiting = graph.edges.iter().find(|edge| edge.mode == ExchangeMode::Blocking).expect("a blocking edge");
     assert_eq!(waiting.ship, ShipStrategy::Forward);
 }
 
@@ -316,9 +306,6 @@ fn chains_follow_policies() {
     assert_eq!(names(&|_, _| {}), ["source -> map -> filter -> sink"]);
     assert_eq!(names(&|b, ops| b.op(ops[1]).chaining = StartNewChain), ["source", "map -> filter -> sink"]);
     assert_eq!(names(&|b, ops| b.op(ops[1]).chaining = Never), ["source", "map", "filter -> sink"]);
-    assert_eq!(
-        names(&|b, ops| b.op(ops[1]).kind = OperatorKind::MapPartition),
-        ["source", "map -> filter -> sink"]
-    );
+    assert_eq!(names(&|b, ops| b.op(ops[1]).kind = OperatorKind::MapPartition), ["source", "map -> filter -> sink"]);
     assert_eq!(names(&|b, ops| b.op(ops[1]).parallelism = Some(1)), ["source", "map", "filter -> sink"]);
 }

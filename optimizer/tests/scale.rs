@@ -124,8 +124,7 @@ fn layers_that_are_all_connected() {
     for _ in 0..OPERATORS / 20 {
         layer = (0..10)
             .map(|i| {
-                let join =
-                    builder.join(JoinType::Inner, layer[i], layer[(i + 3) % 10], &[field(0)], &[field(0)]);
+                let join = builder.join(JoinType::Inner, layer[i], layer[(i + 3) % 10], &[field(0)], &[field(0)]);
                 builder.forwards(join, 0, keeps(&[0]));
                 builder.reduce(join, &[0])
             })

@@ -125,8 +125,7 @@ impl JobGraph {
 
     fn validate_edge(&self, index: usize, edge: &JobEdge) -> Result<()> {
         let wrong = |what: &str| Err(Error::internal(format!("edge {index} from {} to {} {what}", edge.from, edge.to)));
-        let (Some(from), Some(to)) =
-            (self.vertices.get(edge.from.0 as usize), self.vertices.get(edge.to.0 as usize))
+        let (Some(from), Some(to)) = (self.vertices.get(edge.from.0 as usize), self.vertices.get(edge.to.0 as usize))
         else {
             return wrong("has no such end");
         };

@@ -27,8 +27,7 @@ pub fn links(text: &str) -> Vec<(usize, String)> {
             found.push((i + 1, target.split_whitespace().next().unwrap_or_default().to_owned()));
         }
         // A reference definition: `[name]: target`.
-        if let Some((name, target)) =
-            line.trim_start().strip_prefix('[').and_then(|rest| rest.split_once("]:"))
+        if let Some((name, target)) = line.trim_start().strip_prefix('[').and_then(|rest| rest.split_once("]:"))
             && !name.contains(']')
         {
             found.push((i + 1, target.trim().to_owned()));
@@ -50,8 +49,7 @@ pub fn linked_file(file: &Path, target: &str) -> Option<PathBuf> {
 /// The rows of the table whose head begins with `head`, cell by cell; `None` when there is no such table.
 pub fn table(text: &str, head: &[&str]) -> Option<Vec<Vec<String>>> {
     let mut lines = text.lines().map(cells);
-    lines
-        .find(|cells| cells.len() >= head.len() && cells.iter().zip(head).all(|(cell, head)| cell == head))?;
+    lines.find(|cells| cells.len() >= head.len() && cells.iter().zip(head).all(|(cell, head)| cell == head))?;
     Some(lines.skip(1).take_while(|cells| !cells.is_empty()).collect())
 }
 
@@ -68,8 +66,7 @@ mod tests {
     #[test]
     fn finds_links_outside_of_code() {
         let text = "[a](b.md), ![c](d.svg \"title\")\n`[x](y)`\n```\n[x](y)\n```\n[ref]: e.md#part\n";
-        let found =
-            [(1, "b.md"), (1, "d.svg"), (6, "e.md#part")].map(|(line, target)| (line, target.to_owned()));
+        let found = [(1, "b.md"), (1, "d.svg"), (6, "e.md#part")].map(|(line, target)| (line, target.to_owned()));
         assert_eq!(links(text), found);
         assert_eq!(linked_file(Path::new("docs/a.md"), "../b.md#c"), Some(PathBuf::from("docs/../b.md")));
         assert_eq!(linked_file(Path::new("a.md"), "https://example.org"), None);
@@ -77,8 +74,7 @@ mod tests {
 
     #[test]
     fn reads_a_table_by_its_head() {
-        let text =
-            "| x | y |\n|--|--|\n| 1 | 2 |\n\n| crate | may |\n|---|---|\n| `a` | b, c |\n| d | |\n\nmore";
+        let text = "| x | y |\n|--|--|\n| 1 | 2 |\n\n| crate | may |\n|---|---|\n| `a` | b, c |\n| d | |\n\nmore";
         let rows = table(text, &["crate", "may"]).expect("it is there");
         assert_eq!(rows, [["`a`", "b, c"], ["d", ""]]);
         assert_eq!(table(text, &["z"]), None);

@@ -89,8 +89,7 @@ pub fn lengths(file: &Path, source: &Source, outliers: &[Outlier]) -> Vec<Findin
     for function in &functions {
         let most = allowed(Some(&function.name), FUNCTION_LINES);
         if function.lines > most {
-            let message =
-                format!("function `{}` has {} lines; at most {most}", function.name, function.lines);
+            let message = format!("function `{}` has {} lines; at most {most}", function.name, function.lines);
             findings.push(Finding::new(file, function.line, message));
         }
     }
@@ -116,10 +115,7 @@ mod tests {
 
     #[test]
     fn finds_forbidden_words_in_code_only() {
-        assert_eq!(
-            words_in("// unsafe todo!\nlet a = \"dbg!\";\ntodo!();\nx\n  .unwrap();\nx.unwrap_or(1);"),
-            [3, 5]
-        );
+        assert_eq!(words_in("// unsafe todo!\nlet a = \"dbg!\";\ntodo!();\nx\n  .unwrap();\nx.unwrap_or(1);"), [3, 5]);
         assert_eq!(words_in("#[cfg(test)]\nmod tests {\n x.unwrap()\n}\nx.unwrap();"), [5]);
         assert_eq!(words_in("unsafe { a }"), [1]);
         let opened = "#![cfg_attr(\n  any(miri),\n  expect(unsafe_code, reason = \"x\")\n)]\nunsafe { a }";

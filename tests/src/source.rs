@@ -44,8 +44,7 @@ impl Source {
     /// Where `word` stands in the code as a word of its own.
     pub fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         let bytes = self.code.as_bytes();
-        let part_of_word =
-            |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let part_of_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         let alone = move |at: &usize| {
             let before = at.checked_sub(1).and_then(|before| bytes.get(before));
             !part_of_word(before) && !part_of_word(bytes.get(at + word.len()))
@@ -157,8 +156,7 @@ fn character(rest: &[u8]) -> usize {
         return end.map_or(rest.len(), |end| end + 4);
     }
     let len = rest.iter().skip(2).take(4).position(|byte| *byte == b'\'');
-    let one_character =
-        |len: &usize| std::str::from_utf8(&rest[1..len + 2]).is_ok_and(|c| c.chars().count() == 1);
+    let one_character = |len: &usize| std::str::from_utf8(&rest[1..len + 2]).is_ok_and(|c| c.chars().count() == 1);
     len.filter(one_character).map_or(0, |len| len + 3)
 }
 
@@ -198,8 +196,7 @@ mod tests {
 
     #[test]
     fn finds_what_is_for_tests() {
-        let source =
-            Source::new("#[cfg(test)]\nmod testing;\nfn a() {}\n#[cfg(test)]\nmod tests { x }\n".to_owned());
+        let source = Source::new("#[cfg(test)]\nmod testing;\nfn a() {}\n#[cfg(test)]\nmod tests { x }\n".to_owned());
         assert_eq!(source.test_modules(), ["testing"]);
         let parts = source.test_parts();
         assert_eq!(parts.len(), 1);

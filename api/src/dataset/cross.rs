@@ -65,10 +65,7 @@ impl<L: Data, R: Data> CrossPair<L, R> {
     }
 
     /// Any number of records for each pair.
-    pub fn flat_map<O: Data>(
-        &self,
-        f: impl Fn(&L, &R, &mut Collector<'_, O>) + Send + Sync + 'static,
-    ) -> DataSet<O> {
+    pub fn flat_map<O: Data>(&self, f: impl Fn(&L, &R, &mut Collector<'_, O>) + Send + Sync + 'static) -> DataSet<O> {
         let code = CrossCode { function: Arc::new(f), records: PhantomData };
         let (first, second) = (&self.first, &self.second);
         first.env.add("Cross", OperatorKind::Cross { hint: self.hint }, &[first.id, second.id], code)

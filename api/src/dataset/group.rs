@@ -111,9 +111,7 @@ where
                 let f = move |group: &mut Group<T>, out: &mut Collector<'_, T>| f(group, out);
                 Some(Box::new(SortedGroupReduce::new(selector, f)))
             }
-            Part::Sort { .. } => {
-                Some(Box::new(SortOperator::<T, _>::new(Then(ByKey(selector), self.order.clone()))))
-            }
+            Part::Sort { .. } => Some(Box::new(SortOperator::<T, _>::new(Then(ByKey(selector), self.order.clone())))),
             _ => None,
         }
     }

@@ -48,7 +48,10 @@ impl<T: Data> DataSet<T> {
     /// Runs all other sinks defined so far, too. Errors when the records take more than 4 GB.
     pub fn collect(&self) -> Result<Vec<T>> {
         let collected = Collected::default();
-        let _ = self.output(Collect(Arc::clone(&collected.0))).name("Collect");
+        let sink = self.output(Collect(Arc::clone(&collected.0))).name("Collect");
+        // As many subtasks as the data set has, so that a sorted one stays sorted.
+        let parallelism = self.env.explicit_parallelism(self.id);
+        self.env.change(sink.id, |operator| operator.parallelism = parallelism);
         self.env.execute("collect")?;
         let mut parts = std::mem::take(&mut *collected.0.parts.lock().unwrap_or_else(PoisonError::into_inner));
         parts.sort_by_key(|(subtask, _)| *subtask);

@@ -15,8 +15,7 @@ struct SourceCode<F>(Arc<F>);
 
 impl<F: InputFormat<Split: Data>> Code for SourceCode<F> {
     fn operator(&self, part: Part) -> Option<Box<dyn Operator>> {
-        matches!(part, Part::Driver(_))
-            .then(|| Box::new(SourceOperator::new(Arc::clone(&self.0))) as Box<dyn Operator>)
+        matches!(part, Part::Driver(_)).then(|| Box::new(SourceOperator::new(Arc::clone(&self.0))) as Box<dyn Operator>)
     }
 
     fn enumerate(&self, wanted: usize) -> Result<(Vec<Split>, Statistics)> {

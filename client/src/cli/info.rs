@@ -1,6 +1,5 @@
 //! `flinkrs info PROGRAM ARGS`: runs the program in role plan, in which its execution prints the plan.
 
-
 use crate::roles::{PLAN_EXECUTION, PLAN_FORMAT, ROLE};
 use clap::Args;
 use flinkrs_core::error::{Error, Result};

@@ -25,5 +25,3 @@ pub fn main() -> ExitCode {
         Action::Info(info) => info.run(),
     })
 }
-
-

@@ -49,11 +49,7 @@ impl LocalExecutor {
         if let Some(file) = &self.report {
             report::write(file, &optimized, &result)?;
         }
-        Ok(JobExecutionResult {
-            job_name: result.name,
-            net_runtime: result.runtime,
-            accumulators: result.accumulators,
-        })
+        Ok(JobExecutionResult { job_name: result.name, net_runtime: result.runtime, accumulators: result.accumulators })
     }
 
     fn run_job(&self, optimized: &OptimizedPlan, functions: &dyn FunctionSource) -> Result<JobResult> {
@@ -85,7 +81,10 @@ fn abandon(job: Job) -> Error {
     let names: Vec<String> = job.report().into_iter().filter(hanging).map(|vertex| vertex.name).collect();
     std::mem::forget(job);
     let seconds = CANCELLATION_TIMEOUT.as_secs();
-    Error::function(format!("user code in '{}' didn't return within {seconds} s after the job was stopped", names.join("', '")))
+    Error::function(format!(
+        "user code in '{}' didn't return within {seconds} s after the job was stopped",
+        names.join("', '")
+    ))
 }
 
 /// The sinks of a plan whose output becomes visible at the end.

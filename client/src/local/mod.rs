@@ -81,7 +81,9 @@ impl LocalEnvironment {
         }
         let memory = self.memory.unwrap_or_else(|| ByteSize(machine::memory_bytes() / 2));
         if memory < LEAST_MEMORY {
-            return Err(Error::usage(format!("memory is {memory}; it has to be at least {LEAST_MEMORY} (option --memory)")));
+            return Err(Error::usage(format!(
+                "memory is {memory}; it has to be at least {LEAST_MEMORY} (option --memory)"
+            )));
         }
         let temp_dir = self.temp_dir.unwrap_or_else(std::env::temp_dir);
         let runtime = RuntimeOptions {

@@ -21,8 +21,7 @@ pub(super) fn draw(nodes: &[PlanNode]) -> String {
     if nodes.is_empty() {
         return "<p class=\"faint\">The plan lists no operators.</p>\n".to_owned();
     }
-    let inputs =
-        nodes.iter().enumerate().flat_map(|(to, node)| node.inputs.iter().map(move |input| (to, input)));
+    let inputs = nodes.iter().enumerate().flat_map(|(to, node)| node.inputs.iter().map(move |input| (to, input)));
     let inputs: Vec<(usize, &PlanEdge)> = inputs.collect();
     let edges: Vec<(usize, usize)> = inputs.iter().map(|(to, input)| (input.from, *to)).collect();
     let layout = layout(nodes.len(), &edges, BOX_WIDTH, GAP_X);
@@ -49,10 +48,7 @@ fn operator(node: &PlanNode, index: usize, layout: &Layout) -> String {
     title.extend(node.details.iter().cloned());
     let line = |dy: f64, class: &str, text: &str| {
         let text = escape(&cut(text, BOX_COLUMNS));
-        format!(
-            "<text class=\"{class}\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>",
-            y + dy
-        )
+        format!("<text class=\"{class}\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>", y + dy)
     };
     let how = if node.driver.is_empty() { &node.kind } else { &node.driver };
     format!(
@@ -89,8 +85,7 @@ fn arrow(edge: &PlanEdge, route: &[usize], layout: &Layout) -> String {
     let class = if edge.blocking { " class=\"blocking\"" } else { "" };
     // Labels stand near the consumer, where the edges of one producer have parted, each second one a line higher.
     let (x, y) = (0.35 * before.0 + 0.65 * at.0, 0.35 * before.1 + 0.65 * at.1 - 15.0 * (rank % 2) as f64);
-    let text =
-        if edge.local.is_empty() { edge.ship.clone() } else { format!("{}, {}", edge.ship, edge.local) };
+    let text = if edge.local.is_empty() { edge.ship.clone() } else { format!("{}, {}", edge.ship, edge.local) };
     let text = escape(&cut(&text, LABEL_COLUMNS));
     format!(
         "<path{class} d=\"{path}\" marker-end=\"url(#head)\"/>\

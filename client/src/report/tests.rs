@@ -9,8 +9,7 @@ use std::time::Duration;
 
 /// A join of an input with an aggregate of itself.
 fn small_plan() -> Value {
-    let edge =
-        |id: u32, ship: &str, mode: &str| json!({"id": id, "ship_strategy": ship, "exchange_mode": mode});
+    let edge = |id: u32, ship: &str, mode: &str| json!({"id": id, "ship_strategy": ship, "exchange_mode": mode});
     json!({"nodes": [
         {"id": 0, "type": "source", "pact": "Data Source", "contents": "clicks <raw> & \"more\"", "parallelism": "4"},
         {"id": 1, "pact": "GroupReduce", "contents": "sum(1)", "parallelism": "4", "driver_strategy": "Hash Group",
@@ -22,8 +21,7 @@ fn small_plan() -> Value {
 }
 
 fn small_result() -> JobResult {
-    let subtask =
-        |millis, records| SubtaskReport { busy: Duration::from_millis(millis), done: true, records };
+    let subtask = |millis, records| SubtaskReport { busy: Duration::from_millis(millis), done: true, records };
     let operator = |name: &str, spilled_bytes| OperatorReport {
         name: name.to_owned(),
         records_in: 1_234_567,

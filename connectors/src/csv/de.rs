@@ -6,8 +6,7 @@ use crate::csv::row::Row;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, SeqAccess, VariantAccess,
-    Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, SeqAccess, VariantAccess, Visitor,
 };
 use std::marker::PhantomData;
 
@@ -112,8 +111,7 @@ impl<'de> Deserializer<'de> for RowDeserializer<'_, '_> {
 
     #[inline(always)]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let field =
-            self.row.peek().map_err(|reason| FieldError::no_field(reason, "a field that may be empty"))?;
+        let field = self.row.peek().map_err(|reason| FieldError::no_field(reason, "a field that may be empty"))?;
         if field.is_empty() {
             let _ = self.row.take();
             visitor.visit_none()
@@ -126,11 +124,7 @@ impl<'de> Deserializer<'de> for RowDeserializer<'_, '_> {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, FieldError> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, FieldError> {
         visitor.visit_unit()
     }
 
@@ -222,10 +216,7 @@ impl<'de> SeqAccess<'de> for Fields<'_, '_> {
     type Error = FieldError;
 
     #[inline(always)]
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, FieldError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, FieldError> {
         if self.given == self.len {
             return Ok(None);
         }
@@ -258,10 +249,7 @@ impl<'de> SeqAccess<'de> for RestOfRow<'_, '_> {
     type Error = FieldError;
 
     #[inline]
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, FieldError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, FieldError> {
         if !self.row.has_more() {
             return Ok(None);
         }

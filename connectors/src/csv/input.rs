@@ -143,9 +143,7 @@ impl<T: Data> CsvInput<T> {
     /// Skips lines that begin with `prefix`.
     #[must_use]
     pub fn comment(self, prefix: &str) -> CsvInput<T> {
-        self.with(|options| {
-            options.comment = Some(prefix.as_bytes().to_vec()).filter(|prefix| !prefix.is_empty())
-        })
+        self.with(|options| options.comment = Some(prefix.as_bytes().to_vec()).filter(|prefix| !prefix.is_empty()))
     }
 
     /// Whether empty lines are skipped; by default they are read as one empty column.

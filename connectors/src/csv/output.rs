@@ -29,11 +29,7 @@ pub struct CsvOutput<T> {
 impl<T: Data> CsvOutput<T> {
     /// Writes to `path`: a file, or a folder of files if the sink has several subtasks.
     pub fn new(path: impl AsRef<Path>) -> CsvOutput<T> {
-        CsvOutput {
-            output: FileOutput::new(path),
-            dialect: Dialect::new(b',', Some(b'"')),
-            records: PhantomData,
-        }
+        CsvOutput { output: FileOutput::new(path), dialect: Dialect::new(b',', Some(b'"')), records: PhantomData }
     }
 
     /// What separates fields; default `,`.
@@ -73,11 +69,7 @@ impl<T: Data> OutputFormat<T> for CsvOutput<T> {
     }
 
     fn open(&self, subtask: Subtask) -> Result<CsvWriter<T>> {
-        Ok(CsvWriter {
-            file: self.output.open(subtask)?,
-            dialect: self.dialect.clone(),
-            records: PhantomData,
-        })
+        Ok(CsvWriter { file: self.output.open(subtask)?, dialect: self.dialect.clone(), records: PhantomData })
     }
 
     fn commit(&self, parallelism: u32) -> Result<()> {
@@ -102,10 +94,7 @@ impl<T: Data> RecordWriter<T> for CsvWriter<T> {
         for record in records.iter() {
             let buffer = self.file.buffer();
             write_fields(record, &self.dialect, buffer).map_err(|error| {
-                Error::data(format!(
-                    "a record of type {} can't be written: {error}",
-                    std::any::type_name::<T>()
-                ))
+                Error::data(format!("a record of type {} can't be written: {error}", std::any::type_name::<T>()))
             })?;
             buffer.push(b'\n');
             self.file.flush_if_full()?;

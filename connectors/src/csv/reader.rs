@@ -87,13 +87,9 @@ impl<T: Data> CsvReader<T> {
     }
 
     fn start_block(&mut self, block: Block) {
-        self.position = if block.offset == 0 && block.bytes.starts_with(BYTE_ORDER_MARK) {
-            BYTE_ORDER_MARK.len()
-        } else {
-            0
-        };
-        self.quoting =
-            self.options.quoting().filter(|quoting| memchr::memchr(quoting.quote, &block.bytes).is_some());
+        self.position =
+            if block.offset == 0 && block.bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        self.quoting = self.options.quoting().filter(|quoting| memchr::memchr(quoting.quote, &block.bytes).is_some());
         self.block = block;
     }
 

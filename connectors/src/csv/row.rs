@@ -58,12 +58,7 @@ pub(crate) enum NoField {
 
 impl<'a> Row<'a> {
     #[inline(always)]
-    pub(crate) fn new(
-        line: &'a [u8],
-        splitter: Splitter<'a>,
-        columns: Option<&'a [usize]>,
-        trim: bool,
-    ) -> Row<'a> {
+    pub(crate) fn new(line: &'a [u8], splitter: Splitter<'a>, columns: Option<&'a [usize]>, trim: bool) -> Row<'a> {
         Row { line, splitter, columns, trim, taken: 0, column: 0, position: 0, peeked: None }
     }
 
@@ -105,9 +100,7 @@ impl<'a> Row<'a> {
         }
         match self.splitter {
             Splitter::Delimiter(_) => self.position < self.line.len(),
-            Splitter::Run => {
-                self.line[self.position.min(self.line.len())..].iter().any(|&byte| !separates(byte))
-            }
+            Splitter::Run => self.line[self.position.min(self.line.len())..].iter().any(|&byte| !separates(byte)),
             Splitter::Unquoted(fields) => {
                 let last_is_empty = fields.ends.last().copied() == fields.ends.iter().rev().nth(1).copied();
                 self.taken < fields.ends.len() - usize::from(last_is_empty && fields.ends.len() > 1)

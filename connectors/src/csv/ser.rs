@@ -39,11 +39,7 @@ impl Dialect {
 
 /// Appends the fields of `record` to `out`, without a newline.
 #[inline]
-pub(crate) fn write_fields<T: Serialize>(
-    record: &T,
-    dialect: &Dialect,
-    out: &mut Vec<u8>,
-) -> Result<(), NoLine> {
+pub(crate) fn write_fields<T: Serialize>(record: &T, dialect: &Dialect, out: &mut Vec<u8>) -> Result<(), NoLine> {
     record.serialize(&mut LineSerializer { out, dialect, first: true })
 }
 
@@ -206,22 +202,13 @@ impl Serializer for &mut LineSerializer<'_> {
         Ok(())
     }
 
-    fn serialize_unit_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        variant: &'static str,
-    ) -> Result<(), NoLine> {
+    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<(), NoLine> {
         self.text(variant.as_bytes());
         Ok(())
     }
 
     #[inline]
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), NoLine> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), NoLine> {
         value.serialize(self)
     }
 

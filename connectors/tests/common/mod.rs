@@ -69,9 +69,8 @@ pub(crate) fn write_all<T: Data, O: OutputFormat<T>>(output: &O, batches: &[Vec<
 /// The names in a folder, sorted.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("the folder is there");
-    let name = |entry: std::io::Result<fs::DirEntry>| {
-        entry.expect("readable").file_name().to_string_lossy().into_owned()
-    };
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| entry.expect("readable").file_name().to_string_lossy().into_owned();
     let mut names: Vec<String> = entries.map(name).collect();
     names.sort();
     names

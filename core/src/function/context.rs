@@ -128,10 +128,16 @@ impl RuntimeContext {
     pub fn broadcast_set<T: Data>(&self, name: &str) -> Result<Arc<Vec<T>>> {
         let Some(set) = self.broadcast_sets.get(name) else {
             let names: Vec<&str> = self.broadcast_sets.keys().map(String::as_str).collect();
-            return Err(Error::function(format!("there is no broadcast set '{name}'; there are: {}", names.join(", "))));
+            return Err(Error::function(format!(
+                "there is no broadcast set '{name}'; there are: {}",
+                names.join(", ")
+            )));
         };
         Arc::clone(set).downcast::<Vec<T>>().map_err(|_| {
-            Error::function(format!("broadcast set '{name}' doesn't hold records of type {}", std::any::type_name::<T>()))
+            Error::function(format!(
+                "broadcast set '{name}' doesn't hold records of type {}",
+                std::any::type_name::<T>()
+            ))
         })
     }
 }

@@ -12,10 +12,9 @@ pub fn encode<T: Data>(records: &[T], out: &mut Vec<u8>) -> Result<()> {
             out.extend_from_slice(&bytes);
             Ok(())
         }
-        Err(error) => Err(Error::data(format!(
-            "a record of type {} can't be serialized: {error}",
-            std::any::type_name::<T>()
-        ))),
+        Err(error) => {
+            Err(Error::data(format!("a record of type {} can't be serialized: {error}", std::any::type_name::<T>())))
+        }
     }
 }
 

@@ -14,11 +14,7 @@ macro_rules! total {
         impl Total<$float> {
             /// Wraps `value`; minus zero becomes zero and every NaN the same NaN, so that equal keys hash alike.
             pub fn new(value: $float) -> Self {
-                if value.is_nan() {
-                    Total(<$float>::NAN)
-                } else {
-                    Total(value + 0.0)
-                }
+                if value.is_nan() { Total(<$float>::NAN) } else { Total(value + 0.0) }
             }
 
             /// The float.

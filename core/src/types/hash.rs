@@ -121,7 +121,10 @@ mod tests {
             (hash_key(&(1u64, 2u64)), hash_key(&(1u32, 2u16))),
             (hash_key(""), hash_key(&String::new())),
             (hash_key(&Some(7u8)), hash_key(&(1u8, 7u8))),
-            (hash_key("a string of more than sixteen bytes"), hash_key(&Text::from("a string of more than sixteen bytes"))),
+            (
+                hash_key("a string of more than sixteen bytes"),
+                hash_key(&Text::from("a string of more than sixteen bytes")),
+            ),
             (hash_key(&[1u8; 10]), hash_key(&[1u64; 10])),
         ];
         for (i, (a, b)) in fixture.iter().enumerate() {

@@ -53,7 +53,7 @@ pub trait KeySelector<T>: Clone + Send + Sync + 'static {
     /// The specified hash of the key.
     #[inline(always)]
     fn key_hash(&self, record: &T) -> u64 {
-        self.with_key(record, |key| hash_key(key))
+        self.with_key(record, hash_key)
     }
 
     /// Whether two records have the same key.

@@ -339,7 +339,8 @@ mod tests {
 
     #[test]
     fn short_text_is_inline_and_long_text_shares_its_buffer() {
-        let buffer = TextBuffer::new(b"a line that is longer than twenty-three bytes and a tail".to_vec()).expect("ASCII");
+        let buffer =
+            TextBuffer::new(b"a line that is longer than twenty-three bytes and a tail".to_vec()).expect("ASCII");
         let (line, tail) = (buffer.text(0..45), buffer.text(50..56));
         assert_eq!(line, "a line that is longer than twenty-three bytes");
         assert_eq!(tail, "a tail".trim_start_matches('?').get(0..6).expect("six bytes"));

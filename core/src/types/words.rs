@@ -129,7 +129,8 @@ fn word_bytes(block: &[u8; 64]) -> u64 {
         // SAFETY: SSE2 is part of x86-64, and the load reads exactly the 16 bytes of `quarter`.
         let bits = unsafe {
             let bytes = _mm_loadu_si128(quarter.as_ptr().cast::<__m128i>());
-            let at_most = |values: __m128i, limit: i8| _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(limit)), values);
+            let at_most =
+                |values: __m128i, limit: i8| _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(limit)), values);
             let lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
             let letter = at_most(_mm_add_epi8(lower, _mm_set1_epi8(-(b'a' as i8))), 25);
             let digit = at_most(_mm_add_epi8(bytes, _mm_set1_epi8(-(b'0' as i8))), 9);

@@ -3,10 +3,10 @@
 use super::*;
 use crate::testing::{Gathered, batches, run_with};
 use crate::{MapPartitionOperator, Records, plain};
+use flinkrs_core::Error;
 use flinkrs_core::element::Superstep;
 use flinkrs_core::operator::{Input, Unwind};
 use flinkrs_core::types::Text;
-use flinkrs_core::Error;
 
 fn context() -> RuntimeContext {
     RuntimeContext::standalone(1 << 20, &std::env::temp_dir())

@@ -88,7 +88,8 @@ fn groups_that_grow_are_held_to_the_budget() {
         let context = context(memory);
         let concat = |a: &mut (u32, Vec<u32>), mut b: (u32, Vec<u32>)| a.1.append(&mut b.1);
         let mut operator = HashGroup::new(f0, concat, GroupMode::Final);
-        let out = run_with::<(u32, Vec<u32>)>(&mut operator, &context, vec![batches(&records, 1000)]).expect("it works");
+        let out =
+            run_with::<(u32, Vec<u32>)>(&mut operator, &context, vec![batches(&records, 1000)]).expect("it works");
         assert_eq!(out.records.len(), 50);
         assert!(out.records.iter().all(|(key, all)| all.len() == 800 && all.iter().all(|i| i * 7919 % 50 == *key)));
         let spilled = context.metrics.spilled_bytes.load(std::sync::atomic::Ordering::Relaxed);

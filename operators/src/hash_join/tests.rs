@@ -6,14 +6,8 @@ use flinkrs_core::types::{Key, f0};
 use proptest::prelude::*;
 use std::fmt::Debug;
 
-const TYPES: [JoinType; 6] = [
-    JoinType::Inner,
-    JoinType::LeftOuter,
-    JoinType::RightOuter,
-    JoinType::FullOuter,
-    JoinType::Semi,
-    JoinType::Anti,
-];
+const TYPES: [JoinType; 6] =
+    [JoinType::Inner, JoinType::LeftOuter, JoinType::RightOuter, JoinType::FullOuter, JoinType::Semi, JoinType::Anti];
 
 type Left<K> = (K, u32);
 type Right<K> = (K, u64);
@@ -69,8 +63,12 @@ fn check<K: Key + Debug>(left: &[Left<K>], right: &[Right<K>]) {
         for build in [Side::First, Side::Second] {
             for memory in [0, 8 << 10, 64 << 10, 1 << 30] {
                 let (out, _) = joined(join_type, build, left, right, memory);
-                assert!(out == expected, "{join_type:?}, {build:?} built with {memory} bytes: {} of {} records",
-                    out.len(), expected.len());
+                assert!(
+                    out == expected,
+                    "{join_type:?}, {build:?} built with {memory} bytes: {} of {} records",
+                    out.len(),
+                    expected.len()
+                );
             }
         }
     }
@@ -115,7 +113,10 @@ fn one_key_for_all() {
     let left: Vec<Left<u64>> = (0..1500).map(|i| (7, i)).collect();
     let right: Vec<Right<u64>> = (0..300).map(|i| (7, i)).collect();
     check(&left, &right);
-    check(&right.iter().map(|r| (r.0, r.1 as u32)).collect::<Vec<_>>(), &left.iter().map(|l| (l.0, u64::from(l.1))).collect::<Vec<_>>());
+    check(
+        &right.iter().map(|r| (r.0, r.1 as u32)).collect::<Vec<_>>(),
+        &left.iter().map(|l| (l.0, u64::from(l.1))).collect::<Vec<_>>(),
+    );
     assert!(joined(JoinType::Inner, Side::First, &left, &right, 8 << 10).1 > 0);
 }
 
@@ -171,7 +172,10 @@ fn keeps_a_constant_built_side_over_supersteps() {
                 }
                 operator.superstep_end(Superstep(round), &mut out).expect("it works");
                 out.records.sort();
-                assert!(out.records == expected(join_type, &left, &right), "{join_type:?} in round {round}, {memory} bytes");
+                assert!(
+                    out.records == expected(join_type, &left, &right),
+                    "{join_type:?} in round {round}, {memory} bytes"
+                );
             }
             let mut out = Gathered::<Joined<u64>> { records: Vec::new(), side: Vec::new() };
             operator.end_input(1, &mut out).expect("it works");

@@ -53,7 +53,8 @@ proptest! {
 
 #[test]
 fn shares_are_about_equal() {
-    let parts: Vec<Vec<u64>> = (0..3u64).map(|i| (0..100_000u64).map(|k| (k * 7919 + i) % 1_000_003).collect()).collect();
+    let parts: Vec<Vec<u64>> =
+        (0..3u64).map(|i| (0..100_000u64).map(|k| (k * 7919 + i) % 1_000_003).collect()).collect();
     let sample = sample(&parts);
     assert_eq!(sample.len(), BOUND_KEYS);
     assert!(sample.is_sorted());

@@ -41,12 +41,7 @@ impl PrefixRange {
 
 impl Index {
     /// Sorts the records of `store`, whose prefixes are in `range`; reuses the index's capacity.
-    pub(super) fn sort<T: Clone, O: RecordOrder<T>>(
-        &mut self,
-        store: &RecordStore<T>,
-        order: &O,
-        range: PrefixRange,
-    ) {
+    pub(super) fn sort<T: Clone, O: RecordOrder<T>>(&mut self, store: &RecordStore<T>, order: &O, range: PrefixRange) {
         self.entries.clear();
         if self.entries.capacity() < store.len() {
             self.entries = Vec::new();

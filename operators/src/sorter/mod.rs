@@ -77,8 +77,7 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
         let chunk_bytes = (available / 16).min(CHUNK_BYTES);
         let store = RecordStore::new(chunk_bytes);
         let heap_step = sizes.block_bytes;
-        let memory =
-            Memory { budget, reserve, slots: 0, heap_paid: 0, heap_spare: 0, heap_step, floor: FLOOR_BYTES };
+        let memory = Memory { budget, reserve, slots: 0, heap_paid: 0, heap_spare: 0, heap_step, floor: FLOOR_BYTES };
         let (index, prefixes, runs) = (Index::default(), PrefixRange::EMPTY, VecDeque::new());
         ExternalSorter {
             order,

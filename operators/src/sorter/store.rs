@@ -123,10 +123,7 @@ mod tests {
             let mut positions = Vec::new();
             store.for_each(|position, record| positions.push((position, record.clone())));
             assert!(
-                positions
-                    .iter()
-                    .map(|(_, record)| record)
-                    .eq(&(0..1000).map(|i| i.to_string()).collect::<Vec<_>>())
+                positions.iter().map(|(_, record)| record).eq(&(0..1000).map(|i| i.to_string()).collect::<Vec<_>>())
             );
             for (position, record) in positions.into_iter().rev() {
                 assert!(position < 1 << store.position_bits(), "round {round}");

@@ -91,10 +91,7 @@ fn merges_in_several_passes_and_counts_what_it_writes() {
     assert!(spilled > 2 * 8 * 300_000, "{spilled} bytes: the first runs and more than one pass");
     let (sorted, spilled) = sort(&records, ByKey(Whole), 4 << 20);
     assert!(sorted == expected);
-    assert!(
-        (8 * 100_000..8 * 320_000).contains(&spilled),
-        "{spilled} bytes: one pass, the last run stayed in memory"
-    );
+    assert!((8 * 100_000..8 * 320_000).contains(&spilled), "{spilled} bytes: one pass, the last run stayed in memory");
 }
 
 #[test]

@@ -27,9 +27,7 @@ pub struct Cost {
 impl Cost {
     /// One number to compare by: nanoseconds, with the options' weights.
     pub fn total(&self, options: &OptimizerOptions) -> f64 {
-        self.network * options.network_weight
-            + self.disk * options.disk_weight
-            + self.cpu * options.cpu_weight
+        self.network * options.network_weight + self.disk * options.disk_weight + self.cpu * options.cpu_weight
     }
 }
 
@@ -37,11 +35,7 @@ impl Add for Cost {
     type Output = Cost;
 
     fn add(self, other: Cost) -> Cost {
-        Cost {
-            network: self.network + other.network,
-            disk: self.disk + other.disk,
-            cpu: self.cpu + other.cpu,
-        }
+        Cost { network: self.network + other.network, disk: self.disk + other.disk, cpu: self.cpu + other.cpu }
     }
 }
 

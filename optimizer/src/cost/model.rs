@@ -155,11 +155,8 @@ fn hybrid_hash(
         build.records *= parallelism;
     }
     let over = build.bytes() / parallelism / context.memory();
-    let (spilled, levels) = if over > 1.0 {
-        (1.0 - 1.0 / over, (over.ln() / SPILL_FANOUT.ln()).ceil().max(1.0))
-    } else {
-        (0.0, 0.0)
-    };
+    let (spilled, levels) =
+        if over > 1.0 { (1.0 - 1.0 / over, (over.ln() / SPILL_FANOUT.ln()).ceil().max(1.0)) } else { (0.0, 0.0) };
     let marks = match &op.kind {
         OperatorKind::Join { join_type, .. } => match join_type {
             JoinType::Inner => false,
@@ -187,9 +184,5 @@ fn nested_loop(context: &Context, inner: Side, sizes: &[Size], parallelism: f64)
     } else {
         0.0
     };
-    Cost {
-        network: 0.0,
-        disk,
-        cpu: outer.records * inner.records * PAIR + inner.records * parallelism * PASS,
-    }
+    Cost { network: 0.0, disk, cpu: outer.records * inner.records * PAIR + inner.records * parallelism * PASS }
 }

@@ -11,13 +11,7 @@ use flinkrs_core::strategy::{DriverStrategy, JoinType, ShipStrategy, Side};
 const HASH: ShipStrategy = ShipStrategy::PartitionHash;
 const BUILD_FIRST: DriverStrategy = DriverStrategy::HybridHash { build: Side::First };
 
-fn join_cost(
-    first: f64,
-    second: f64,
-    memory_bytes: u64,
-    ships: [ShipStrategy; 2],
-    driver: DriverStrategy,
-) -> Cost {
+fn join_cost(first: f64, second: f64, memory_bytes: u64, ships: [ShipStrategy; 2], driver: DriverStrategy) -> Cost {
     let mut builder = PlanBuilder::new(4);
     let (a, b) = (builder.source(first, 100.0), builder.source(second, 100.0));
     let join = builder.join(JoinType::Inner, a, b, &[field(0)], &[field(0)]);
@@ -82,8 +76,7 @@ fn a_combiner_leaves_at_most_one_record_per_key_and_producer() {
 #[test]
 fn weights_scale_the_parts() {
     let cost = Cost { network: 1.0, disk: 10.0, cpu: 100.0 };
-    let options =
-        OptimizerOptions { network_weight: 2.0, disk_weight: 0.5, cpu_weight: 0.0, ..Default::default() };
+    let options = OptimizerOptions { network_weight: 2.0, disk_weight: 0.5, cpu_weight: 0.0, ..Default::default() };
     assert_eq!(cost.total(&options), 7.0);
     assert_eq!((cost + cost).cpu, 200.0);
 }

@@ -41,10 +41,7 @@ impl Component {
     }
 
     pub(super) fn position(&self, operator: OperatorId) -> usize {
-        self.open
-            .iter()
-            .position(|id| *id == operator)
-            .expect("an input is open until its consumer is decided")
+        self.open.iter().position(|id| *id == operator).expect("an input is open until its consumer is decided")
     }
 
     /// Keeps the cheapest of all with equal properties, and of these the cheapest `limit`; the earlier of equals.
@@ -65,9 +62,8 @@ impl Component {
     /// Takes out the operators that have the same properties in all partial plans.
     pub(super) fn split_settled(&mut self) -> Vec<(OperatorId, u32)> {
         let first = self.entries[0].properties.clone();
-        let same: Vec<bool> = (0..self.open.len())
-            .map(|i| self.entries.iter().all(|entry| entry.properties[i] == first[i]))
-            .collect();
+        let same: Vec<bool> =
+            (0..self.open.len()).map(|i| self.entries.iter().all(|entry| entry.properties[i] == first[i])).collect();
         let settled = self.open.iter().zip(&first).zip(&same).filter(|(_, same)| **same);
         let settled = settled.map(|((id, properties), _)| (*id, *properties)).collect();
         let mut keep = same.iter().map(|same| !same);

@@ -230,8 +230,7 @@ impl<'a> Search<'a> {
     /// that provide the same the cheapest.
     fn options(&mut self, op: &PlanOperator, inputs: &[u32]) -> Vec<Alternative> {
         let context = self.context;
-        let inputs: Vec<&Properties> =
-            inputs.iter().map(|number| &self.interner.list[*number as usize]).collect();
+        let inputs: Vec<&Properties> = inputs.iter().map(|number| &self.interner.list[*number as usize]).collect();
         let found: Vec<(Choice, Properties)> = alternatives(context, op, &inputs)
             .into_iter()
             .filter(|choice| self.given.is_none_or(|(id, given)| id != op.id || given == choice))

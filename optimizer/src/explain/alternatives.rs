@@ -18,12 +18,10 @@ const OPERATORS_MAX: usize = 64;
 /// Renders every operator that has more than one way to work; the others are left out.
 pub(crate) fn render(plan: &OptimizedPlan) -> String {
     let context = &plan.context;
-    let mut text =
-        format!("plan '{}': cost {}\n", context.plan.name, format::cost(&plan.cost(), &context.options));
+    let mut text = format!("plan '{}': cost {}\n", context.plan.name, format::cost(&plan.cost(), &context.options));
     for &id in &context.reachable {
         let op = context.operator(id);
-        let inputs: Vec<&Properties> =
-            op.inputs.iter().map(|input| &plan.properties[input.0 as usize]).collect();
+        let inputs: Vec<&Properties> = op.inputs.iter().map(|input| &plan.properties[input.0 as usize]).collect();
         let rejected = rejected(plan, op, &inputs);
         let notes = notes(context, op, &inputs);
         if rejected.is_empty() && notes.is_empty() {
@@ -62,13 +60,7 @@ fn rejected(plan: &OptimizedPlan, op: &PlanOperator, inputs: &[&Properties]) -> 
     rejected
 }
 
-fn reason(
-    plan: &OptimizedPlan,
-    op: &PlanOperator,
-    choice: &Choice,
-    cost: &Cost,
-    inputs: &[&Properties],
-) -> String {
+fn reason(plan: &OptimizedPlan, op: &PlanOperator, choice: &Choice, cost: &Cost, inputs: &[&Properties]) -> String {
     let context = &plan.context;
     let options = &context.options;
     if !alternatives(context, op, inputs).contains(choice) {
@@ -133,15 +125,12 @@ fn notes(context: &Context, op: &PlanOperator, inputs: &[&Properties]) -> Vec<St
         });
     }
     if let OperatorKind::Join { join_type, .. } = &op.kind {
-        let broadcasts = [
-            crate::context::may_broadcast_first(*join_type),
-            crate::context::may_broadcast_second(*join_type),
-        ];
+        let broadcasts =
+            [crate::context::may_broadcast_first(*join_type), crate::context::may_broadcast_second(*join_type)];
         for (input, _) in broadcasts.iter().enumerate().filter(|(_, may)| !**may) {
             let pact = op.kind.pact();
-            notes.push(format!(
-                "input {input} BROADCAST: a {pact} emits records of it by themselves, once per subtask"
-            ));
+            notes
+                .push(format!("input {input} BROADCAST: a {pact} emits records of it by themselves, once per subtask"));
         }
     }
     notes

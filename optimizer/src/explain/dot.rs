@@ -11,17 +11,11 @@ pub(crate) fn render(plan: &OptimizedPlan) -> String {
     write(&mut dot, &format!("  label={};\n", quoted(&plan.context.plan.name)));
     for (task, nodes) in plan.chains.tasks.iter().enumerate() {
         let parallelism = plan.physical.nodes[nodes[0]].parallelism;
-        write(
-            &mut dot,
-            &format!("  subgraph cluster_{task} {{\n    label=\"task {task} (x{parallelism})\";\n"),
-        );
+        write(&mut dot, &format!("  subgraph cluster_{task} {{\n    label=\"task {task} (x{parallelism})\";\n"));
         for &node in nodes {
             let part = &plan.physical.nodes[node];
             let strategy = strategy(plan, plan.context.operator(part.operator), part);
-            write(
-                &mut dot,
-                &format!("    n{node} [label={}];\n", quoted(&format!("{}\n{strategy}", part.name))),
-            );
+            write(&mut dot, &format!("    n{node} [label={}];\n", quoted(&format!("{}\n{strategy}", part.name))));
         }
         dot.push_str("  }\n");
     }

@@ -75,17 +75,14 @@ fn operator_node(
             "id": set.0, "side": "second", "ship_strategy": "Broadcast", "exchange_mode": mode
         }));
     }
-    let mut node =
-        node(op.id.0 as usize, kind, op.kind.pact(), &op.name, context.parallelism(op.id), predecessors);
+    let mut node = node(op.id.0 as usize, kind, op.kind.pact(), &op.name, context.parallelism(op.id), predecessors);
     node.insert("driver_strategy".into(), json!(names::driver(op, choice.driver)));
     let properties = &plan.properties[op.id.0 as usize];
     node.insert("global_properties".into(), global(properties));
     node.insert("local_properties".into(), local(properties));
     let size = context.size(op.id);
-    let estimates = [
-        ("Est. Output Size", format::bytes(size.bytes())),
-        ("Est. Cardinality", format::number(size.records)),
-    ];
+    let estimates =
+        [("Est. Output Size", format::bytes(size.bytes())), ("Est. Cardinality", format::number(size.records))];
     node.insert("estimates".into(), named(&estimates));
     node.insert("costs".into(), costs(&plan.costs[op.id.0 as usize], &cumulative[op.id.0 as usize]));
     node.insert("compiler_hints".into(), hints(&op.hints));
@@ -108,14 +105,7 @@ fn combiner_node(plan: &OptimizedPlan, op: &PlanOperator, id: usize) -> Value {
     Value::Object(node)
 }
 
-fn node(
-    id: usize,
-    kind: &str,
-    pact: &str,
-    contents: &str,
-    parallelism: u32,
-    inputs: Vec<Value>,
-) -> Map<String, Value> {
+fn node(id: usize, kind: &str, pact: &str, contents: &str, parallelism: u32, inputs: Vec<Value>) -> Map<String, Value> {
     let mut node = Map::new();
     node.insert("id".into(), json!(id));
     node.insert("type".into(), json!(kind));
@@ -142,8 +132,7 @@ fn global(properties: &Properties) -> Value {
 
 fn local(properties: &Properties) -> Value {
     let local = &properties.local;
-    let mut list: Vec<(&str, String)> =
-        local.orders.iter().map(|order| ("Order", show_order(order))).collect();
+    let mut list: Vec<(&str, String)> = local.orders.iter().map(|order| ("Order", show_order(order))).collect();
     if list.is_empty() {
         list.push(("Order", "(none)".to_owned()));
     }

@@ -19,8 +19,7 @@ pub(crate) fn cumulative_costs(plan: &OptimizedPlan) -> Vec<Cost> {
     for &id in &context.reachable {
         let mut sum = plan.costs[id.0 as usize];
         for input in all_inputs(context.operator(id)) {
-            let (cost, share) =
-                (cumulative[input.0 as usize], f64::from(context.consumers[input.0 as usize]));
+            let (cost, share) = (cumulative[input.0 as usize], f64::from(context.consumers[input.0 as usize]));
             sum += Cost { network: cost.network / share, disk: cost.disk / share, cpu: cost.cpu / share };
         }
         cumulative[id.0 as usize] = sum;

@@ -31,8 +31,7 @@ impl Interests {
     pub(crate) fn relevant(&self, mut properties: Properties) -> Properties {
         properties.global.partitionings.retain(|partitioning| {
             let key = partitioning.key();
-            self.exact.iter().any(|exact| exact == key)
-                || self.colocate.iter().any(|set| is_part_of(key, set))
+            self.exact.iter().any(|exact| exact == key) || self.colocate.iter().any(|set| is_part_of(key, set))
         });
         let LocalProperties { orders, groupings } = &mut properties.local;
         for order in orders.iter_mut() {
@@ -66,17 +65,14 @@ impl Interests {
                 self.add_colocate(key_set(key));
                 self.add_group(key_set(key), group_order.clone());
             }
-            OperatorKind::GroupCombine { key, group_order } => {
-                self.add_group(key_set(key), group_order.clone())
-            }
+            OperatorKind::GroupCombine { key, group_order } => self.add_group(key_set(key), group_order.clone()),
             OperatorKind::Join { first_key, second_key, .. } => {
                 let key = if input == 0 { first_key } else { second_key };
                 self.add_exact(key.clone());
                 self.add_order(key_order(key, &[]));
             }
             OperatorKind::CoGroup { first_key, second_key, first_order, second_order } => {
-                let (key, within) =
-                    if input == 0 { (first_key, first_order) } else { (second_key, second_order) };
+                let (key, within) = if input == 0 { (first_key, first_order) } else { (second_key, second_order) };
                 self.add_exact(key.clone());
                 self.add_order(key_order(key, within));
             }
@@ -117,15 +113,10 @@ impl Interests {
             return;
         }
         let sources = |order: &Order| -> Option<Order> {
-            order
-                .iter()
-                .map(|sort| Some(SortField { field: source(&sort.field)?, order: sort.order }))
-                .collect()
+            order.iter().map(|sort| Some(SortField { field: source(&sort.field)?, order: sort.order })).collect()
         };
         for (set, within) in &of_output.groups {
-            if let (Some(set), Some(within)) =
-                (set.iter().map(source).collect::<Option<Vec<_>>>(), sources(within))
-            {
+            if let (Some(set), Some(within)) = (set.iter().map(source).collect::<Option<Vec<_>>>(), sources(within)) {
                 self.add_group(key_set(&set), within);
             }
         }

@@ -22,9 +22,7 @@ pub(crate) enum Partitioning {
 impl Partitioning {
     pub(crate) fn key(&self) -> &[KeyField] {
         match self {
-            Partitioning::Hash { key }
-            | Partitioning::Range { key, .. }
-            | Partitioning::Custom { key, .. } => key,
+            Partitioning::Hash { key } | Partitioning::Range { key, .. } | Partitioning::Custom { key, .. } => key,
         }
     }
 
@@ -92,12 +90,7 @@ impl GlobalProperties {
     }
 
     /// The rule by which both data sets, of equal parallelism, are spread by their keys, if there is one.
-    pub(crate) fn same_rule(
-        &self,
-        key: &[KeyField],
-        other: &GlobalProperties,
-        other_key: &[KeyField],
-    ) -> bool {
+    pub(crate) fn same_rule(&self, key: &[KeyField], other: &GlobalProperties, other_key: &[KeyField]) -> bool {
         self.partitionings
             .iter()
             .filter(|rule| rule.key() == key)
@@ -171,14 +164,10 @@ pub(crate) fn show_order(order: &[SortField]) -> String {
 
 /// The order or key by which [`Part::Sort`](flinkrs_core::strategy::Part::Sort) sorts an input of an operator.
 pub(crate) fn sort_order(op: &PlanOperator, input: usize) -> Order {
-    use flinkrs_plan::OperatorKind::{
-        CoGroup, Distinct, GroupCombine, GroupReduce, Join, Reduce, SortPartition,
-    };
+    use flinkrs_plan::OperatorKind::{CoGroup, Distinct, GroupCombine, GroupReduce, Join, Reduce, SortPartition};
     match &op.kind {
         Reduce { key, .. } | Distinct { key } => key_order(key, &[]),
-        GroupReduce { key, group_order, .. } | GroupCombine { key, group_order } => {
-            key_order(key, group_order)
-        }
+        GroupReduce { key, group_order, .. } | GroupCombine { key, group_order } => key_order(key, group_order),
         SortPartition { order } => order.clone(),
         Join { first_key, second_key, .. } => key_order(if input == 0 { first_key } else { second_key }, &[]),
         CoGroup { first_key, second_key, first_order, second_order } => match input {
@@ -233,19 +222,15 @@ mod tests {
         assert!(first.same_rule(&[field(0), field(1)], &second, &[field(2), field(3)]));
         assert!(!first.same_rule(&[field(1), field(0)], &second, &[field(3), field(2)]));
         assert!(!first.same_rule(&[field(0), field(1)], &second, &[field(3), field(2)]));
-        let range = |by| {
-            GlobalProperties::partitioned(Partitioning::Range { key: vec![field(0)], by: OperatorId(by) })
-        };
+        let range = |by| GlobalProperties::partitioned(Partitioning::Range { key: vec![field(0)], by: OperatorId(by) });
         assert!(range(1).same_rule(&[field(0)], &range(1), &[field(0)]));
         assert!(!range(1).same_rule(&[field(0)], &range(2), &[field(0)]));
     }
 
     #[test]
     fn an_order_groups_by_its_first_fields() {
-        let local = LocalProperties {
-            orders: vec![vec![descending(1), ascending(0), descending(2)]],
-            groupings: Vec::new(),
-        };
+        let local =
+            LocalProperties { orders: vec![vec![descending(1), ascending(0), descending(2)]], groupings: Vec::new() };
         assert!(local.grouped(&[field(0), field(1)], &[]));
         assert!(local.grouped(&[field(1)], &[]));
         assert!(!local.grouped(&[field(0)], &[]));

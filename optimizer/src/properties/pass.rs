@@ -1,8 +1,6 @@
 //! How properties pass along an edge and through an operator.
 
-use super::{
-    GlobalProperties, LocalProperties, Order, Partitioning, Properties, key_order, key_set, sort_order,
-};
+use super::{GlobalProperties, LocalProperties, Order, Partitioning, Properties, key_order, key_set, sort_order};
 use crate::choice::Choice;
 use flinkrs_core::strategy::{DriverStrategy, JoinType, ShipStrategy};
 use flinkrs_core::types::KeyField;
@@ -25,14 +23,12 @@ pub(crate) fn channel(
         ShipStrategy::PartitionHash => {
             GlobalProperties::partitioned(Partitioning::Hash { key: input_key(op, input).to_vec() })
         }
-        ShipStrategy::PartitionRange => GlobalProperties::partitioned(Partitioning::Range {
-            key: input_key(op, input).to_vec(),
-            by: op.id,
-        }),
-        ShipStrategy::PartitionCustom => GlobalProperties::partitioned(Partitioning::Custom {
-            key: input_key(op, input).to_vec(),
-            by: op.id,
-        }),
+        ShipStrategy::PartitionRange => {
+            GlobalProperties::partitioned(Partitioning::Range { key: input_key(op, input).to_vec(), by: op.id })
+        }
+        ShipStrategy::PartitionCustom => {
+            GlobalProperties::partitioned(Partitioning::Custom { key: input_key(op, input).to_vec(), by: op.id })
+        }
     };
     Properties { global, local: LocalProperties::default() }
 }
@@ -45,8 +41,7 @@ pub(crate) fn input_key(op: &PlanOperator, input: usize) -> &[KeyField] {
         | OperatorKind::GroupReduce { key, .. }
         | OperatorKind::GroupCombine { key, .. }
         | OperatorKind::Partition { key, .. } => key,
-        OperatorKind::Join { first_key, second_key, .. }
-        | OperatorKind::CoGroup { first_key, second_key, .. } => {
+        OperatorKind::Join { first_key, second_key, .. } | OperatorKind::CoGroup { first_key, second_key, .. } => {
             if input == 0 {
                 first_key
             } else {
@@ -100,9 +95,7 @@ pub(crate) fn output(
 fn unary_local(op: &PlanOperator, choice: &Choice, input: &LocalProperties) -> LocalProperties {
     let forwarded = forwarded(op, 0);
     match &op.kind {
-        OperatorKind::SortPartition { order } => {
-            LocalProperties { orders: vec![order.clone()], groupings: Vec::new() }
-        }
+        OperatorKind::SortPartition { order } => LocalProperties { orders: vec![order.clone()], groupings: Vec::new() },
         OperatorKind::Reduce { key, .. }
         | OperatorKind::Distinct { key }
         | OperatorKind::GroupReduce { key, .. }
@@ -166,10 +159,8 @@ fn paired(op: &PlanOperator, choice: &Choice, channels: &[Properties]) -> Proper
         out.global.partitionings.extend(rules.map(|rule| rule.with_key(common.clone())));
     }
     if matches!(choice.driver, DriverStrategy::Merge { .. }) {
-        let by_key = |i: usize| LocalProperties {
-            orders: vec![key_order(input_key(op, i), &[])],
-            groupings: Vec::new(),
-        };
+        let by_key =
+            |i: usize| LocalProperties { orders: vec![key_order(input_key(op, i), &[])], groupings: Vec::new() };
         for (i, always) in [first_always, second_always].into_iter().enumerate() {
             if always {
                 out.local.orders.extend(map_local(&by_key(i), &forwards[i]).orders);
@@ -222,8 +213,7 @@ fn map_global(global: &GlobalProperties, forwarded: &ForwardedFields) -> GlobalP
 }
 
 fn map_local(local: &LocalProperties, forwarded: &ForwardedFields) -> LocalProperties {
-    let map_sort =
-        |sort: &SortField| Some(SortField { field: forwarded.target(&sort.field)?, order: sort.order });
+    let map_sort = |sort: &SortField| Some(SortField { field: forwarded.target(&sort.field)?, order: sort.order });
     LocalProperties {
         orders: local.orders.iter().map(|order| order.iter().map_while(map_sort).collect()).collect(),
         groupings: local.groupings.iter().filter_map(|key| Some(key_set(&forwarded.targets(key)?))).collect(),
@@ -258,20 +248,11 @@ mod tests {
     }
 
     /// What the last operator but the sink provides, from hashed or else broadcast inputs.
-    fn provided(
-        plan: &Plan,
-        driver: DriverStrategy,
-        ships: &[ShipStrategy],
-        inputs: &[Properties],
-    ) -> Properties {
+    fn provided(plan: &Plan, driver: DriverStrategy, ships: &[ShipStrategy], inputs: &[Properties]) -> Properties {
         let op = &plan.operators[plan.operators.len() - 2];
         let choice = Choice { ships: ships.to_vec(), sort: false, driver, combine: None };
-        let channels = ships
-            .iter()
-            .zip(inputs)
-            .enumerate()
-            .map(|(i, (ship, input))| channel(op, i, *ship, 4, input))
-            .collect();
+        let channels =
+            ships.iter().zip(inputs).enumerate().map(|(i, (ship, input))| channel(op, i, *ship, 4, input)).collect();
         output(op, &choice, channels, 4)
     }
 
@@ -289,14 +270,8 @@ mod tests {
     #[test]
     fn joins_keep_what_every_output_record_has() {
         use JoinType::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi};
-        let expected: [(JoinType, &[u32]); 6] = [
-            (Inner, &[0, 5]),
-            (LeftOuter, &[0]),
-            (RightOuter, &[5]),
-            (FullOuter, &[]),
-            (Semi, &[0]),
-            (Anti, &[0]),
-        ];
+        let expected: [(JoinType, &[u32]); 6] =
+            [(Inner, &[0, 5]), (LeftOuter, &[0]), (RightOuter, &[5]), (FullOuter, &[]), (Semi, &[0]), (Anti, &[0])];
         let shuffled = [ShipStrategy::PartitionHash; 2];
         let unknown = [Properties::default(), Properties::default()];
         for (join_type, targets) in expected {
@@ -312,12 +287,8 @@ mod tests {
     #[test]
     fn a_full_outer_join_keeps_a_key_that_both_sides_put_in_the_same_place() {
         let plan = join(JoinType::FullOuter, [moves(&[(0, 3)]), moves(&[(0, 3)])]);
-        let out = provided(
-            &plan,
-            MERGE,
-            &[ShipStrategy::PartitionHash; 2],
-            &[Properties::default(), Properties::default()],
-        );
+        let out =
+            provided(&plan, MERGE, &[ShipStrategy::PartitionHash; 2], &[Properties::default(), Properties::default()]);
         assert_eq!(out.global.partitionings, [hash(&[3])]);
         assert_eq!(out.local.orders, [vec![ascending(3)]]);
     }
@@ -352,8 +323,7 @@ mod tests {
         let out = provided(&plan, DriverStrategy::Only, &[ShipStrategy::Forward; 2], &inputs);
         assert_eq!(out.global.partitionings, [hash(&[1])]);
         assert_eq!(out.local, LocalProperties::default());
-        let out =
-            provided(&plan, DriverStrategy::Only, &[ShipStrategy::Forward, ShipStrategy::Rebalance], &inputs);
+        let out = provided(&plan, DriverStrategy::Only, &[ShipStrategy::Forward, ShipStrategy::Rebalance], &inputs);
         assert_eq!(out, Properties::default());
     }
 

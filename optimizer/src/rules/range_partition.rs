@@ -18,12 +18,7 @@ pub(crate) const BOUNDS_INDEX: u8 = 255;
 pub(crate) const BOUNDS_NAME: &str = "range-bounds";
 
 /// Appends sampling, bounds and splitting to the producer of `op`; returns the node that ships.
-pub(crate) fn insert(
-    context: &Context,
-    op: &PlanOperator,
-    producer: usize,
-    physical: &mut Physical,
-) -> usize {
+pub(crate) fn insert(context: &Context, op: &PlanOperator, producer: usize, physical: &mut Physical) -> usize {
     let producers = context.input_parallelism(op, 0);
     let node = |part, what: &str, parallelism, chaining| Node {
         operator: op.id,
@@ -39,13 +34,8 @@ pub(crate) fn insert(
         ChainingPolicy::Always | ChainingPolicy::StartNewChain => ChainingPolicy::Always,
     };
     let sample = physical.append(producer, node(Part::Sample { input: 0 }, "Sample", producers, chaining));
-    let bounds =
-        physical.add(node(Part::RangeBounds { input: 0 }, "Range Bounds", 1, ChainingPolicy::StartNewChain));
-    physical.links.push(Link {
-        side: Some(0),
-        ship: ShipStrategy::Rebalance,
-        ..Link::forward(sample, bounds)
-    });
+    let bounds = physical.add(node(Part::RangeBounds { input: 0 }, "Range Bounds", 1, ChainingPolicy::StartNewChain));
+    physical.links.push(Link { side: Some(0), ship: ShipStrategy::Rebalance, ..Link::forward(sample, bounds) });
     let split = physical.add(node(Part::NoOp, "Range Split", producers, ChainingPolicy::StartNewChain));
     physical.links.push(Link { mode: ExchangeMode::Blocking, ..Link::forward(sample, split) });
     physical.links.push(Link {

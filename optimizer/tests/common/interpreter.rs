@@ -19,8 +19,7 @@ pub fn run(
     graph: &JobGraph,
     sources: &HashMap<OperatorId, Vec<Record>>,
 ) -> BTreeMap<OperatorId, Vec<Record>> {
-    let mut run =
-        Run { plan, graph, sources, main: HashMap::new(), side: HashMap::new(), sinks: BTreeMap::new() };
+    let mut run = Run { plan, graph, sources, main: HashMap::new(), side: HashMap::new(), sinks: BTreeMap::new() };
     for vertex in &graph.vertices {
         run.vertex(vertex);
     }
@@ -74,8 +73,7 @@ impl Run<'_> {
                 .map(|set| set_sum(&self.main[&self.graph.edges[set.edge as usize].from.0].concat()))
                 .sum();
             if matches!(part.part, Part::Sample { .. }) {
-                let sides =
-                    self.side.entry(vertex.id.0).or_insert(vec![Vec::new(); vertex.parallelism as usize]);
+                let sides = self.side.entry(vertex.id.0).or_insert(vec![Vec::new(); vertex.parallelism as usize]);
                 sides[subtask] = inputs[0].clone();
             }
             let out = match (&op.kind, part.part) {
@@ -120,13 +118,10 @@ impl Run<'_> {
         let key = key_of(key(self.plan.operator(operator), input), record);
         match edge.ship {
             ShipStrategy::PartitionHash => (mix(&key, 0) % consumers as u64) as usize,
-            ShipStrategy::PartitionCustom => {
-                (mix(&key, 100 + u64::from(operator.0)) % consumers as u64) as usize
-            }
+            ShipStrategy::PartitionCustom => (mix(&key, 100 + u64::from(operator.0)) % consumers as u64) as usize,
             ShipStrategy::PartitionRange => {
                 let from = &self.graph.vertices[edge.from.0 as usize];
-                let set =
-                    from.broadcast_inputs.iter().find(|set| set.index == 255).expect("bounds are broadcast");
+                let set = from.broadcast_inputs.iter().find(|set| set.index == 255).expect("bounds are broadcast");
                 assert_eq!((set.operator, set.name.as_str()), (operator, "range-bounds"));
                 let samples = self.main[&self.graph.edges[set.edge as usize].from.0].concat();
                 let mut keys: Vec<Vec<i64>> =
@@ -152,8 +147,7 @@ fn key(op: &PlanOperator, input: u8) -> &[KeyField] {
         | OperatorKind::GroupReduce { key, .. }
         | OperatorKind::GroupCombine { key, .. }
         | OperatorKind::Partition { key, .. } => key,
-        OperatorKind::Join { first_key, second_key, .. }
-        | OperatorKind::CoGroup { first_key, second_key, .. } => {
+        OperatorKind::Join { first_key, second_key, .. } | OperatorKind::CoGroup { first_key, second_key, .. } => {
             if input == 0 {
                 first_key
             } else {
@@ -172,8 +166,7 @@ fn order(op: &PlanOperator, input: u8) -> Vec<SortField> {
         OperatorKind::SortPartition { order } => order.clone(),
         _ => Vec::new(),
     };
-    let fields =
-        key(op, input).iter().map(|field| SortField { field: field.clone(), order: SortOrder::Ascending });
+    let fields = key(op, input).iter().map(|field| SortField { field: field.clone(), order: SortOrder::Ascending });
     fields.chain(within).collect()
 }
 
@@ -197,10 +190,7 @@ fn drive(op: &PlanOperator, driver: DriverStrategy, inputs: &[Vec<Record>], set:
         (OperatorKind::GroupReduce { key, group_order, .. }, DriverStrategy::SortedGroup) => {
             let groups = neighbours(op, &inputs[0]);
             for records in &groups {
-                assert!(
-                    records.is_sorted_by(|a, b| compare(group_order, a, b).is_le()),
-                    "a group isn't ordered"
-                );
+                assert!(records.is_sorted_by(|a, b| compare(group_order, a, b).is_le()), "a group isn't ordered");
             }
             groups.iter().flat_map(|records| group(op, key, group_order, records)).collect()
         }
@@ -216,10 +206,7 @@ fn drive(op: &PlanOperator, driver: DriverStrategy, inputs: &[Vec<Record>], set:
             let inputs = merged(op, inputs, [sort_first, sort_second]);
             paired(op, &inputs, |a, b| join(op, *join_type, a, b))
         }
-        (
-            OperatorKind::CoGroup { first_key, second_key, .. },
-            DriverStrategy::Merge { sort_first, sort_second },
-        ) => {
+        (OperatorKind::CoGroup { first_key, second_key, .. }, DriverStrategy::Merge { sort_first, sort_second }) => {
             let inputs = merged(op, inputs, [sort_first, sort_second]);
             paired(op, &inputs, |a, b| co_group(first_key, second_key, a, b))
         }
@@ -252,8 +239,7 @@ fn sorted(records: &[Record], order: &[SortField]) -> Vec<Record> {
 
 /// One record per key, in no useful order.
 fn hashed(op: &PlanOperator, records: &[Record]) -> Vec<Record> {
-    let mut out: Vec<Record> =
-        by_key(key(op, 0), records).values().map(|records| folded(op, records)).collect();
+    let mut out: Vec<Record> = by_key(key(op, 0), records).values().map(|records| folded(op, records)).collect();
     out.sort_by_key(|record| mix(record, 7));
     out
 }

@@ -41,13 +41,7 @@ pub fn ends(graph: &JobGraph) -> Result<(), String> {
     }
 }
 
-fn step(
-    graph: &JobGraph,
-    vertex: &JobVertex,
-    tasks: &mut [Task],
-    queues: &mut [usize],
-    dammed: &mut [bool],
-) -> bool {
+fn step(graph: &JobGraph, vertex: &JobVertex, tasks: &mut [Task], queues: &mut [usize], dammed: &mut [bool]) -> bool {
     let me = vertex.id.0 as usize;
     if tasks[me].done {
         return false;
@@ -68,15 +62,13 @@ fn step(
         return false;
     }
     let outputs: Vec<usize> = graph.edges_out_of(vertex.id).map(|(edge, _)| edge).collect();
-    let room =
-        outputs.iter().all(|edge| graph.edges[*edge].mode == ExchangeMode::Blocking || queues[*edge] == 0);
+    let room = outputs.iter().all(|edge| graph.edges[*edge].mode == ExchangeMode::Blocking || queues[*edge] == 0);
     let (dams, first) = (dams(vertex), first_input(vertex));
     let is_first = |edge: usize| first == Some(usize::from(graph.edges[edge].input));
     let reading_first = inputs.iter().any(|e| !is_set(*e) && is_first(*e) && !ended(*e, tasks, queues));
     for &edge in inputs.iter().filter(|edge| !is_set(**edge)) {
         let readable = queues[edge] > 0
-            && (graph.edges[edge].mode == ExchangeMode::Pipelined
-                || tasks[graph.edges[edge].from.0 as usize].done)
+            && (graph.edges[edge].mode == ExchangeMode::Pipelined || tasks[graph.edges[edge].from.0 as usize].done)
             && (!reading_first || is_first(edge));
         if readable && (dams || is_first(edge)) {
             queues[edge] -= 1;

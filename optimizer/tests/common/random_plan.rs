@@ -76,8 +76,7 @@ pub fn program(seed: u64, operators: usize) -> Program {
     let mut random = Random(seed << 32);
     let parallelism = random.pick(&[1, 2, 3, 3, 4]);
     let builder = PlanBuilder::named(&format!("random {seed}"), parallelism);
-    let mut growing =
-        Growing { builder, random, sets: Vec::new(), results: HashMap::new(), sources: HashMap::new() };
+    let mut growing = Growing { builder, random, sets: Vec::new(), results: HashMap::new(), sources: HashMap::new() };
     growing.source();
     while growing.results.len() < operators {
         growing.operator();
@@ -89,8 +88,7 @@ impl Growing {
     fn source(&mut self) {
         let count = self.random.pick(&[0, 20, 60, 60]);
         let id = self.builder.source(self.random.pick(&[10.0, 1e4, 1e8]), 16.0);
-        let records: Vec<Record> =
-            (0..count).map(|_| [0; 4].map(|_: i64| self.random.below(6) as i64)).collect();
+        let records: Vec<Record> = (0..count).map(|_| [0; 4].map(|_: i64| self.random.below(6) as i64)).collect();
         self.sources.insert(id, records);
         self.finish_operator(id);
     }
@@ -160,8 +158,7 @@ impl Growing {
     }
 
     fn record_wise(&mut self, kind: OperatorKind, input: OperatorId) {
-        let forwarded =
-            if kind == OperatorKind::Filter { ForwardedFields::all() } else { self.random.forwarded() };
+        let forwarded = if kind == OperatorKind::Filter { ForwardedFields::all() } else { self.random.forwarded() };
         let id = self.builder.add(&format!("{} {}", kind.pact(), self.sets.len()), kind.clone(), &[input]);
         self.builder.forwards(id, 0, forwarded);
         if kind == OperatorKind::Map && self.random.chance(30) {

@@ -160,12 +160,7 @@ pub fn join(op: &PlanOperator, join_type: JoinType, first: &[Record], second: &[
 }
 
 /// One key's groups of both sides of a co-group: the key's first field, which both forward to field 0, and sums.
-pub fn co_group(
-    first_key: &[KeyField],
-    second_key: &[KeyField],
-    first: &[Record],
-    second: &[Record],
-) -> Vec<Record> {
+pub fn co_group(first_key: &[KeyField], second_key: &[KeyField], first: &[Record], second: &[Record]) -> Vec<Record> {
     let key = match (first.first(), second.first()) {
         (Some(record), _) => record[index(&first_key[0])],
         (None, Some(record)) => record[index(&second_key[0])],
@@ -187,13 +182,9 @@ pub fn by_key(key: &[KeyField], records: &[Record]) -> BTreeMap<Vec<i64>, Vec<Re
 pub fn reference(op: &PlanOperator, inputs: &[&Vec<Record>], set: i64, source: &[Record]) -> Vec<Record> {
     match &op.kind {
         OperatorKind::Source { .. } => source.to_vec(),
-        OperatorKind::Reduce { key, .. }
-        | OperatorKind::Distinct { key }
-        | OperatorKind::GroupCombine { key, .. } => {
+        OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } | OperatorKind::GroupCombine { key, .. } => {
             let groups = by_key(key, inputs[0]).into_values();
-            groups
-                .map(|records| records[1..].iter().fold(records[0], |a, b| combine(op, key, &a, b)))
-                .collect()
+            groups.map(|records| records[1..].iter().fold(records[0], |a, b| combine(op, key, &a, b))).collect()
         }
         OperatorKind::GroupReduce { key, group_order, .. } => by_key(key, inputs[0])
             .into_values()
@@ -205,9 +196,9 @@ pub fn reference(op: &PlanOperator, inputs: &[&Vec<Record>], set: i64, source: &
         OperatorKind::Join { join_type, first_key, second_key, .. } => {
             both(first_key, second_key, inputs).flat_map(|(a, b)| join(op, *join_type, &a, &b)).collect()
         }
-        OperatorKind::CoGroup { first_key, second_key, .. } => both(first_key, second_key, inputs)
-            .flat_map(|(a, b)| co_group(first_key, second_key, &a, &b))
-            .collect(),
+        OperatorKind::CoGroup { first_key, second_key, .. } => {
+            both(first_key, second_key, inputs).flat_map(|(a, b)| co_group(first_key, second_key, &a, &b)).collect()
+        }
         OperatorKind::Cross { .. } => cross(op, inputs[0], inputs[1]),
         OperatorKind::Union => inputs.iter().flat_map(|records| records.iter().copied()).collect(),
         OperatorKind::Partition { .. }
@@ -232,8 +223,7 @@ fn both<'a>(
     let mut keys: Vec<Vec<i64>> = first.keys().chain(second.keys()).cloned().collect();
     keys.sort();
     keys.dedup();
-    keys.into_iter()
-        .map(move |key| (first.remove(&key).unwrap_or_default(), second.remove(&key).unwrap_or_default()))
+    keys.into_iter().map(move |key| (first.remove(&key).unwrap_or_default(), second.remove(&key).unwrap_or_default()))
 }
 
 /// What a broadcast set means to its functions.

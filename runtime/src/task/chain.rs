@@ -97,7 +97,7 @@ struct ChainOutput<'a> {
 
 impl ChainOutput<'_> {
     #[inline]
-    fn to_next<R>(
+    fn hand_on<R>(
         &mut self,
         operator: impl FnOnce(&mut dyn Operator, &OperatorMetrics, &mut dyn Output) -> R,
         tail: impl FnOnce(&mut TaskOutput) -> R,
@@ -135,15 +135,15 @@ impl Output for ChainOutput<'_> {
     }
 
     fn watermark(&mut self, watermark: Watermark) -> Result<()> {
-        self.to_next(|operator, _, out| operator.watermark(0, watermark, out), |tail| tail.watermark(watermark))
+        self.hand_on(|operator, _, out| operator.watermark(0, watermark, out), |tail| tail.watermark(watermark))
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Result<()> {
-        self.to_next(|operator, _, out| operator.barrier(barrier, out), |tail| tail.barrier(barrier))
+        self.hand_on(|operator, _, out| operator.barrier(barrier, out), |tail| tail.barrier(barrier))
     }
 
     fn superstep_end(&mut self, superstep: Superstep) -> Result<()> {
-        self.to_next(|operator, _, out| operator.superstep_end(superstep, out), |tail| tail.superstep_end(superstep))
+        self.hand_on(|operator, _, out| operator.superstep_end(superstep, out), |tail| tail.superstep_end(superstep))
     }
 
     fn has_room(&self) -> bool {
