@@ -19,11 +19,7 @@ impl Args {
     }
 
     /// The argument at `index` as a number of at least 1, or `default` where there is none.
-    pub fn number_or<T: FromStr + PartialOrd + From<u8>>(
-        &self,
-        index: usize,
-        default: T,
-    ) -> Result<T, String> {
+    pub fn number_or<T: FromStr + PartialOrd + From<u8>>(&self, index: usize, default: T) -> Result<T, String> {
         let Some(text) = self.values.get(index) else { return Ok(default) };
         match text.parse::<T>() {
             Ok(number) if number >= T::from(1) => Ok(number),
@@ -50,8 +46,7 @@ impl Args {
 
     /// Refuses more than `count` arguments and unknown options.
     pub fn at_most(&self, count: usize) -> Result<(), String> {
-        match self.values.iter().enumerate().find(|(index, value)| *index >= count || value.starts_with("--"))
-        {
+        match self.values.iter().enumerate().find(|(index, value)| *index >= count || value.starts_with("--")) {
             Some((_, extra)) => Err(format!("unexpected argument `{extra}`; {}", self.usage())),
             None => Ok(()),
         }

@@ -67,9 +67,8 @@ fn fill_portable(class: Class, blocks: &[[u8; BLOCK]], masks: &mut [Masks]) {
         Class::Table => (|byte| byte == b'|' || byte == b'\n', |byte| byte == b'\n'),
     };
     for (block, mask) in blocks.iter().zip(masks) {
-        let bits = |test: Test| {
-            block.iter().enumerate().fold(0u64, |bits, (i, &byte)| bits | u64::from(test(byte)) << i)
-        };
+        let bits =
+            |test: Test| block.iter().enumerate().fold(0u64, |bits, (i, &byte)| bits | u64::from(test(byte)) << i);
         *mask = Masks { hit: bits(hit), special: bits(special) };
     }
 }

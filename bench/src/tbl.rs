@@ -64,8 +64,8 @@ fn scan_piece<'d>(
         let mut start = 0;
         for ends in ends.chunks_exact(columns + 1) {
             let line_end = ends[columns] as usize;
-            let whole = stretch.get(line_end).is_none_or(|&byte| byte == b'\n')
-                && ends[columns - 1] + 1 == ends[columns];
+            let whole =
+                stretch.get(line_end).is_none_or(|&byte| byte == b'\n') && ends[columns - 1] + 1 == ends[columns];
             let row = Row { data: stretch, start, ends };
             whole.then(|| each(row)).flatten().ok_or(base + start)?;
             start = line_end + 1;
@@ -211,9 +211,6 @@ mod tests {
         assert_eq!((number(b""), number(b"1x"), number(b"1234567890123456789")), (None, None, None));
         assert_eq!((hundredths(b"21168.23"), hundredths(b"-0.05")), (Some(2_116_823), Some(-5)));
         assert_eq!((hundredths(b"1.2"), hundredths(b".22"), hundredths(b"12")), (None, None, None));
-        assert_eq!(
-            (date(b"1995-03-15"), date(b"1995-3-15"), date(b"1995/03/15")),
-            (Some(19950315), None, None)
-        );
+        assert_eq!((date(b"1995-03-15"), date(b"1995-3-15"), date(b"1995/03/15")), (Some(19950315), None, None));
     }
 }

@@ -30,10 +30,7 @@ fn main() -> ExitCode {
             numbers = numbers.map(|number| number + 1);
         }
         let sum = numbers.reduce(|sum, number| *sum = sum.wrapping_add(number)).collect()?;
-        println!(
-            "{}",
-            Outcome::since(start, sum.len()).with_checksum(sum.first().copied().unwrap_or_default())
-        );
+        println!("{}", Outcome::since(start, sum.len()).with_checksum(sum.first().copied().unwrap_or_default()));
         Ok(())
     })
 }

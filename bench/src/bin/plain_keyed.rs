@@ -23,8 +23,7 @@ fn main() -> ExitCode {
 fn keyed(args: Args) -> Result<Outcome, String> {
     args.at_most(3)?;
     args.required(0)?;
-    let (keys, pairs, threads) =
-        (args.number_or(0, 1u64)?, args.number_or(1, 40_000_000u64)?, args.threads(2)?);
+    let (keys, pairs, threads) = (args.number_or(0, 1u64)?, args.number_or(1, 40_000_000u64)?, args.threads(2)?);
     let start = Instant::now();
     let bound = |thread: usize| (u128::from(pairs) * thread as u128 / threads as u128) as u64;
     let ranges: Vec<_> = (0..threads).map(|thread| (bound(thread), bound(thread + 1))).collect();
@@ -32,8 +31,7 @@ fn keyed(args: Args) -> Result<Outcome, String> {
     let counted = parallel(ranges, |(first, last)| {
         Ok(if parts == 1 { vec![count(first, last, keys)] } else { count_spread(first, last, keys, parts) })
     })?;
-    let merged =
-        parallel(deal(counted, threads), |parts| Ok(parts.into_iter().map(merge).collect::<Vec<_>>()))?;
+    let merged = parallel(deal(counted, threads), |parts| Ok(parts.into_iter().map(merge).collect::<Vec<_>>()))?;
     let (mut rows, mut checksum) = (0, 0u64);
     for (part_rows, part_checksum) in merged.into_iter().flatten() {
         rows += part_rows;
@@ -124,7 +122,6 @@ fn merge(tables: Vec<Sums>) -> (usize, u64) {
     for (key, value) in tables.flat_map(|sums| sums.table) {
         all.add(key, value);
     }
-    let checksum =
-        all.table.iter().fold(0u64, |sum, &(key, value)| sum.wrapping_add(key.wrapping_mul(31) ^ value));
+    let checksum = all.table.iter().fold(0u64, |sum, &(key, value)| sum.wrapping_add(key.wrapping_mul(31) ^ value));
     (all.table.len(), checksum)
 }

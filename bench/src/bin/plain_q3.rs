@@ -53,13 +53,12 @@ fn query(args: Args) -> Result<Outcome, String> {
 
 /// The keys of the segment's customers.
 fn customers(directory: &Path, threads: usize) -> Result<HashSet<u64, Hasher>, String> {
-    let found =
-        scan(&directory.join(CUSTOMER.file), CUSTOMER.columns, threads, |keys: &mut Vec<u64>, row| {
-            if row.column(6) == SEGMENT {
-                keys.push(number(row.column(0))?);
-            }
-            Some(())
-        })?;
+    let found = scan(&directory.join(CUSTOMER.file), CUSTOMER.columns, threads, |keys: &mut Vec<u64>, row| {
+        if row.column(6) == SEGMENT {
+            keys.push(number(row.column(0))?);
+        }
+        Some(())
+    })?;
     let mut all = HashSet::with_capacity_and_hasher(found.iter().map(Vec::len).sum(), hasher());
     all.extend(found.into_iter().flatten());
     Ok(all)
@@ -72,19 +71,13 @@ fn orders(
     customers: &HashSet<u64, Hasher>,
 ) -> Result<(Vec<Order>, Map<u64, u32>), String> {
     let wanted = |row: Row| Some((date(row.column(4))?, number(row.column(1))?));
-    let found =
-        scan(&directory.join(ORDERS.file), ORDERS.columns, threads, |orders: &mut Vec<Order>, row| {
-            let (date, customer) = wanted(row)?;
-            if date < DAY && customers.contains(&customer) {
-                orders.push(Order {
-                    key: number(row.column(0))?,
-                    date,
-                    priority: number(row.column(7))?,
-                    revenue: None,
-                });
-            }
-            Some(())
-        })?;
+    let found = scan(&directory.join(ORDERS.file), ORDERS.columns, threads, |orders: &mut Vec<Order>, row| {
+        let (date, customer) = wanted(row)?;
+        if date < DAY && customers.contains(&customer) {
+            orders.push(Order { key: number(row.column(0))?, date, priority: number(row.column(7))?, revenue: None });
+        }
+        Some(())
+    })?;
     let orders: Vec<Order> = found.into_iter().flatten().collect();
     let mut places = map(orders.len());
     for (place, order) in (0..).zip(&orders) {
@@ -94,11 +87,7 @@ fn orders(
 }
 
 /// For each thread, the revenue of the line items shipped after the day, by the order's place.
-fn revenues(
-    directory: &Path,
-    threads: usize,
-    places: &Map<u64, u32>,
-) -> Result<Vec<Vec<Option<i64>>>, String> {
+fn revenues(directory: &Path, threads: usize, places: &Map<u64, u32>) -> Result<Vec<Vec<Option<i64>>>, String> {
     let path = directory.join(LINEITEM.file);
     scan(&path, LINEITEM.columns, threads, |revenues: &mut Vec<Option<i64>>, row| {
         if date(row.column(10))? <= DAY {

@@ -49,8 +49,7 @@ fn prepare(directory: &Path) -> Result<(), String> {
         let entry = entry.map_err(about(directory.display()))?;
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix("part-"));
-        if number.is_some_and(|number| number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
-        {
+        if number.is_some_and(|number| number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit())) {
             fs::remove_file(entry.path()).map_err(about(entry.path().display()))?;
         }
     }
@@ -75,9 +74,7 @@ fn range_bounds(records: &[[u8; RECORD]], ranges: usize) -> Vec<Slot> {
     let mut samples: Vec<Slot> =
         records.iter().enumerate().step_by(step).map(|(position, record)| slot(record, position)).collect();
     samples.sort_unstable();
-    (1..ranges)
-        .map(|range| samples.get(samples.len() * range / ranges).copied().unwrap_or(Slot::MAX))
-        .collect()
+    (1..ranges).map(|range| samples.get(samples.len() * range / ranges).copied().unwrap_or(Slot::MAX)).collect()
 }
 
 /// First and last positions of `pieces` pieces of `count` records.

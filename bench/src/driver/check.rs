@@ -159,9 +159,7 @@ mod tests {
         assert_eq!(text.same(&lines("b,1\na,2\n")), Ok(()));
         assert_eq!(text.same_sorted(&lines("a,2\nb,1\n")), Ok(()));
         assert!(text.same(&lines("a,2\nb,1\n")).is_err_and(|message| message.contains("`b,1`")));
-        assert!(
-            text.same_sorted(&lines("a,2\nb,1\nc,1\n")).is_err_and(|message| message.contains("3 lines"))
-        );
+        assert!(text.same_sorted(&lines("a,2\nb,1\nc,1\n")).is_err_and(|message| message.contains("3 lines")));
         assert!(lines("").same(&lines("")).is_err());
     }
 

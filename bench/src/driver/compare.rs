@@ -44,10 +44,7 @@ fn compare(job: &mut Job, runs: u32) -> Result<Vec<String>, String> {
     let mut pairs = Vec::new();
     for number in 1..=runs {
         let (plain, engine) = job.run()?;
-        eprintln!(
-            "{}: run {number} of {runs}: plain {:.3} s, engine {:.3} s",
-            job.name, plain.wall, engine.wall
-        );
+        eprintln!("{}: run {number} of {runs}: plain {:.3} s, engine {:.3} s", job.name, plain.wall, engine.wall);
         pairs.push((plain, engine));
     }
     Ok(row(job, &pairs))

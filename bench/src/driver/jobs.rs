@@ -90,13 +90,10 @@ impl Job {
                 Ok(())
             }
             Agreement::Printed => {
-                let answer =
-                    |run: &Run| Some((run.value("ROWS")?.to_string(), run.value("CHECKSUM")?.to_string()));
+                let answer = |run: &Run| Some((run.value("ROWS")?.to_string(), run.value("CHECKSUM")?.to_string()));
                 match (answer(plain_run), answer(engine_run)) {
                     (Some(plain), Some(engine)) if plain == engine => Ok(()),
-                    (plain, engine) => {
-                        Err(format!("the answers differ: {plain:?} (plain), {engine:?} (engine)"))
-                    }
+                    (plain, engine) => Err(format!("the answers differ: {plain:?} (plain), {engine:?} (engine)")),
                 }
             }
         }

@@ -71,10 +71,7 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median([]).is_nan());
-        assert_eq!(
-            (short(999.0), short(1500.0), short(2.5e6)),
-            ("999".into(), "1.5 k".into(), "2.50 M".into())
-        );
+        assert_eq!((short(999.0), short(1500.0), short(2.5e6)), ("999".into(), "1.5 k".into(), "2.50 M".into()));
         assert_eq!(megabytes(256_400_000), "256");
     }
 }
