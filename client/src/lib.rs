@@ -33,6 +33,8 @@
 //! | `roles` | whether this process runs its plan or only shows it |
 //! | `progress`, `report` | the live line, the summary, and the report page |
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 pub mod cli;
 mod entry;
 mod local;
@@ -47,7 +49,3 @@ pub use flinkrs_core::error::{Error, Result};
 pub use flinkrs_core::{field, id, resource, sink, source, types};
 pub use local::LocalEnvironment;
 pub use options::CommonOptions;
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -100,10 +100,23 @@ impl Date {
             return Err(ParseDateError);
         }
         let [a, b, c, d, e, f, g, h] = digits;
-        let year = (a * 1000 + b * 100 + c * 10 + d) as i32;
-        Date::from_ymd(year, e * 10 + f, g * 10 + h).ok_or(ParseDateError)
+        let (year, month, day) = (a * 1000 + b * 100 + c * 10 + d, e * 10 + f, g * 10 + h);
+        if day > 28 || year == 0 {
+            return Date::from_ymd(year as i32, month, day).ok_or(ParseDateError);
+        }
+        // Every month has the day, and four digits need no eras.
+        let before = DAYS_BEFORE_MONTH.get(month as usize).filter(|_| month > 0 && day > 0).ok_or(ParseDateError)?;
+        let years = if month <= 2 { year - 1 } else { year };
+        let leap_days = years / 4 - years / 100 + years / 400;
+        Ok(Date((year * 365 + leap_days + before + day) as i32 - DAYS_BEFORE_1970))
     }
 }
+
+/// Days of a year without a leap day before each month, counted from 1.
+const DAYS_BEFORE_MONTH: [u32; 13] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+
+/// What `year * 365 + leap days + days before the month + day` is for the day before the epoch's first.
+const DAYS_BEFORE_1970: i32 = 1970 * 365 + 477 + 1;
 
 /// Counts years from March, so that the leap day is a year's last (Hinnant, "chrono-compatible low-level date algorithms").
 const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {

@@ -108,6 +108,29 @@ impl<const SCALE: u32> Decimal<SCALE> {
     /// The decimal that `text` writes.
     #[inline]
     pub fn parse(text: &[u8]) -> Result<Decimal<SCALE>, ParseDecimalError> {
+        match Decimal::short(text) {
+            Some(decimal) => Ok(decimal),
+            None => Decimal::any(text),
+        }
+    }
+
+    /// Digits with all decimals after a point, as most files have them: no digit can overflow, no sign is looked for.
+    #[inline(always)]
+    fn short(text: &[u8]) -> Option<Decimal<SCALE>> {
+        let point = text.len().checked_sub(SCALE as usize + 1)?;
+        if SCALE == 0 || text.len() > 18 || point == 0 || text[point] != b'.' {
+            return None;
+        }
+        let (mut units, mut wrong) = (0u64, false);
+        for &byte in text[..point].iter().chain(&text[point + 1..]) {
+            let digit = byte.wrapping_sub(b'0');
+            wrong |= digit > 9;
+            units = units.wrapping_mul(10).wrapping_add(u64::from(digit));
+        }
+        (!wrong).then_some(Decimal(units as i64))
+    }
+
+    fn any(text: &[u8]) -> Result<Decimal<SCALE>, ParseDecimalError> {
         let (negative, digits) = match text {
             [b'-', rest @ ..] => (true, rest),
             [b'+', rest @ ..] => (false, rest),

@@ -72,6 +72,8 @@ impl LocalEnvironment {
 
     /// Makes the environment; errors when a value can't be used.
     pub fn create(self) -> Result<ExecutionEnvironment> {
+        #[cfg(feature = "mimalloc")]
+        crate::allocator::tune();
         let cores = machine::cores();
         let parallelism = self.parallelism.unwrap_or(cores);
         if parallelism == 0 || parallelism > MOST_PARALLELISM {

@@ -1,6 +1,6 @@
 //! One line of a CSV file, split only as far as its fields are asked for.
 
-use crate::csv::scan::nth_delimiter;
+use crate::csv::scan::Delimiters;
 
 /// How the fields of a line are told apart.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct Row<'a> {
     column: usize,
     /// One past the line's length when no further column begins.
     position: usize,
+    /// The delimiters behind `position`.
+    delimiters: Delimiters,
     peeked: Option<&'a [u8]>,
 }
 
@@ -59,7 +61,8 @@ pub(crate) enum NoField {
 impl<'a> Row<'a> {
     #[inline(always)]
     pub(crate) fn new(line: &'a [u8], splitter: Splitter<'a>, columns: Option<&'a [usize]>, trim: bool) -> Row<'a> {
-        Row { line, splitter, columns, trim, taken: 0, column: 0, position: 0, peeked: None }
+        let delimiters = Delimiters::default();
+        Row { line, splitter, columns, trim, taken: 0, column: 0, position: 0, delimiters, peeked: None }
     }
 
     /// The next wanted field.
@@ -121,6 +124,7 @@ impl<'a> Row<'a> {
         again.taken = self.taken.checked_sub(1)?;
         again.column = 0;
         again.position = 0;
+        again.delimiters = Delimiters::default();
         again.take().ok()
     }
 
@@ -139,16 +143,16 @@ impl<'a> Row<'a> {
         if column < self.column {
             self.column = 0;
             self.position = 0;
+            self.delimiters = Delimiters::default();
         }
         if column > self.column {
-            let rest = self.line.get(self.position..)?;
-            self.position += nth_delimiter(rest, delimiter, column - self.column - 1)? + 1;
+            self.position = self.delimiters.pass(self.line, delimiter, column - self.column - 1)? + 1;
         }
-        let rest = self.line.get(self.position..)?;
-        let length = nth_delimiter(rest, delimiter, 0).unwrap_or(rest.len());
-        self.position += length + 1;
+        let end = self.delimiters.pass(self.line, delimiter, 0).unwrap_or(self.line.len());
+        let field = self.line.get(self.position..end)?;
+        self.position = end + 1;
         self.column = column + 1;
-        Some(&rest[..length])
+        Some(field)
     }
 
     #[inline]

@@ -1,30 +1,54 @@
-//! Finds delimiters eight bytes at a time: columns are short, and a search that starts anew for each costs more.
+//! Finds the delimiters of a line 64 bytes at a time: columns are short, and a search that starts anew for each costs
+//! more.
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const ALL_BUT_HIGH: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+use flinkrs_core::types::byte_mask;
 
-/// Where the delimiter number `nth`, counted from 0, stands in `bytes`.
-#[inline(always)]
-pub(crate) fn nth_delimiter(bytes: &[u8], delimiter: u8, nth: usize) -> Option<usize> {
-    let pattern = u64::from(delimiter) * LOW_BITS;
-    let mut left = nth;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let different = u64::from_le_bytes(*word) ^ pattern;
-        // The high bit of each byte that is zero, and no other.
-        let mut found = !(((different & ALL_BUT_HIGH) + ALL_BUT_HIGH) | different | ALL_BUT_HIGH);
-        let count = ((found >> 7).wrapping_mul(LOW_BITS) >> 56) as usize;
-        if count > left {
-            for _ in 0..left {
-                found &= found - 1;
+/// The delimiters of a line, from its start to its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Delimiters {
+    /// A bit for each delimiter of the current block that has not been passed.
+    mask: u64,
+    /// Where the current block starts.
+    base: usize,
+    /// Where the next block starts.
+    next: usize,
+}
+
+impl Delimiters {
+    /// Passes `skip` delimiters and the one after them, and says where that one stands.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, line: &[u8], delimiter: u8, mut skip: usize) -> Option<usize> {
+        loop {
+            if self.mask == 0 {
+                if self.next >= line.len() {
+                    return None;
+                }
+                self.load(line, delimiter);
+                continue;
             }
-            return Some(i * 8 + found.trailing_zeros() as usize / 8);
+            let position = self.base + self.mask.trailing_zeros() as usize;
+            self.mask &= self.mask - 1;
+            if skip == 0 {
+                return Some(position);
+            }
+            skip -= 1;
         }
-        left -= count;
     }
-    let start = bytes.len() - rest.len();
-    let in_rest = rest.iter().enumerate().filter(|(_, byte)| **byte == delimiter).nth(left);
-    in_rest.map(|(position, _)| start + position)
+
+    #[inline(always)]
+    fn load(&mut self, line: &[u8], delimiter: u8) {
+        let rest = &line[self.next..];
+        self.mask = match rest.first_chunk::<64>() {
+            Some(block) => byte_mask(block, delimiter),
+            None => {
+                let mut padded = [0; 64];
+                padded[..rest.len()].copy_from_slice(rest);
+                byte_mask(&padded, delimiter) & ((1 << rest.len()) - 1)
+            }
+        };
+        self.base = self.next;
+        self.next += 64;
+    }
 }
 
 #[cfg(test)]
@@ -34,11 +58,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_each_delimiter_where_it_stands(bytes in "[|{}~\u{0}a]{0,40}", delimiter in prop::sample::select(b"|{\0\xff".to_vec())) {
+        fn finds_each_delimiter_where_it_stands(
+            bytes in "[|{}~\u{0}a]{0,200}",
+            delimiter in prop::sample::select(b"|{\0\xff".to_vec()),
+            skips in prop::collection::vec(0usize..9, 0..60),
+        ) {
             let bytes = bytes.as_bytes();
-            let expected: Vec<usize> = (0..bytes.len()).filter(|&i| bytes[i] == delimiter).collect();
-            for nth in 0..expected.len() + 1 {
-                prop_assert_eq!(nth_delimiter(bytes, delimiter, nth), expected.get(nth).copied());
+            let mut expected = (0..bytes.len()).filter(|&i| bytes[i] == delimiter);
+            let mut found = Delimiters::default();
+            for skip in skips {
+                prop_assert_eq!(found.pass(bytes, delimiter, skip), expected.nth(skip));
             }
         }
     }
