@@ -1,6 +1,7 @@
 //! The frame of a program: reads its options, runs it, and ends the process as it should.
 
 use crate::local::signals;
+use crate::roles;
 use clap::Parser;
 use flinkrs_core::error::{Error, Result};
 use std::process::ExitCode;
@@ -18,17 +19,17 @@ pub fn main<A: Parser>(program: impl FnOnce(A) -> Result<()>) -> ExitCode {
         }
     };
     signals::install();
-    match program(arguments) {
+    match program(arguments).and_then(|()| roles::at_end()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
 fn fail(error: &Error) -> ExitCode {
-    if let Some(signal) = signals::received() {
-        eprintln!("cancelled by signal {signal}");
-        return ExitCode::from(128 + signal as u8);
+    let signal = signals::received();
+    match signal.filter(|_| matches!(error.root(), Error::Cancelled)) {
+        Some(signal) => eprintln!("cancelled by signal {signal}"),
+        None => eprintln!("error: {error}"),
     }
-    eprintln!("error: {error}");
-    ExitCode::from(error.exit_code())
+    ExitCode::from(signal.map_or(error.exit_code(), |signal| 128 + signal as u8))
 }

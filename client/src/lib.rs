@@ -49,3 +49,13 @@ pub use flinkrs_core::error::{Error, Result};
 pub use flinkrs_core::{field, id, resource, sink, source, types};
 pub use local::LocalEnvironment;
 pub use options::CommonOptions;
+
+/// The code of the pages that users read first is compiled and run with the tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+}

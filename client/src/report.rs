@@ -26,6 +26,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// Checks that a page could be written, before a job runs for it; leaves no file that wasn't there.
+pub(crate) fn check(file: &Path) -> Result<()> {
+    let there = file.exists();
+    let opened = fs::File::options().append(true).create(true).open(file);
+    opened.map_err(|error| Error::io("write report", file, error))?;
+    if !there {
+        let _ = fs::remove_file(file);
+    }
+    Ok(())
+}
+
 /// Writes the page about a finished job.
 pub(crate) fn write(file: &Path, plan: &OptimizedPlan, result: &JobResult) -> Result<()> {
     let page = page(&plan.explain_json(), &plan.explain(), result);

@@ -47,6 +47,17 @@ pub(crate) fn executor(local: LocalExecutor) -> Result<RoleExecutor> {
     Ok(RoleExecutor { local, role: role()?, executions: AtomicU32::new(0) })
 }
 
+/// For the end of a program that has succeeded: an error in role plan, since showing the plan would have ended the
+/// process.
+pub(crate) fn at_end() -> Result<()> {
+    match role()? {
+        Role::Embedded => Ok(()),
+        Role::Plan { execution, .. } => Err(Error::usage(format!(
+            "the program ended before its execution {execution}, so there is no plan to show (option --execution)"
+        ))),
+    }
+}
+
 fn role() -> Result<Role> {
     let Ok(role) = std::env::var(ROLE) else { return Ok(Role::Embedded) };
     if role != "plan" {

@@ -22,6 +22,11 @@ impl SpillSpace {
         SpillSpace { directory: Arc::from(directory), metrics: Arc::default(), cancelled: CancelFlag::default() }
     }
 
+    /// Spills into `directory`, counts in `metrics`, and stops when `cancelled` is set.
+    pub fn counted(directory: &Path, metrics: Arc<OperatorMetrics>, cancelled: CancelFlag) -> SpillSpace {
+        SpillSpace { directory: Arc::from(directory), metrics, cancelled }
+    }
+
     /// Spills where the operator's context says, and counts in its metrics.
     pub fn of(context: &RuntimeContext) -> SpillSpace {
         SpillSpace {

@@ -5,6 +5,10 @@ use crate::physical::{Link, Physical};
 use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
 use flinkrs_plan::{ChainingPolicy, OperatorKind};
 
+/// The most nodes of a task, parts of one operator aside: each hands its records on by a call, and all the calls lie on
+/// a thread's stack at once, with what the functions of the program need.
+const MOST_CHAINED: usize = 256;
+
 /// The tasks of a physical plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Chains {
@@ -32,6 +36,8 @@ pub(crate) fn chain(context: &Context, physical: &Physical) -> Chains {
             (Some(link), None) if may_follow(context, physical, link, outputs[link.from].len()) => Some(link.from),
             _ => None,
         };
+        let same_operator = |from: usize| physical.nodes[from].operator == physical.nodes[node].operator;
+        let follows = follows.filter(|from| tasks[task_of[*from]].len() < MOST_CHAINED || same_operator(*from));
         let task = match follows {
             Some(producer) => task_of[producer],
             None => {

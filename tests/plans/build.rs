@@ -32,7 +32,7 @@ macro_rules! with_key {
 type Set = DataSet<Rec>;
 
 /// Describes the program; its sinks gather into `gathered`.
-pub fn build(program: &Program, env: &ExecutionEnvironment, gathered: &Gather) {
+pub(crate) fn build(program: &Program, env: &ExecutionEnvironment, gathered: &Gather) {
     let filler = fill(program.filler);
     let mut sets: Vec<Set> = Vec::new();
     for node in &program.nodes {

@@ -6,7 +6,7 @@ use flinkrs_plan::{CombineHint, JoinHint};
 
 /// What one step of a program does; its inputs are numbers of earlier steps.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Op {
+pub(crate) enum Op {
     /// The numbers of the records, and how many of them are read at a time.
     Source(Vec<(u64, i64, u64)>, Option<usize>),
     /// The first input itself: what a step becomes when a failing program is made smaller.
@@ -53,7 +53,7 @@ pub enum Op {
 
 /// The kinds of joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinKind {
+pub(crate) enum JoinKind {
     Inner,
     First,
     Second,
@@ -66,7 +66,7 @@ pub enum JoinKind {
 
 /// The keys of joins, first and second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pair {
+pub(crate) enum Pair {
     F0F0,
     F0F2,
     F02F02,
@@ -77,7 +77,7 @@ pub enum Pair {
 
 impl Pair {
     /// The keys of both sides.
-    pub fn keys(self) -> (Key, Key) {
+    pub(crate) fn keys(self) -> (Key, Key) {
         match self {
             Pair::F0F0 => (Key::F0, Key::F0),
             Pair::F0F2 => (Key::F0, Key::F2),
@@ -91,7 +91,7 @@ impl Pair {
 
 /// How records are partitioned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
+pub(crate) enum Spread {
     Hash,
     Range,
     Custom,
@@ -100,35 +100,35 @@ pub enum Spread {
 
 /// One step of a program.
 #[derive(Clone, Debug)]
-pub struct Node {
-    pub op: Op,
-    pub inputs: Vec<usize>,
-    pub parallelism: Option<u32>,
-    pub records: Option<u64>,
-    pub chaining: u8,
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) parallelism: Option<u32>,
+    pub(crate) records: Option<u64>,
+    pub(crate) chaining: u8,
 }
 
 /// A program, and the machine it runs on.
 #[derive(Clone, Debug)]
-pub struct Program {
-    pub seed: u64,
-    pub parallelism: u32,
-    pub memory_bytes: usize,
+pub(crate) struct Program {
+    pub(crate) seed: u64,
+    pub(crate) parallelism: u32,
+    pub(crate) memory_bytes: usize,
     /// The length of the text that makes each record larger.
-    pub filler: usize,
-    pub nodes: Vec<Node>,
-    pub sinks: Vec<usize>,
+    pub(crate) filler: usize,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) sinks: Vec<usize>,
 }
 
 /// SplitMix64.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -136,7 +136,7 @@ impl Random {
         ((bits ^ (bits >> 31)) % limit as u64) as usize
     }
 
-    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
 
@@ -166,7 +166,7 @@ struct Growing {
 }
 
 /// The program of a seed, with at most `operators` steps.
-pub fn random(seed: u64, operators: usize) -> Program {
+pub(crate) fn random(seed: u64, operators: usize) -> Program {
     let mut random = Random::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
     let parallelism = random.pick(&[1, 3, 3, 8]);
     let memory_bytes = random.pick(&[64 << 10, 256 << 10, 1 << 20, 1 << 20]);
@@ -311,6 +311,6 @@ impl Growing {
 }
 
 /// A record of its numbers.
-pub fn record((a, b, c): (u64, i64, u64), filler: &crate::semantics::Filler) -> Rec {
+pub(crate) fn record((a, b, c): (u64, i64, u64), filler: &crate::semantics::Filler) -> Rec {
     (a, b, c, filler.clone())
 }

@@ -8,7 +8,7 @@ use crate::semantics::{
 use std::collections::BTreeMap;
 
 /// The result of every step.
-pub fn run(program: &Program) -> Vec<Recs> {
+pub(crate) fn run(program: &Program) -> Vec<Recs> {
     let mut results: Vec<Recs> = Vec::new();
     let filler = fill(program.filler);
     for node in &program.nodes {
@@ -19,7 +19,7 @@ pub fn run(program: &Program) -> Vec<Recs> {
 }
 
 /// The result of a step, or `None` if it would have more than `most` records.
-pub fn step(node: &Node, results: &[Recs], filler: &Filler, most: usize) -> Option<Recs> {
+pub(crate) fn step(node: &Node, results: &[Recs], filler: &Filler, most: usize) -> Option<Recs> {
     let first: &[Rec] = node.inputs.first().map_or(&[], |input| &results[*input]);
     let second: &[Rec] = node.inputs.get(1).map_or(&[], |input| &results[*input]);
     let result = match &node.op {

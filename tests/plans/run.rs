@@ -22,11 +22,11 @@ type Written = Arc<Mutex<BTreeMap<usize, Vec<(u32, Vec<Rec>)>>>>;
 
 /// Sinks that gather what is written.
 #[derive(Clone, Default)]
-pub struct Gather(Written);
+pub(crate) struct Gather(Written);
 
 impl Gather {
     /// The sink of that step.
-    pub fn sink(&self, step: usize) -> GatherSink {
+    pub(crate) fn sink(&self, step: usize) -> GatherSink {
         GatherSink(step, Arc::clone(&self.0))
     }
 
@@ -43,10 +43,10 @@ impl Gather {
 }
 
 /// One sink.
-pub struct GatherSink(usize, Written);
+pub(crate) struct GatherSink(usize, Written);
 
 /// The part of a sink that one subtask writes.
-pub struct GatherWriter {
+pub(crate) struct GatherWriter {
     step: usize,
     subtask: u32,
     records: Vec<Rec>,
@@ -76,13 +76,13 @@ impl RecordWriter<Rec> for GatherWriter {
 }
 
 /// A source that gives few records at a time, so that queues fill with small batches.
-pub struct Trickle {
-    pub records: Vec<Rec>,
-    pub step: usize,
+pub(crate) struct Trickle {
+    pub(crate) records: Vec<Rec>,
+    pub(crate) step: usize,
 }
 
 /// Reads one split of a [`Trickle`].
-pub struct TrickleReader(std::vec::IntoIter<Rec>, usize);
+pub(crate) struct TrickleReader(std::vec::IntoIter<Rec>, usize);
 
 impl InputFormat for Trickle {
     type Item = Rec;
@@ -120,13 +120,13 @@ impl Executor for Capture {
 
 /// What has been seen of programs that gave the right results.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    pub plans: usize,
-    pub spilling: usize,
+pub(crate) struct Seen {
+    pub(crate) plans: usize,
+    pub(crate) spilling: usize,
 }
 
 /// Runs `program` in up to `plans` ways; errors with what went wrong and the plan.
-pub fn check(program: &Program, plans: usize, timeout: Duration) -> std::result::Result<Seen, String> {
+pub(crate) fn check(program: &Program, plans: usize, timeout: Duration) -> std::result::Result<Seen, String> {
     let capture = Arc::new(Capture::default());
     let env = ExecutionEnvironment::new(program.parallelism, Arc::clone(&capture) as Arc<dyn Executor>);
     let gathered = Gather::default();

@@ -4,20 +4,20 @@ use flinkrs_core::types::Text;
 use std::cmp::Ordering;
 
 /// The text that makes records as large as a program wants them.
-pub type Filler = Text;
+pub(crate) type Filler = Text;
 
 /// A record: two small keys, a number, and something that takes space.
-pub type Rec = (u64, i64, u64, Filler);
+pub(crate) type Rec = (u64, i64, u64, Filler);
 
 /// The records of a data set.
-pub type Recs = Vec<Rec>;
+pub(crate) type Recs = Vec<Rec>;
 
 /// Stands for the fields of an absent side.
 const NULL: u64 = 9;
 
 /// What records are grouped, joined or partitioned by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub(crate) enum Key {
     F0,
     F2,
     F02,
@@ -31,7 +31,7 @@ pub enum Key {
 
 impl Key {
     /// The key's fields, as numbers.
-    pub fn of(self, r: &Rec) -> Vec<i64> {
+    pub(crate) fn of(self, r: &Rec) -> Vec<i64> {
         match self {
             Key::F0 => vec![r.0 as i64],
             Key::F2 => vec![r.2 as i64],
@@ -44,7 +44,7 @@ impl Key {
     }
 
     /// The fields, as forwarded fields name them.
-    pub fn fields(self) -> &'static str {
+    pub(crate) fn fields(self) -> &'static str {
         match self {
             Key::F0 => "f0",
             Key::F2 => "f2",
@@ -55,7 +55,7 @@ impl Key {
     }
 
     /// The record with nothing but the key in it.
-    pub fn only(self, r: Rec) -> Rec {
+    pub(crate) fn only(self, r: Rec) -> Rec {
         match self {
             Key::F0 => (r.0, 0, 0, r.3),
             Key::F2 => (0, 0, r.2, r.3),
@@ -68,25 +68,25 @@ impl Key {
 }
 
 /// A key that is a function.
-pub fn modulo(r: &Rec) -> u64 {
+pub(crate) fn modulo(r: &Rec) -> u64 {
     r.0 % 3
 }
 
 /// A key that captures a number.
-pub fn captured(m: u64) -> impl Fn(&Rec) -> u64 + Clone + Send + Sync + 'static {
+pub(crate) fn captured(m: u64) -> impl Fn(&Rec) -> u64 + Clone + Send + Sync + 'static {
     move |r| r.2 % m
 }
 
 /// An order of partitions and groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     Up1,
     Down1,
     Down2Up1,
 }
 
 impl Order {
-    pub fn compare(self, a: &Rec, b: &Rec) -> Ordering {
+    pub(crate) fn compare(self, a: &Rec, b: &Rec) -> Ordering {
         match self {
             Order::Up1 => a.1.cmp(&b.1),
             Order::Down1 => b.1.cmp(&a.1),
@@ -101,7 +101,7 @@ impl Order {
 }
 
 /// A filler of so many bytes.
-pub fn fill(bytes: usize) -> Filler {
+pub(crate) fn fill(bytes: usize) -> Filler {
     Text::from("x".repeat(bytes))
 }
 
@@ -115,10 +115,10 @@ fn mix(r: &Rec, salt: u64) -> u64 {
 }
 
 /// The fields that [`apply`] forwards.
-pub const FORWARDED: [&str; 7] = ["", "f0", "f0;f2", "f0->f2;f2->f0", "f0;f0->f2", "f1", "*"];
+pub(crate) const FORWARDED: [&str; 7] = ["", "f0", "f0;f2", "f0->f2;f2->f0", "f0;f0->f2", "f1", "*"];
 
 /// A map-like function of that kind.
-pub fn apply(kind: u8, r: Rec) -> Rec {
+pub(crate) fn apply(kind: u8, r: Rec) -> Rec {
     let (a, b, c) = (mix(&r, 1) % 8, (mix(&r, 2) % 40) as i64 - 20, mix(&r, 3) % 8);
     match kind {
         1 => (r.0, b, c, r.3),
@@ -132,23 +132,23 @@ pub fn apply(kind: u8, r: Rec) -> Rec {
 }
 
 /// None to two records.
-pub fn several(kind: u8, r: &Rec) -> Vec<Rec> {
+pub(crate) fn several(kind: u8, r: &Rec) -> Vec<Rec> {
     let made = apply(kind, r.clone());
     vec![made; (mix(r, 7) % 3) as usize]
 }
 
 /// A filter.
-pub fn keep(salt: u64, r: &Rec) -> bool {
+pub(crate) fn keep(salt: u64, r: &Rec) -> bool {
     !mix(r, salt + 10).is_multiple_of(3)
 }
 
 /// What a broadcast set means to its functions.
-pub fn set_sum(records: &[Rec]) -> i64 {
+pub(crate) fn set_sum(records: &[Rec]) -> i64 {
     records.iter().fold(0i64, |sum, r| sum.wrapping_add(r.1)).rem_euclid(1000)
 }
 
 /// Merges records of a key in any sequence: what is key stays.
-pub fn merge(key: Option<Key>, a: &mut Rec, b: &Rec) {
+pub(crate) fn merge(key: Option<Key>, a: &mut Rec, b: &Rec) {
     a.0 = a.0.max(b.0);
     a.2 = a.2.max(b.2);
     if key != Some(Key::F01) {
@@ -157,7 +157,7 @@ pub fn merge(key: Option<Key>, a: &mut Rec, b: &Rec) {
 }
 
 /// A group in no order: one or two records.
-pub fn group(key: Option<Key>, records: &[Rec]) -> Vec<Rec> {
+pub(crate) fn group(key: Option<Key>, records: &[Rec]) -> Vec<Rec> {
     let mut sum = records[0].clone();
     records[1..].iter().for_each(|r| merge(key, &mut sum, r));
     if !records.len().is_multiple_of(2) {
@@ -171,7 +171,7 @@ pub fn group(key: Option<Key>, records: &[Rec]) -> Vec<Rec> {
 }
 
 /// A group in an order that may leave records equal.
-pub fn group_sorted(order: Order, records: &[Rec]) -> Rec {
+pub(crate) fn group_sorted(order: Order, records: &[Rec]) -> Rec {
     let mut out = records[0].clone();
     records[1..].iter().for_each(|r| merge(None, &mut out, r));
     out.1 = records.iter().fold(0i64, |fold, r| fold.wrapping_mul(31).wrapping_add(order.seen(r)));
@@ -179,10 +179,10 @@ pub fn group_sorted(order: Order, records: &[Rec]) -> Rec {
 }
 
 /// The fields of the first and of the second that [`pair`] forwards.
-pub const PAIRED: [(&str, &str); 2] = [("f0", "f2"), ("f2->f0", "f0->f2")];
+pub(crate) const PAIRED: [(&str, &str); 2] = [("f0", "f2"), ("f2->f0", "f0->f2")];
 
 /// A pair of a join.
-pub fn pair(kind: u8, first: Option<&Rec>, second: Option<&Rec>) -> Rec {
+pub(crate) fn pair(kind: u8, first: Option<&Rec>, second: Option<&Rec>) -> Rec {
     let (l, r) = (first.map_or(0, |l| l.1), second.map_or(0, |r| r.1));
     let number = l.wrapping_mul(3).wrapping_add(r.wrapping_mul(5)).rem_euclid(50);
     let filler = first.or(second).map(|r| r.3.clone()).unwrap_or_default();
@@ -193,12 +193,12 @@ pub fn pair(kind: u8, first: Option<&Rec>, second: Option<&Rec>) -> Rec {
 }
 
 /// Whether a cross keeps a pair.
-pub fn crossed(first: &Rec, second: &Rec) -> bool {
+pub(crate) fn crossed(first: &Rec, second: &Rec) -> bool {
     (mix(first, 3) ^ mix(second, 4)).is_multiple_of(7)
 }
 
 /// A co-group; `sorted` if both groups are in the order [`Order::Down1`].
-pub fn co_group(sorted: bool, first: &[Rec], second: &[Rec]) -> Rec {
+pub(crate) fn co_group(sorted: bool, first: &[Rec], second: &[Rec]) -> Rec {
     let side = |records: &[Rec]| {
         let sum = records.iter().fold(0i64, |fold, r| {
             let fold = if sorted { fold.wrapping_mul(31) } else { fold };

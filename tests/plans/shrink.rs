@@ -12,7 +12,7 @@ fn fails(program: &Program, plans: usize) -> bool {
 }
 
 /// A smaller program that fails as well.
-pub fn shrink(program: &Program, plans: usize) -> Program {
+pub(crate) fn shrink(program: &Program, plans: usize) -> Program {
     let mut smallest = program.clone();
     loop {
         let Some(smaller) = candidates(&smallest).into_iter().find(|candidate| fails(candidate, plans)) else {
@@ -70,7 +70,7 @@ fn needed(program: &Program) -> Vec<bool> {
 }
 
 /// The program without the steps that nothing needs, for people.
-pub fn describe(program: &Program) -> String {
+pub(crate) fn describe(program: &Program) -> String {
     let steps = program.nodes.iter().enumerate().zip(needed(program)).filter(|(_, needed)| *needed);
     let lines: Vec<String> = steps.map(|((i, node), _)| format!("  {i}: {node:?}")).collect();
     let Program { seed, parallelism, memory_bytes, filler, sinks, .. } = program;

@@ -1,6 +1,8 @@
 //! Built-in aggregations: sum, min, max over fields; minBy and maxBy over records.
 
 use crate::dataset::{DataSet, Grouped};
+use flinkrs_core::Error;
+use flinkrs_core::operator::Unwind;
 use flinkrs_core::types::{Data, Field, KeySelector};
 use flinkrs_operators::{NoKey, RecordOrder};
 
@@ -73,7 +75,10 @@ impl<T, F: Field<T, Value: Summable>> Aggregation<T> for Sum<F> {
 #[cold]
 fn overflow<V>(path: &str) -> ! {
     let name = std::any::type_name::<V>();
-    panic!("overflow in the sum of field {path}: the total doesn't fit {name}; map the field to a wider type first")
+    let message = format!(
+        "overflow in the sum of field {path}: the total doesn't fit {name}; map the field to a wider type first"
+    );
+    std::panic::resume_unwind(Box::new(Unwind(Error::function(message))))
 }
 
 impl<T, F: Field<T, Value: PartialOrd + Clone>> Aggregation<T> for Min<F> {

@@ -22,7 +22,7 @@ pub(super) struct Info {
     alternatives: bool,
 
     /// Which execution of the program to show, counted from 1; earlier ones are run
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     execution: u32,
 
     /// The program: an executable that links flinkrs
@@ -51,7 +51,10 @@ impl Info {
         if status.success() {
             return Ok(());
         }
+        let Some(code) = status.code() else {
+            return Err(Error::function(format!("program {} ended by {status}", self.program.display())));
+        };
         // The program has said what is wrong.
-        std::process::exit(status.code().unwrap_or(1));
+        std::process::exit(code);
     }
 }

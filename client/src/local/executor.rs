@@ -39,6 +39,9 @@ impl LocalExecutor {
     /// Runs the plan and waits for its end.
     pub(crate) fn run(&self, plan: &Plan, functions: &dyn FunctionSource) -> Result<JobExecutionResult> {
         let optimized = self.optimize(plan)?;
+        if let Some(file) = &self.report {
+            report::check(file)?;
+        }
         let sinks = Sinks::begin(plan, functions)?;
         let result = self.run_job(&optimized, functions);
         match &result {
@@ -79,10 +82,11 @@ impl LocalExecutor {
 fn abandon(job: Job) -> Error {
     let hanging = |vertex: &flinkrs_runtime::VertexReport| vertex.subtasks.iter().any(|subtask| !subtask.done);
     let names: Vec<String> = job.report().into_iter().filter(hanging).map(|vertex| vertex.name).collect();
+    let failure = job.failure().map(|failure| format!(": {failure}")).unwrap_or_default();
     std::mem::forget(job);
     let seconds = CANCELLATION_TIMEOUT.as_secs();
     Error::function(format!(
-        "user code in '{}' didn't return within {seconds} s after the job was stopped",
+        "user code in '{}' didn't return within {seconds} s after the job was stopped{failure}",
         names.join("', '")
     ))
 }
@@ -108,8 +112,15 @@ impl Sinks {
         Ok(sinks)
     }
 
+    /// Makes all output visible; if a sink can't, what it and those after it wrote is removed.
     fn commit(&self) -> Result<()> {
-        self.begun.iter().try_for_each(|(committer, parallelism)| committer.commit(*parallelism))
+        for (i, (committer, parallelism)) in self.begun.iter().enumerate() {
+            if let Err(error) = committer.commit(*parallelism) {
+                self.begun[i..].iter().for_each(|(committer, _)| committer.abort());
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn abort(&self) {

@@ -1,5 +1,7 @@
 //! Accumulators: counters that user functions add to and that the job's result reports.
 
+use crate::error::Error;
+use crate::operator::Unwind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,9 +96,18 @@ pub struct Accumulators(Arc<Mutex<BTreeMap<String, Accumulator>>>);
 
 impl Accumulators {
     /// The accumulator of that name, made with `initial` if it is new.
+    ///
+    /// Unwinds out of the calling function, and so fails the job, when the accumulator is there and of another kind.
     pub fn get(&self, name: &str, initial: AccumulatorValue) -> Accumulator {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(name.to_owned()).or_insert_with(|| Accumulator(Arc::new(Mutex::new(initial)))).clone()
+        let kind = std::mem::discriminant(&initial);
+        let found = all.entry(name.to_owned()).or_insert_with(|| Accumulator(Arc::new(Mutex::new(initial)))).clone();
+        drop(all);
+        if std::mem::discriminant(&*found.lock()) != kind {
+            let error = Error::function(format!("accumulator '{name}' is of two kinds in one job"));
+            std::panic::resume_unwind(Box::new(Unwind(error)));
+        }
+        found
     }
 
     /// All values now.

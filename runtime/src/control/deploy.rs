@@ -4,9 +4,9 @@ use crate::control::job::{Failure, ReportEnd, RuntimeOptions};
 use crate::control::report::{SubtaskCounters, TaskStatus, VertexCounters};
 use crate::control::splits::SplitQueue;
 use crate::network::{ChannelSender, EdgeWriter, Inbox, LocalSender, Spread, TaskOutput};
-use crate::task::{BroadcastGather, Chain, Gate, GateInput, Link, Scheduler, Task, TaskCell};
+use crate::task::{BroadcastGather, Chain, Gate, GateInput, Link, Scheduler, SharedSet, Task, TaskCell};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::function::{Accumulators, BroadcastSets, FunctionSource};
+use flinkrs_core::function::{Accumulators, BroadcastSets, FunctionSource, OperatorMetrics};
 use flinkrs_core::id::Subtask;
 use flinkrs_core::resource::MemoryPool;
 use flinkrs_core::source::SplitProvider;
@@ -33,6 +33,8 @@ struct Deployer<'a> {
     failure: &'a Arc<Failure>,
     /// By edge and consuming subtask.
     inboxes: Vec<Vec<Arc<Inbox>>>,
+    /// The counters of each vertex's first operator, by vertex and subtask: what a blocking edge spills counts there.
+    heads: Vec<Vec<Arc<OperatorMetrics>>>,
     /// By slot: subtask `i` of every vertex runs in slot `i`.
     pools: Vec<Arc<MemoryPool>>,
     /// The managed memory of each slot.
@@ -62,6 +64,7 @@ pub(crate) fn deploy(
         scheduler,
         failure,
         inboxes: Vec::new(),
+        heads: graph.vertices.iter().map(|v| (0..v.parallelism).map(|_| Arc::default()).collect()).collect(),
         pools: Vec::new(),
         slot_bytes,
         weights,
@@ -69,7 +72,7 @@ pub(crate) fn deploy(
     };
     let held_back = deployer.guaranteed(BLOCKING_EDGE_WEIGHT) * blocking as usize;
     deployer.pools = (0..slots).map(|_| MemoryPool::new(slot_bytes - held_back)).collect();
-    deployer.inboxes = graph.edges.iter().map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
+    deployer.inboxes = (0..graph.edges.len()).map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
     let mut deployment = Deployment { tasks: Vec::new(), counters: Vec::new() };
     for vertex in &graph.vertices {
         let counters = deployer.vertex(vertex, &mut deployment.tasks)?;
@@ -79,17 +82,23 @@ pub(crate) fn deploy(
 }
 
 impl Deployer<'_> {
-    fn inboxes_of(&self, edge: &JobEdge) -> Result<Vec<Arc<Inbox>>> {
+    fn inboxes_of(&self, index: usize) -> Result<Vec<Arc<Inbox>>> {
+        let edge = &self.graph.edges[index];
         let from = &self.graph.vertices[edge.from.0 as usize];
         let to = &self.graph.vertices[edge.to.0 as usize];
         let producers = if edge.ship == ShipStrategy::Forward { 1 } else { from.parallelism as usize };
-        (0..to.parallelism as usize)
-            .map(|_| {
+        let is_set = to.broadcast_inputs.iter().any(|set| set.edge as usize == index);
+        // A broadcast set is gathered once and shared.
+        let consumers = if is_set { 1 } else { to.parallelism as usize };
+        (0..consumers)
+            .map(|subtask| {
                 Ok(match edge.mode {
                     ExchangeMode::Pipelined => Inbox::pipelined(producers),
                     ExchangeMode::Blocking => {
                         let memory = self.guaranteed(BLOCKING_EDGE_WEIGHT);
-                        Inbox::blocking(producers, BatchSpillBuffer::new(&SpillSpace::new(&self.temp_dir), memory))
+                        let metrics = Arc::clone(&self.heads[edge.to.0 as usize][subtask]);
+                        let space = SpillSpace::counted(&self.temp_dir, metrics, self.failure.cancelled.clone());
+                        Inbox::blocking(producers, BatchSpillBuffer::new(&space, memory))
                     }
                 })
             })
@@ -105,11 +114,12 @@ impl Deployer<'_> {
     fn vertex(&self, vertex: &JobVertex, tasks: &mut Vec<Arc<TaskCell>>) -> Result<VertexCounters> {
         let splits: Option<Arc<dyn SplitProvider>> =
             vertex.source.as_ref().map(|source| Arc::new(SplitQueue::new(&source.splits)) as Arc<dyn SplitProvider>);
+        let sets: Vec<Arc<SharedSet>> = vertex.broadcast_inputs.iter().map(|_| Arc::default()).collect();
         let mut subtasks = Vec::with_capacity(vertex.parallelism as usize);
         for index in 0..vertex.parallelism {
             let cell = TaskCell::new(self.scheduler, index as usize);
             let subtask = Subtask { index, parallelism: vertex.parallelism };
-            let (task, counters) = self.subtask(vertex, subtask, splits.clone(), &cell)?;
+            let (task, counters) = self.subtask(vertex, subtask, splits.clone(), &sets, &cell)?;
             cell.set_body(Box::new(task));
             tasks.push(cell);
             subtasks.push(counters);
@@ -123,6 +133,7 @@ impl Deployer<'_> {
         vertex: &JobVertex,
         subtask: Subtask,
         splits: Option<Arc<dyn SplitProvider>>,
+        sets: &[Arc<SharedSet>],
         cell: &Arc<TaskCell>,
     ) -> Result<(Task, SubtaskCounters)> {
         let accumulators = Accumulators::default();
@@ -131,7 +142,7 @@ impl Deployer<'_> {
         let metrics = links.iter().map(|link| Arc::clone(&link.context.metrics)).collect();
         let counters = SubtaskCounters { status: Arc::clone(&status), metrics, accumulators };
         let gate = self.gate(vertex, subtask, cell);
-        let broadcast = self.broadcast(vertex, subtask, cell)?;
+        let broadcast = self.broadcast(vertex, subtask, sets, cell)?;
         let chain = Chain { links, output: self.output(vertex, subtask)? };
         let end = Box::new(ReportEnd(Arc::clone(self.failure)));
         Ok((Task::new(chain, gate, broadcast, self.failure.cancelled.clone(), status, end), counters))
@@ -154,7 +165,7 @@ impl Deployer<'_> {
                 memory: Arc::clone(&self.pools[slot]),
                 memory_guaranteed: self.guaranteed(u64::from(chained.memory_weight)),
                 spill_directory: Arc::clone(&self.temp_dir),
-                metrics: Arc::default(),
+                metrics: if i == 0 { Arc::clone(&self.heads[vertex.id.0 as usize][slot]) } else { Arc::default() },
                 accumulators: accumulators.clone(),
                 broadcast_sets: BroadcastSets::new(),
                 splits: splits.clone().filter(|_| i == 0),
@@ -178,17 +189,26 @@ impl Deployer<'_> {
         Gate::new(inputs.into_iter().map(GateInput::new).collect())
     }
 
-    fn broadcast(&self, vertex: &JobVertex, subtask: Subtask, cell: &Arc<TaskCell>) -> Result<Vec<BroadcastGather>> {
-        let gather = |set: &flinkrs_protocol::BroadcastInput| {
-            let inbox = &self.inboxes[set.edge as usize][subtask.index as usize];
-            inbox.set_consumer(Arc::clone(cell));
-            let builder = self.functions.broadcast_set(set.operator, set.index)?;
+    fn broadcast(
+        &self,
+        vertex: &JobVertex,
+        subtask: Subtask,
+        sets: &[Arc<SharedSet>],
+        cell: &Arc<TaskCell>,
+    ) -> Result<Vec<BroadcastGather>> {
+        let gather = |(set, shared): (&flinkrs_protocol::BroadcastInput, &Arc<SharedSet>)| {
             let link = vertex.chain.iter().position(|chained| chained.operator == set.operator).ok_or_else(|| {
                 Error::internal(format!("broadcast set '{}' is for an operator outside of its task", set.name))
             })?;
-            Ok(BroadcastGather::new(link, set.name.clone(), Arc::clone(inbox), builder))
+            if subtask.index > 0 {
+                return Ok(BroadcastGather::follower(link, set.name.clone(), Arc::clone(shared)));
+            }
+            let inbox = &self.inboxes[set.edge as usize][0];
+            inbox.set_consumer(Arc::clone(cell));
+            let builder = self.functions.broadcast_set(set.operator, set.index)?;
+            Ok(BroadcastGather::leader(link, set.name.clone(), Arc::clone(shared), Arc::clone(inbox), builder))
         };
-        vertex.broadcast_inputs.iter().map(gather).collect()
+        vertex.broadcast_inputs.iter().zip(sets).map(gather).collect()
     }
 
     fn output(&self, vertex: &JobVertex, subtask: Subtask) -> Result<TaskOutput> {

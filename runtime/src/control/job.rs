@@ -124,6 +124,12 @@ impl Job {
         self.failure.cancelled.is_cancelled()
     }
 
+    /// Why the job is stopping, if it has failed.
+    pub fn failure(&self) -> Option<String> {
+        let first = self.failure.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.as_ref().filter(|error| !matches!(error, Error::Cancelled)).map(Error::to_string)
+    }
+
     /// The counters now.
     pub fn report(&self) -> Vec<VertexReport> {
         self.counters.iter().map(VertexCounters::report).collect()

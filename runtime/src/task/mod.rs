@@ -1,12 +1,14 @@
 //! One subtask: the threads that run it, its life, and the operators of its chain.
 
+mod broadcast;
 mod chain;
 mod gate;
 mod guard;
 mod scheduler;
 mod subtask;
 
+pub(crate) use broadcast::{BroadcastGather, SharedSet};
 pub(crate) use chain::{Chain, Link};
 pub(crate) use gate::{Gate, GateInput};
 pub(crate) use scheduler::{Runnable, Scheduler, TaskCell, Verdict, block_until, current_task};
-pub(crate) use subtask::{BroadcastGather, Task, TaskEnd};
+pub(crate) use subtask::{Task, TaskEnd};

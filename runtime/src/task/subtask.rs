@@ -1,33 +1,16 @@
 //! The life of a task: gather broadcast sets, open, read all input, let the operators finish, end.
 
 use crate::control::TaskStatus;
-use crate::network::Inbox;
 use crate::task::gate::{Arrival, PulledGate};
-use crate::task::{Chain, Gate, GateInput, Runnable, Verdict, guard};
+use crate::task::{BroadcastGather, Chain, Gate, Runnable, Verdict, guard};
 use flinkrs_core::error::Error;
-use flinkrs_core::function::{BroadcastBuilder, CancelFlag};
+use flinkrs_core::function::CancelFlag;
 use flinkrs_core::{Progress, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Batches that a task takes, or steps that it makes, before others get their turn: about a millisecond of work.
 const BATCHES_PER_RUN: usize = 16;
-
-/// A broadcast set on its way to an operator of the chain.
-pub(crate) struct BroadcastGather {
-    /// Position of the operator in the chain.
-    pub(crate) link: usize,
-    pub(crate) name: String,
-    pub(crate) gate: Gate,
-    pub(crate) builder: Option<Box<dyn BroadcastBuilder>>,
-}
-
-impl BroadcastGather {
-    pub(crate) fn new(link: usize, name: String, inbox: Arc<Inbox>, builder: Box<dyn BroadcastBuilder>) -> Self {
-        let gate = Gate::new(vec![GateInput::new(vec![inbox])]);
-        BroadcastGather { link, name, gate, builder: Some(builder) }
-    }
-}
 
 /// Told once when a task has ended, with its error if it failed.
 pub(crate) trait TaskEnd: Send {
@@ -79,20 +62,10 @@ impl Task {
     }
 
     fn gather_broadcast_sets(&mut self) -> Result<Verdict> {
-        for set in &mut self.broadcast {
-            let Some(builder) = &mut set.builder else { continue };
-            loop {
-                match set.gate.next(None)? {
-                    Arrival::Batch { batch, .. } => builder.add(batch),
-                    Arrival::End { .. } => {}
-                    Arrival::Empty => return Ok(Verdict::Wait),
-                    Arrival::AllEnded => break,
-                }
-            }
-            if let Some(builder) = set.builder.take() {
-                let sets = &mut self.chain.links[set.link].context.broadcast_sets;
-                sets.insert(set.name.clone(), builder.finish());
-            }
+        while let Some(set) = self.broadcast.last_mut() {
+            let Some(value) = set.poll()? else { return Ok(Verdict::Wait) };
+            self.chain.links[set.link].context.broadcast_sets.insert(set.name.clone(), value);
+            self.broadcast.pop();
         }
         self.chain.open()?;
         self.phase = if self.chain.links[0].context.splits.is_some() { Phase::Finishing(0) } else { Phase::Reading };
@@ -175,7 +148,7 @@ impl Task {
         // The first error counts; closing is for releasing what the operators hold.
         let _ = guard::catch(|| self.chain.close());
         self.gate.abandon();
-        self.broadcast.iter().for_each(|set| set.gate.abandon());
+        self.broadcast.iter().for_each(BroadcastGather::abandon);
         self.end.ended(Err(error));
     }
 }
