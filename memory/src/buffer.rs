@@ -5,7 +5,7 @@ use crate::space::{SpillSizes, SpillSpace};
 use flinkrs_core::Result;
 use flinkrs_core::batch::batch_capacity;
 use flinkrs_core::resource::MemoryBudget;
-use flinkrs_core::types::{Data, heap_bytes};
+use flinkrs_core::types::{Data, heap_bytes, own_heap};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
@@ -63,10 +63,10 @@ impl<T: Data> SpillBuffer<T> {
 
     /// Appends a record.
     #[inline]
-    pub fn push(&mut self, record: T) -> Result<()> {
+    pub fn push(&mut self, mut record: T) -> Result<()> {
         self.records += 1;
         if let Disk::Unused = self.disk {
-            if self.reserve(&record) || self.records == 1 {
+            if self.reserve(&mut record) || self.records == 1 {
                 self.keep(record);
                 return Ok(());
             }
@@ -85,11 +85,11 @@ impl<T: Data> SpillBuffer<T> {
 
     /// Whether the budget has memory for one more record; takes it.
     #[inline]
-    fn reserve(&mut self, record: &T) -> bool {
+    fn reserve(&mut self, record: &mut T) -> bool {
         if self.chunks.back().is_none_or(|chunk| chunk.len() >= self.chunk_records) && !self.reserve_chunk() {
             return false;
         }
-        let heap = heap_bytes(record, usize::MAX);
+        let heap = own_heap(record);
         if heap > 0 {
             if !self.budget.try_grow(heap) {
                 return false;

@@ -2,7 +2,7 @@
 
 use flinkrs_core::Batch;
 use flinkrs_core::function::BroadcastBuilder;
-use flinkrs_core::types::Data;
+use flinkrs_core::types::{Data, own_heap};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -25,7 +25,9 @@ impl<T: Data> Default for BroadcastVec<T> {
 
 impl<T: Data> BroadcastBuilder for BroadcastVec<T> {
     fn add(&mut self, mut batch: Batch) {
-        self.0.append(batch.records::<T>());
+        let records = batch.records::<T>();
+        records.iter_mut().for_each(|record| _ = own_heap(record));
+        self.0.append(records);
     }
 
     fn finish(mut self: Box<Self>) -> Arc<dyn Any + Send + Sync> {

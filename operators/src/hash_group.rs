@@ -5,7 +5,7 @@ use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
 use crate::hash_table::{GroupTable, TableOf};
 use flinkrs_core::element::Superstep;
-use flinkrs_core::types::{Data, KeySelector, heap_bytes, table_hash};
+use flinkrs_core::types::{Data, KeySelector, heap_bytes, own_heap, table_hash};
 use flinkrs_core::{Batch, Collector, Operator, Output, Progress, Result, RuntimeContext};
 use flinkrs_memory::SpillSpace;
 use hashbrown::hash_table::IntoIter;
@@ -197,6 +197,8 @@ where
         if let Some(found) = table.find_mut(*hash, |other| selector.same_key(other, &record)) {
             reduce(found, record);
         } else if table.len() < table.capacity() {
+            let mut record = record;
+            own_heap(&mut record);
             table.insert_unique(*hash, record, |other| hash_of(selector, other));
         } else {
             return (i, Some(record));
@@ -211,7 +213,7 @@ fn insert<T, S, F>(
     grouping: &Grouping<S, F>,
     state: &mut State<T>,
     hash: u64,
-    record: T,
+    mut record: T,
     sink: &mut Sink<'_>,
 ) -> Result<()>
 where
@@ -222,6 +224,7 @@ where
     while !state.table.make_room(hash, state.spill.is_last_level(), hash_of) {
         make_space(grouping, state, sink)?;
     }
+    own_heap(&mut record);
     state.table.table_of(hash).insert_unique(hash, record, hash_of);
     Ok(())
 }

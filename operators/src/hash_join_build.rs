@@ -5,7 +5,7 @@ use crate::hash_join_table::JoinTable;
 use crate::hash_memory::Memory;
 use crate::hash_spill::{PARTITIONS, Partitions, SpillPlan, partition_of};
 use flinkrs_core::Result;
-use flinkrs_core::types::{Data, heap_bytes};
+use flinkrs_core::types::{Data, heap_bytes, own_heap};
 use flinkrs_memory::SpillRun;
 
 /// Records that wait for their table.
@@ -47,13 +47,13 @@ impl<B: Data> BuildSide<B> {
     #[inline]
     pub(crate) fn add(
         &mut self,
-        record: B,
+        mut record: B,
         memory: &mut Memory,
         plan: &SpillPlan,
         hash_of: &impl Fn(&B) -> u64,
     ) -> Result<()> {
         self.records += 1;
-        let heap = heap_bytes(&record, usize::MAX);
+        let heap = own_heap(&mut record);
         loop {
             let number = if self.parts.len() == 1 { 0 } else { partition_of(hash_of(&record), self.level) };
             if self.spilled >> number & 1 == 1 {
@@ -75,8 +75,8 @@ impl<B: Data> BuildSide<B> {
     }
 
     /// Adds a record unless the budget refuses, then gives it back; one record is always taken.
-    pub(crate) fn try_add(&mut self, record: B, memory: &mut Memory) -> Option<B> {
-        let heap = heap_bytes(&record, usize::MAX);
+    pub(crate) fn try_add(&mut self, mut record: B, memory: &mut Memory) -> Option<B> {
+        let heap = own_heap(&mut record);
         let force = self.is_empty();
         let part = &mut self.parts[0];
         if !part.records.has_room() {

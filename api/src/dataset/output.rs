@@ -5,7 +5,7 @@ use crate::program::Code;
 use flinkrs_core::id::Subtask;
 use flinkrs_core::sink::{Committer, OutputFormat, RecordWriter};
 use flinkrs_core::strategy::Part;
-use flinkrs_core::types::{Data, heap_bytes};
+use flinkrs_core::types::{Data, own_heap};
 use flinkrs_core::{Error, Operator, Result};
 use flinkrs_operators::{CommitterOf, SinkOperator};
 use flinkrs_plan::OperatorKind;
@@ -112,7 +112,7 @@ impl<T: Data> OutputFormat<T> for Collect<T> {
 
 impl<T: Data> RecordWriter<T> for CollectWriter<T> {
     fn write(&mut self, records: &mut Vec<T>) -> Result<()> {
-        let heap: usize = records.iter().map(|record| heap_bytes(record, usize::MAX)).sum();
+        let heap: usize = records.iter_mut().map(own_heap).sum();
         let bytes = (heap + records.len() * size_of::<T>()) as u64;
         let total = self.parts.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if total > COLLECT_BYTES {

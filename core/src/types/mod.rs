@@ -20,5 +20,5 @@ pub use prefix::{KeyPrefix, key_prefix};
 pub use scan::byte_mask;
 pub use selector::{KeyField, KeySelector, Whole};
 pub use text::{Text, TextBuffer};
-pub use walk::heap_bytes;
+pub use walk::{heap_bytes, own_heap};
 pub use words::{Words, words};

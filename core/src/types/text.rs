@@ -4,6 +4,7 @@
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -19,6 +20,11 @@ pub(crate) const INLINE_BYTES: usize = 23;
 
 /// The value of the last byte of a shared text; an inline text has its length there.
 const SHARED: u8 = 0xff;
+
+thread_local! {
+    /// Whether clones made on this thread own their bytes.
+    static COMPACTING: Cell<bool> = const { Cell::new(false) };
+}
 
 const LEN_MASK: u64 = (1 << 56) - 1;
 
@@ -156,6 +162,24 @@ impl Text {
         }
     }
 
+    /// Runs `clone`, in which every cloned text becomes the owner of its bytes.
+    pub(crate) fn compacting<R>(clone: impl FnOnce() -> R) -> R {
+        let before = COMPACTING.replace(true);
+        let result = clone();
+        COMPACTING.set(before);
+        result
+    }
+
+    /// A clone that shares nothing with a buffer larger than the text.
+    #[cold]
+    fn clone_compact(&self) -> Text {
+        match self.buffer() {
+            Some(buffer) if buffer.0.len() > self.len() => Text::from(self.as_str()),
+            Some(buffer) => Text::shared(buffer, self.as_bytes().as_ptr(), self.len()),
+            None => Text { words: self.words, owner: PhantomData },
+        }
+    }
+
     fn buffer(&self) -> Option<Arc<TextBuffer>> {
         self.is_shared().then(|| {
             let owner = self.words[1] as *const TextBuffer;
@@ -188,6 +212,9 @@ impl Clone for Text {
     #[inline(always)]
     fn clone(&self) -> Text {
         if self.is_shared() {
+            if COMPACTING.get() {
+                return self.clone_compact();
+            }
             // SAFETY: a shared text owns a reference, so the buffer is alive and can be counted up for the clone.
             unsafe { Arc::increment_strong_count(self.words[1] as *const TextBuffer) };
         }

@@ -1,6 +1,7 @@
 //! Walks a record through serde without encoding it: to hash a key, or to count the heap a record owns.
 
-use crate::types::text::TEXT_NEWTYPE;
+use crate::types::text::{TEXT_NEWTYPE, Text};
+use crate::types::Data;
 use serde::ser::{self, Serialize};
 use std::fmt;
 
@@ -35,8 +36,25 @@ pub fn heap_bytes<T: Serialize>(record: &T, limit: usize) -> usize {
     if !std::mem::needs_drop::<T>() {
         return 0;
     }
-    let mut count = HeapCount { bytes: 0, limit, depth: 0 };
+    let mut count = HeapCount { bytes: 0, limit, depth: 0, shares: false };
     walk(&mut count, record);
+    count.bytes
+}
+
+/// Makes `record` the owner of all its heap, and says how much that is, in bytes.
+///
+/// A long [`Text`](crate::types::Text) may be a piece of a large buffer, which it keeps alive: whoever keeps a record
+/// for longer than a batch calls this, so that what it counts is what it holds. Copies the text only if it has to.
+#[inline(always)]
+pub fn own_heap<T: Data>(record: &mut T) -> usize {
+    if !std::mem::needs_drop::<T>() {
+        return 0;
+    }
+    let mut count = HeapCount { bytes: 0, limit: usize::MAX, depth: 0, shares: false };
+    walk(&mut count, record);
+    if count.shares {
+        *record = Text::compacting(|| record.clone());
+    }
     count.bytes
 }
 
@@ -50,6 +68,8 @@ struct HeapCount {
     bytes: usize,
     limit: usize,
     depth: u32,
+    /// Whether there is a text that may share a larger buffer.
+    shares: bool,
 }
 
 impl Visitor for HeapCount {
@@ -63,6 +83,7 @@ impl Visitor for HeapCount {
     fn bytes(&mut self, bytes: &[u8], inline: bool) {
         let handle = if self.depth > 0 { 24 } else { 0 };
         let heap = if inline && bytes.len() <= INLINE_TEXT_BYTES { 0 } else { bytes.len() + ALLOCATION_BYTES };
+        self.shares |= inline && heap > 0;
         self.bytes += handle + heap;
     }
     #[inline(always)]
@@ -315,7 +336,7 @@ impl<V: Visitor, const COUNTED: bool> ser::SerializeMap for Compound<'_, V, COUN
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Text;
+    use crate::types::TextBuffer;
 
     #[test]
     fn counts_only_what_lies_on_the_heap() {
@@ -324,6 +345,16 @@ mod tests {
         assert_eq!(heap_bytes(&String::from("short"), usize::MAX), 5 + ALLOCATION_BYTES);
         assert_eq!(heap_bytes(&vec![1u64; 10], usize::MAX), 80 + ALLOCATION_BYTES);
         assert_eq!(heap_bytes(&Text::from("x".repeat(40)), usize::MAX), 40 + ALLOCATION_BYTES);
+    }
+
+    #[test]
+    fn owning_cuts_texts_loose_wherever_they_are() {
+        let buffer = TextBuffer::new(vec![b'x'; 1000]).expect("ASCII");
+        let mut record = (1u8, vec![Some(buffer.text(0..100)), None], buffer.text(0..5));
+        let counted = heap_bytes(&record, usize::MAX);
+        assert_eq!(own_heap(&mut record), counted);
+        assert!(buffer.reclaim().is_some(), "nobody shares the buffer any more");
+        assert_eq!(record.1[0].as_ref().map(Text::len), Some(100));
     }
 
     #[test]

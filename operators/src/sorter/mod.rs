@@ -13,7 +13,7 @@ pub use stream::SortedStream;
 
 use crate::order::RecordOrder;
 use flinkrs_core::resource::MemoryBudget;
-use flinkrs_core::types::{Data, heap_bytes};
+use flinkrs_core::types::{Data, own_heap};
 use flinkrs_core::{Result, RuntimeContext};
 use flinkrs_memory::{SpillRun, SpillSizes, SpillSpace, SpillWriter};
 use index::{ENTRY_BYTES, Index, PrefixRange};
@@ -106,8 +106,8 @@ impl<T: Data, O: RecordOrder<T>> ExternalSorter<T, O> {
 
     /// Adds a record.
     #[inline]
-    pub fn push(&mut self, record: T) -> Result<()> {
-        let heap = heap_bytes(&record, usize::MAX);
+    pub fn push(&mut self, mut record: T) -> Result<()> {
+        let heap = own_heap(&mut record);
         if self.store.len() >= self.memory.slots || heap > self.memory.heap_spare {
             self.make_room(heap)?;
         }

@@ -94,7 +94,7 @@ impl Job {
         let failure = Failure::new();
         let Deployment { tasks, counters } = deploy(graph, functions, options, &scheduler, &failure)?;
         failure.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tasks);
-        scheduler.start(&tasks);
+        scheduler.start(&tasks)?;
         Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters })
     }
 

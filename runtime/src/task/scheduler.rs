@@ -4,6 +4,8 @@
 //! which puts the task on the list of its home worker and unparks that worker. Idle workers steal. A task that has
 //! to block calls [`block_until`]: its worker's role goes to a new thread, so the other tasks go on.
 
+use flinkrs_core::operator::Unwind;
+use flinkrs_core::{Error, Result};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -147,8 +149,11 @@ pub(crate) fn block_until(mut ready: impl FnMut() -> bool) {
         }
         return;
     };
-    if let Some(role) = ROLE.with_borrow_mut(Option::take) {
-        Scheduler::spawn_worker(&cell.scheduler, role);
+    if let Some(role) = ROLE.with_borrow_mut(Option::take)
+        && let Err(error) = Scheduler::spawn_worker(&cell.scheduler, role)
+    {
+        ROLE.with_borrow_mut(|mine| *mine = Some(role));
+        std::panic::resume_unwind(Box::new(Unwind(error)));
     }
     *lock(&cell.blocked) = Some(thread::current());
     cell.is_blocked.store(true, Ordering::Release);
@@ -193,20 +198,22 @@ impl Scheduler {
         })
     }
 
-    /// Runs `tasks` until all are done; call once.
-    pub(crate) fn start(self: &Arc<Self>, tasks: &[Arc<TaskCell>]) {
+    /// Runs `tasks` until all are done; call once. With fewer threads than wanted if the system refuses some.
+    ///
+    /// Errors when it refuses all.
+    pub(crate) fn start(self: &Arc<Self>, tasks: &[Arc<TaskCell>]) -> Result<()> {
         self.live.store(tasks.len(), Ordering::Release);
         if tasks.is_empty() {
             self.finish();
-            return;
+            return Ok(());
         }
         for task in tasks {
             task.state.store(READY, Ordering::Release);
             lock(&self.queues[task.home]).push_back(Arc::clone(task));
         }
-        for role in 0..self.queues.len() {
-            Scheduler::spawn_worker(self, role);
-        }
+        let started: Vec<Result<()>> =
+            (0..self.queues.len()).map(|role| Scheduler::spawn_worker(self, role)).collect();
+        if started.iter().any(Result::is_ok) { Ok(()) } else { started.into_iter().collect() }
     }
 
     /// Waits until all tasks are done, or for `timeout`; whether they are.
@@ -226,10 +233,14 @@ impl Scheduler {
         true
     }
 
-    fn spawn_worker(this: &Arc<Self>, role: usize) {
+    fn spawn_worker(this: &Arc<Self>, role: usize) -> Result<()> {
         let scheduler = Arc::clone(this);
         let spawned = thread::Builder::new().name(format!("worker-{role}")).spawn(move || scheduler.work(role));
-        assert!(spawned.is_ok(), "the system refuses another thread: {:?}", spawned.err());
+        spawned.map(|_| ()).map_err(|error| Error::Resource {
+            message: format!(
+                "the system refuses another thread: {error}; raise its limit (`ulimit -u`), or lower --parallelism"
+            ),
+        })
     }
 
     fn work(self: Arc<Self>, role: usize) {
@@ -348,7 +359,7 @@ mod tests {
         let scheduler = Scheduler::new(3);
         let runs = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..50).map(|i| spawn(&scheduler, i, Count(Arc::clone(&runs), 20))).collect();
-        scheduler.start(&tasks);
+        scheduler.start(&tasks).expect("there are threads");
         assert!(scheduler.wait(Some(Duration::from_secs(30))));
         assert_eq!(runs.load(Ordering::Relaxed), 1000);
     }
@@ -378,7 +389,7 @@ mod tests {
         let flag = Arc::new(AtomicBool::new(false));
         let blocked = spawn(&scheduler, 0, Blocks(Arc::clone(&flag)));
         let release = spawn(&scheduler, 0, Releases(flag, Arc::clone(&blocked)));
-        scheduler.start(&[blocked, release]);
+        scheduler.start(&[blocked, release]).expect("there are threads");
         assert!(scheduler.wait(Some(Duration::from_secs(30))), "the only worker was blocked");
     }
 }
