@@ -9,6 +9,8 @@
 //! Without arguments it does all three with a few records. Shows fixed-size records, range partitioning by sampled
 //! bounds, a sort that spills when it has to (`--memory 256mb`), and `map_partition`.
 
+#![expect(clippy::print_stdout, reason = "a program prints what it found")]
+
 use clap::{Parser, Subcommand};
 use flinkrs::prelude::*;
 use flinkrs::types::hash_key;

@@ -2,6 +2,7 @@
 
 mod faults_input;
 mod faults_panics;
+#[allow(dead_code, reason = "other tests use more of it")]
 mod faults_process;
 mod faults_program;
 mod faults_signals;

@@ -99,23 +99,17 @@ fn a_file_in_place_of_the_outputs_folder_is_named() {
 fn a_malformed_line_is_shown_with_its_place() {
     let place = Place::new();
     let mut rows: Vec<String> = (1..=50_000).map(|n| format!("{n},name {n},{}.5", n % 100)).collect();
-    rows[41_234] = "41235,\"a, b\",12,5x".to_owned();
-    let input = place.file("rows.csv", rows.join("\n").as_bytes());
+    let input = place.path().join("rows.csv");
     let name = input.display();
-    let message = |line: u32, problem: &str| format!("operator 'Csv({name})' (subtask */2): {name}, line {line}, {problem}");
-    rows[41_234] = "41235,\"a, b\",12;5".to_owned();
-    let input = place.file("rows.csv", rows.join("\n").as_bytes());
-    let problem = "column 3: '12;5' is not a number (f64); the line is: 41235,\"a, b\",12;5";
-    reads(&place, "csv", &input, &message(41_235, problem));
-
-    rows[41_234] = "41235,short".to_owned();
-    let input = place.file("rows.csv", rows.join("\n").as_bytes());
-    let problem = "column 3: a number (f64) is expected, but there are only 2 columns; the line is: 41235,short";
-    reads(&place, "csv", &input, &message(41_235, problem));
-
-    rows[41_234] = "-1,a,1".to_owned();
-    let input = place.file("rows.csv", rows.join("\n").as_bytes());
-    reads(&place, "csv", &input, &message(41_235, "column 1: '-1' is *(u64); the line is: -1,a,1"));
+    let mut says = |row: &str, problem: &str| {
+        rows[41_234] = row.to_owned();
+        place.file("rows.csv", rows.join("\n").as_bytes());
+        let place_and_row = format!("{name}, line 41235, {problem}; the line is: {row}");
+        reads(&place, "csv", &input, &format!("operator 'Csv({name})' (subtask */2): {place_and_row}"));
+    };
+    says("41235,\"a, b\",12;5", "column 3: '12;5' is not a number (f64)");
+    says("41235,short", "column 3: a number (f64) is expected, but there are only 2 columns");
+    says("-1,a,1", "column 1: '-1' is *(u64)");
 }
 
 #[test]

@@ -12,23 +12,23 @@ use tempfile::TempDir;
 const HANG: Duration = Duration::from_secs(240);
 
 /// A folder with places for spilled data and for output.
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 /// What a process said and how it ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// As a shell shows it: 128 plus the signal for a process that a signal ended.
-    pub code: i32,
+    pub(crate) code: i32,
     /// What it wrote to standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it wrote to standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         let place = Place { folder: tempfile::tempdir().expect("a folder can be made") };
         fs::create_dir(place.temp()).expect("a folder can be made");
         fs::create_dir(place.sink()).expect("a folder can be made");
@@ -36,39 +36,39 @@ impl Place {
     }
 
     /// The folder of everything.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The folder for spilled data.
-    pub fn temp(&self) -> PathBuf {
+    pub(crate) fn temp(&self) -> PathBuf {
         self.path().join("temp")
     }
 
     /// The folder in which the output is made.
-    pub fn sink(&self) -> PathBuf {
+    pub(crate) fn sink(&self) -> PathBuf {
         self.path().join("sink")
     }
 
     /// Where the program writes.
-    pub fn output(&self) -> PathBuf {
+    pub(crate) fn output(&self) -> PathBuf {
         self.sink().join("output")
     }
 
     /// Makes an input file.
-    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.path().join(name);
         fs::write(&path, content).expect("a file can be written");
         path
     }
 
     /// `misbehave CASE` with two subtasks, this place for everything, and what `arguments` say.
-    pub fn misbehave(&self, case: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn misbehave(&self, case: &str, arguments: &[&str]) -> Command {
         self.under(&[], case, arguments)
     }
 
     /// [`misbehave`](Place::misbehave), started by another program, such as `prlimit`.
-    pub fn under(&self, wrapper: &[&str], case: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn under(&self, wrapper: &[&str], case: &str, arguments: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_misbehave");
         let words: Vec<&str> = wrapper.iter().copied().chain([program, case]).collect();
         let mut command = Command::new(words[0]);
@@ -81,19 +81,19 @@ impl Place {
     }
 
     /// Nothing was left: no output, no hidden folder beside it, no spilled data.
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         assert_eq!(entries(&self.sink()), [""; 0], "left where the output would be");
         assert_eq!(entries(&self.temp()), [""; 0], "left in the temp folder");
     }
 
     /// The output is there, and nothing beside it.
-    pub fn assert_written(&self) {
+    pub(crate) fn assert_written(&self) {
         assert_eq!(entries(&self.sink()), ["output"]);
         assert_eq!(entries(&self.temp()), [""; 0], "left in the temp folder");
     }
 
     /// The lines of the output, whether a file or a folder of files, in the order of their subtasks.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let output = self.output();
         if output.is_file() {
             return fs::read_to_string(output).expect("readable").lines().map(str::to_owned).collect();
@@ -104,7 +104,7 @@ impl Place {
     }
 
     /// Runs a case that fails, and checks that nothing is left; the message is all that standard error has.
-    pub fn fails(&self, case: &str, arguments: &[&str], code: i32, message: &str) {
+    pub(crate) fn fails(&self, case: &str, arguments: &[&str], code: i32, message: &str) {
         let outcome = run(&mut self.misbehave(case, arguments));
         outcome.assert_failed(code, message);
         self.assert_clean();
@@ -113,7 +113,7 @@ impl Place {
 
 impl Outcome {
     /// Standard error is this one message, in which `*` stands for anything, and the process ended with `code`.
-    pub fn assert_failed(&self, code: i32, message: &str) {
+    pub(crate) fn assert_failed(&self, code: i32, message: &str) {
         self.assert_plain();
         let errors = self.stderr.lines().filter(|line| line.starts_with("error: ")).count();
         assert_eq!(errors, 1, "one line says what is wrong: {self:?}");
@@ -123,19 +123,19 @@ impl Outcome {
     }
 
     /// It worked and said nothing on standard error.
-    pub fn assert_done(&self) {
+    pub(crate) fn assert_done(&self) {
         assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{}", self.stdout);
     }
 
     /// Nothing that only the authors of the engine can read.
-    pub fn assert_plain(&self) {
+    pub(crate) fn assert_plain(&self) {
         for word in ["thread '", "RUST_BACKTRACE", "stack backtrace", "Os {", "Error {", "Some(", "Err(", "Custom {"] {
             assert!(!self.stderr.contains(word), "`{word}` in: {}", self.stderr);
         }
     }
 
     /// The last number that the process printed.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         let last = self.stdout.lines().last().unwrap_or_default();
         last.parse().unwrap_or_else(|_| panic!("no number: {self:?}"))
     }
@@ -154,7 +154,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// The names in a folder, sorted.
-pub fn entries(folder: &Path) -> Vec<String> {
+pub(crate) fn entries(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("the folder is readable");
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect();
@@ -163,29 +163,29 @@ pub fn entries(folder: &Path) -> Vec<String> {
 }
 
 /// Runs a command to its end.
-pub fn run(command: &mut Command) -> Outcome {
+pub(crate) fn run(command: &mut Command) -> Outcome {
     start(command).finish()
 }
 
 /// Starts a command whose end [`Running::finish`] waits for.
-pub fn start(command: &mut Command) -> Running {
+pub(crate) fn start(command: &mut Command) -> Running {
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = piped.spawn().unwrap_or_else(|error| panic!("{command:?} doesn't start: {error}"));
     Running(child)
 }
 
 /// A process that may still run; killed when dropped.
-pub struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
     /// Sends a signal, by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal can be sent");
     }
 
     /// Waits until the process has a file open whose path begins with `folder`, unlinked or not.
-    pub fn wait_for_open_file(&mut self, folder: &Path) {
+    pub(crate) fn wait_for_open_file(&mut self, folder: &Path) {
         let links = PathBuf::from(format!("/proc/{}/fd", self.0.id()));
         self.wait_for("it opens a file there", || {
             let files = fs::read_dir(&links).into_iter().flatten().flatten();
@@ -193,8 +193,19 @@ impl Running {
         });
     }
 
+    /// Waits until the process has a thread of that name that sleeps.
+    pub(crate) fn wait_for_thread(&mut self, name: &str) {
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.0.id()));
+        let sleeping = format!("({name}) S ");
+        self.wait_for("a thread sleeps", || {
+            let threads = fs::read_dir(&tasks).into_iter().flatten().flatten();
+            let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+            stats.into_iter().any(|stat| stat.contains(&sleeping))
+        });
+    }
+
     /// Waits until `what` happens, while the process runs.
-    pub fn wait_for(&mut self, what: &str, mut happened: impl FnMut() -> bool) {
+    pub(crate) fn wait_for(&mut self, what: &str, mut happened: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !happened() {
             let ended = self.0.try_wait().expect("it is our child");
@@ -205,7 +216,7 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub fn finish(mut self) -> Outcome {
+    pub(crate) fn finish(mut self) -> Outcome {
         let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
         let readers = (reader(stdout), reader(stderr));
         let begun = Instant::now();

@@ -125,7 +125,8 @@ fn run(args: &Args) -> Result<()> {
         Case::OneKey => write_csv(args, &one_key(&numbers)),
         Case::SortLines => {
             let lines = env.read_text(args.input.as_str()).map(|line| line.to_string());
-            write(args, &lines.partition_by_range(|line: &String| start(line)).sort_partition(Asc(|line: &String| start(line))));
+            let key = |line: &String| start(line);
+            write(args, &lines.partition_by_range(key).sort_partition(Asc(key)));
         }
         Case::JoinLines => {
             let lines = env.read_text(args.input.as_str());
