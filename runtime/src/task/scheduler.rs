@@ -6,10 +6,8 @@
 
 use flinkrs_core::operator::Unwind;
 use flinkrs_core::{Error, Result};
-use flinkrs_core::error::{Error, Result};
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
