@@ -148,8 +148,7 @@ fn an_output_that_exists_is_refused_and_stays() {
     fs::write(place.output(), "precious").expect("a file can be written");
     let outcome = run(&mut place.misbehave("numbers", &[]));
     let name = place.output();
-    let message =
-        format!("sink 'Write': output {} exists; `.mode(WriteMode::Overwrite)` replaces it", name.display());
+    let message = format!("sink 'Write': output {} exists; `.mode(WriteMode::Overwrite)` replaces it", name.display());
     outcome.assert_failed(3, &message);
     place.assert_written();
     assert_eq!(place.lines(), ["precious"]);
@@ -181,7 +180,9 @@ fn two_sinks_with_one_place_leave_nothing_hidden() {
 #[test]
 fn a_report_that_cannot_be_written_is_refused_before_the_job_runs() {
     let place = Place::new();
-    for (file, problem) in [("none/report.html", "No such file or directory (os error 2)"), ("temp", "Is a directory *")] {
+    for (file, problem) in
+        [("none/report.html", "No such file or directory (os error 2)"), ("temp", "Is a directory *")]
+    {
         let file = place.path().join(file);
         let message = format!("cannot write report {}: {problem}", file.display());
         place.fails("numbers", &["--report", text_of(&file)], 3, &message);

@@ -6,8 +6,7 @@ use std::process::Command;
 #[test]
 fn parallelism_has_bounds() {
     for parallelism in ["0", "40000"] {
-        let message =
-            format!("parallelism is {parallelism}; it has to be between 1 and 32768 (option --parallelism)");
+        let message = format!("parallelism is {parallelism}; it has to be between 1 and 32768 (option --parallelism)");
         Place::new().fails("numbers", &["--parallelism", parallelism], 2, &message);
     }
     Place::new().fails("no-subtask", &[], 2, "operator 'Nowhere' has parallelism 0; it has to be at least 1");
@@ -55,8 +54,8 @@ fn help_is_no_error() {
 
 #[test]
 fn a_sum_that_overflows_fails() {
-    let message = "operator '*Sum(f1)*' (subtask */2): overflow in the sum of field 1: the total doesn't fit u8; map the \
-                   field to a wider type first";
+    let message = "operator '*Sum(f1)*' (subtask */2): overflow in the sum of field 1: the total doesn't fit u8; map \
+                   the field to a wider type first";
     Place::new().fails("sum-overflow", &[], 1, message);
 }
 

@@ -92,7 +92,7 @@ fn a_function_that_never_returns_is_left_behind_and_named() {
     let place = Place::new();
     let mut running = start(&mut place.misbehave("hang", &[]));
     running.wait_for("it runs", || !entries(&place.sink()).is_empty());
-    running.wait_for_thread("worker-1");
+    running.wait_for_thread("worker-0");
     running.signal("TERM");
     let message = "user code in '*Sleeper*' didn't return within 10 s after the job was stopped";
     running.finish().assert_failed(143, message);

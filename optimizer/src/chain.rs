@@ -89,6 +89,20 @@ mod tests {
     use crate::testing::PlanBuilder;
 
     #[test]
+    fn a_chain_that_would_take_too_much_stack_is_cut() {
+        let mut builder = PlanBuilder::new(2);
+        let mut last = builder.source(10.0, 8.0);
+        for _ in 0..1000 {
+            last = builder.map(last);
+        }
+        builder.sink(last);
+        let plan = builder.build();
+        let graph = crate::optimize(&plan, &OptimizerOptions::default()).and_then(|plan| plan.job_graph());
+        let lengths: Vec<usize> = graph.expect("a plan").vertices.iter().map(|vertex| vertex.chain.len()).collect();
+        assert_eq!(lengths, [256, 256, 256, 234]);
+    }
+
+    #[test]
     fn a_task_comes_after_the_set_that_enters_in_its_middle() {
         let mut builder = PlanBuilder::new(2);
         let first = builder.source(10.0, 8.0);

@@ -14,7 +14,8 @@ fn map() {
 #[test]
 fn flat_map() {
     everywhere(|env, data| {
-        let got = env.from_collection(data.to_vec()).flat_map(|(a, b, _), out| (0..a % 4).for_each(|i| out.collect((i, b))));
+        let got =
+            env.from_collection(data.to_vec()).flat_map(|(a, b, _), out| (0..a % 4).for_each(|i| out.collect((i, b))));
         let expected = data.iter().flat_map(|(a, b, _)| (0..a % 4).map(move |i| (i, *b)));
         same(got.collect().unwrap(), expected.collect());
     });
@@ -23,7 +24,8 @@ fn flat_map() {
 #[test]
 fn a_flat_map_may_make_very_many_records_of_one() {
     for parallelism in [1, 3, 8] {
-        let many = env(parallelism).from_collection([5u64]).flat_map(|_, out| (0..300_000u64).for_each(|i| out.collect(i)));
+        let many =
+            env(parallelism).from_collection([5u64]).flat_map(|_, out| (0..300_000u64).for_each(|i| out.collect(i)));
         let sum = many.rebalance().map(|i| (i, 1u64)).sum(f0).sum(f1);
         assert_eq!(sum.collect().unwrap()[0].0, 299_999 * 150_000);
     }
@@ -83,14 +85,15 @@ fn rich_functions_count_in_accumulators() {
                 r
             })
         });
-        mapped.filter_rich(|context| {
-            let dropped = context.long_counter("dropped");
-            Ok(move |r: &Rec| {
-                dropped.add(i64::from(r.1 < 0));
-                r.1 >= 0
+        mapped
+            .filter_rich(|context| {
+                let dropped = context.long_counter("dropped");
+                Ok(move |r: &Rec| {
+                    dropped.add(i64::from(r.1 < 0));
+                    r.1 >= 0
+                })
             })
-        })
-        .output(flinkrs_connectors_sink());
+            .output(Nowhere);
         let result = env.execute("accumulators").unwrap();
         let count = data.len();
         let long = |name: &str| match result.accumulators.get(name) {
@@ -107,10 +110,6 @@ fn rich_functions_count_in_accumulators() {
 }
 
 /// A sink that keeps nothing.
-fn flinkrs_connectors_sink() -> Nowhere {
-    Nowhere
-}
-
 struct Nowhere;
 
 impl<T: Data> flinkrs::sink::OutputFormat<T> for Nowhere {
@@ -214,7 +213,8 @@ fn operators_of_different_parallelism_and_chaining() {
             .parallelism(second)
             .map(|r| (r.0, r.1));
         let kept: Vec<Rec> = data.into_iter().filter(|r| r.1 != 3).collect();
-        let most = crate::by_key(&kept, |r| r.0).into_iter().map(|(key, rs)| (key, rs.iter().map(|r| r.1).max().unwrap()));
+        let most =
+            crate::by_key(&kept, |r| r.0).into_iter().map(|(key, rs)| (key, rs.iter().map(|r| r.1).max().unwrap()));
         same(got.collect().unwrap(), most.collect());
     }
 }

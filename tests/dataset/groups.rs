@@ -64,7 +64,11 @@ fn keys_of_structs() {
 #[test]
 fn floats_as_keys() {
     everywhere(|env, data| {
-        let floats = env.from_collection(data.to_vec()).map(|r| (Total::<f64>::new(r.0 as f64 / 2.0), 1u64)).group_by(f0).sum(f1);
+        let floats = env
+            .from_collection(data.to_vec())
+            .map(|r| (Total::<f64>::new(r.0 as f64 / 2.0), 1u64))
+            .group_by(f0)
+            .sum(f1);
         let got = floats.map(|(key, count)| ((key.get() * 2.0) as u64, count)).collect().unwrap();
         same(got, by_key(data, |r| r.0).into_iter().map(|(key, rs)| (key, rs.len() as u64)).collect());
     });
@@ -165,9 +169,9 @@ fn sums_and_extremes_per_group() {
         same(two(grouped.min(f1)), of(|rs| rs.iter().map(|r| r.1).min().unwrap()));
         same(two(grouped.max(f1)), of(|rs| rs.iter().map(|r| r.1).max().unwrap()));
         let several = grouped.aggregate((Sum(f1), Max(f2))).collect().unwrap();
-        let expected = by_key(data, |r| r.0).into_iter().map(|(key, rs)| {
-            (key, rs.iter().map(|r| r.1).sum(), rs.iter().map(|r| r.2.clone()).max().unwrap())
-        });
+        let expected = by_key(data, |r| r.0)
+            .into_iter()
+            .map(|(key, rs)| (key, rs.iter().map(|r| r.1).sum(), rs.iter().map(|r| r.2.clone()).max().unwrap()));
         same(several, expected.collect());
         let least = grouped.min_by((f1, f2)).collect().unwrap();
         let most = grouped.max_by(|r: &Rec| (r.1, r.2.clone())).collect().unwrap();

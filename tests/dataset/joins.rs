@@ -122,7 +122,11 @@ fn left_outer() {
             let on = l.left_outer_join(&r).hint(hint).on(f0, f0);
             let mapped = on.map(|l, r| (l.0, Some(l.1), r.map(|r| r.1)));
             same(mapped.collect().unwrap(), rows(first, second, true, false));
-            let alone = on.flat_map(|l, r, out| if r.is_none() { out.collect(l.clone()) });
+            let alone = on.flat_map(|l, r, out| {
+                if r.is_none() {
+                    out.collect(l.clone())
+                }
+            });
             let expected = first.iter().filter(|l| second.iter().all(|r| r.0 != l.0));
             same(alone.collect().unwrap(), expected.cloned().collect());
         }
@@ -137,7 +141,11 @@ fn right_outer() {
             let on = l.right_outer_join(&r).hint(hint).on(f0, f0);
             let mapped = on.map(|l, r| (r.0, l.map(|l| l.1), Some(r.1)));
             same(mapped.collect().unwrap(), rows(first, second, false, true));
-            let alone = on.flat_map(|l, r, out| if l.is_none() { out.collect(r.clone()) });
+            let alone = on.flat_map(|l, r, out| {
+                if l.is_none() {
+                    out.collect(r.clone())
+                }
+            });
             let expected = second.iter().filter(|r| first.iter().all(|l| r.0 != l.0));
             same(alone.collect().unwrap(), expected.cloned().collect());
         }
@@ -153,7 +161,11 @@ fn full_outer() {
             let key = |l: Option<&Rec>, r: Option<&Rec>| l.or(r).expect("a side is there").0;
             let mapped = on.map(move |l, r| (key(l, r), l.map(|l| l.1), r.map(|r| r.1)));
             same(mapped.collect().unwrap(), rows(first, second, true, true));
-            let alone = on.flat_map(|l, r, out| if l.is_some() != r.is_some() { out.collect(1u64) });
+            let alone = on.flat_map(|l, r, out| {
+                if l.is_some() != r.is_some() {
+                    out.collect(1u64)
+                }
+            });
             let expected = rows(first, second, true, true).iter().filter(|r| r.1.is_none() || r.2.is_none()).count();
             assert_eq!(alone.count().unwrap(), expected as u64);
         }

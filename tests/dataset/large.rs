@@ -110,7 +110,8 @@ fn joins() {
         });
         let rows: Vec<(u64, u64)> = rows.collect();
         for hint in hints {
-            let left = first.left_outer_join(&second).hint(hint).on(f0, f0).map(|l, r| (l.1, r.map_or(u64::MAX, |r| r.1)));
+            let left =
+                first.left_outer_join(&second).hint(hint).on(f0, f0).map(|l, r| (l.1, r.map_or(u64::MAX, |r| r.1)));
             same(left.collect().unwrap(), rows.clone());
             let anti = first.anti_join(&second).hint(hint).on(f0, f0).records().map(|l| (l.1, u64::MAX));
             same(anti.collect().unwrap(), rows.iter().filter(|row| row.1 == u64::MAX).copied().collect());

@@ -39,8 +39,7 @@ fn print_writes_a_line_per_record() {
     let this = std::env::current_exe().unwrap();
     let output = Command::new(this).args(["--exact", "outputs::prints", "--ignored", "--nocapture"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<String> =
-        text.lines().filter_map(|line| Some(line[line.find("record ")?..].to_owned())).collect();
+    let lines: Vec<String> = text.lines().filter_map(|line| Some(line[line.find("record ")?..].to_owned())).collect();
     same(lines, records(50, 5).iter().map(|r| format!("record {} {}", r.0, r.1)).collect());
 }
 
@@ -91,7 +90,10 @@ fn a_job_that_fails_leaves_no_output() {
         let env = env(parallelism);
         let input = env.from_collection(records(5_000, 50));
         input.map(|r| r).write_csv(folder.path().join("a"));
-        input.map(|r| if r.1 == 13 { panic!("unlucky {}", r.1) } else { r }).name("Luck").write_csv(folder.path().join("b"));
+        input
+            .map(|r| if r.1 == 13 { panic!("unlucky {}", r.1) } else { r })
+            .name("Luck")
+            .write_csv(folder.path().join("b"));
         let error = env.execute("fails").unwrap_err();
         assert!(error.to_string().contains("unlucky 13") && error.to_string().contains("Luck"), "{error}");
         assert_eq!(error.exit_code(), 1);
@@ -129,7 +131,8 @@ fn a_result_decides_what_runs_next() {
         let mut known = vec![1u64];
         loop {
             let set = env.from_collection(known.clone());
-            let next = set.flat_map(|n, out| [n, n * 2, n + 3].into_iter().filter(|n| *n < 200).for_each(|n| out.collect(n)));
+            let next =
+                set.flat_map(|n, out| [n, n * 2, n + 3].into_iter().filter(|n| *n < 200).for_each(|n| out.collect(n)));
             let next = next.distinct().collect().unwrap();
             if next.len() == known.len() {
                 break;
@@ -137,11 +140,7 @@ fn a_result_decides_what_runs_next() {
             known = next;
         }
         let mut expected = std::collections::BTreeSet::from([1u64]);
-        while let Some(new) = expected
-            .iter()
-            .flat_map(|n| [n * 2, n + 3])
-            .find(|n| *n < 200 && !expected.contains(n))
-        {
+        while let Some(new) = expected.iter().flat_map(|n| [n * 2, n + 3]).find(|n| *n < 200 && !expected.contains(n)) {
             expected.insert(new);
         }
         same(known, expected.into_iter().collect());

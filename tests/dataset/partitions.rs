@@ -128,12 +128,19 @@ fn zip_with_index() {
 #[test]
 fn zip_with_index_of_a_data_set_with_another_parallelism() {
     for parallelism in [1, 2, 5] {
-        let input = env(3).from_collection(records(5_000, 50)).parallelism(parallelism).map(|r| r);
-        let filtered = input.parallelism(parallelism).filter(|r| r.0 % 3 == 0).parallelism(parallelism);
+        let input = env(3).from_collection(records(5_000, 50)).parallelism(parallelism);
+        let filtered = input.filter(|r| r.0 % 3 == 0).parallelism(parallelism);
         let zipped = filtered.zip_with_index().collect().unwrap();
         let count = records(5_000, 50).iter().filter(|r| r.0 % 3 == 0).count() as u64;
         same(zipped.into_iter().map(|(i, _)| i).collect(), (0..count).collect());
     }
+}
+
+#[test]
+fn zip_with_index_with_a_parallelism_of_its_own_is_refused() {
+    let zipped = env(3).from_collection(records(5_000, 50)).zip_with_index().parallelism(2);
+    let error = zipped.collect().unwrap_err();
+    assert!(error.to_string().contains("3 subtasks") && error.exit_code() == 2, "{error}");
 }
 
 #[test]

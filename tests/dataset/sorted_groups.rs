@@ -38,7 +38,8 @@ fn several_orders_and_selectors() {
         let three = input.group_by(f0).sort_group((Asc(|r: &Rec| r.1 % 3), Desc(f2), Desc(f1))).reduce_group(numbers);
         same(three.collect().unwrap(), expected(data, |r| (r.1 % 3, Reverse(r.2.clone()), Reverse(r.1))));
         let modulus = data.len() as i64 % 5 + 2;
-        let captured = input.group_by(f0).sort_group((Asc(move |r: &Rec| r.1 % modulus), Asc(f1))).reduce_group(numbers);
+        let captured =
+            input.group_by(f0).sort_group((Asc(move |r: &Rec| r.1 % modulus), Asc(f1))).reduce_group(numbers);
         same(captured.collect().unwrap(), expected(data, |r| (r.1 % modulus, r.1)));
     });
 }
@@ -46,7 +47,8 @@ fn several_orders_and_selectors() {
 #[test]
 fn orders_follow_the_order_of_texts() {
     everywhere(|env, data| {
-        let texts = env.from_collection(data.to_vec()).map(|r| (r.0, Text::from(format!("a long text {} {}", r.2, r.1))));
+        let texts =
+            env.from_collection(data.to_vec()).map(|r| (r.0, Text::from(format!("a long text {} {}", r.2, r.1))));
         let got = texts.group_by(f0).sort_group(Desc(f1)).reduce_group(|group: &mut Group<(u64, Text)>, out| {
             let records = group.into_records();
             assert!(records.is_sorted_by(|a, b| a.1 >= b.1), "longer than what a sort compares first");

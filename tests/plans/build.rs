@@ -1,7 +1,7 @@
 //! Writes a random program down with the public API.
 
 use crate::program::{JoinKind, Node, Op, Pair, Program, Spread, record};
-use crate::run::{Gather, Trickle};
+use crate::run::{Gather, ON_PURPOSE, Trickle};
 use crate::semantics::{
     FORWARDED, Filler, Key, Order, PAIRED, Rec, apply, captured, co_group, crossed, fill, group, group_sorted, keep,
     merge, modulo, pair, set_sum, several,
@@ -43,15 +43,28 @@ pub(crate) fn build(program: &Program, env: &ExecutionEnvironment, gathered: &Ga
         if let Some(records) = node.records {
             set = set.with_records(records);
         }
-        sets.push(match node.chaining {
+        set = match node.chaining {
             1 => set.start_new_chain(),
             2 => set.disable_chaining(),
             _ => set,
-        });
+        };
+        if program.panics == Some(sets.len()) {
+            let gathered = gathered.clone();
+            set = set.map(move |r| panics_sometimes(r, &gathered)).with_forwarded_fields("*");
+        }
+        sets.push(set);
     }
     for sink in &program.sinks {
         let _ = sets[*sink].output(gathered.sink(*sink)).name(&format!("sink of {sink}"));
     }
+}
+
+fn panics_sometimes(r: Rec, gathered: &Gather) -> Rec {
+    if !keep(20, &r) {
+        gathered.panicked();
+        panic!("{ON_PURPOSE}");
+    }
+    r
 }
 
 /// Whether the step is one operator, or its last operator may run in other subtasks than the one before it.

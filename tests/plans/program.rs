@@ -118,6 +118,8 @@ pub(crate) struct Program {
     pub(crate) filler: usize,
     pub(crate) nodes: Vec<Node>,
     pub(crate) sinks: Vec<usize>,
+    /// The step after which a function panics.
+    pub(crate) panics: Option<usize>,
 }
 
 /// SplitMix64.
@@ -170,8 +172,9 @@ pub(crate) fn random(seed: u64, operators: usize) -> Program {
     let mut random = Random::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
     let parallelism = random.pick(&[1, 3, 3, 8]);
     let memory_bytes = random.pick(&[64 << 10, 256 << 10, 1 << 20, 1 << 20]);
-    let filler = random.pick(&[0, 0, 30, 200, 2_000, 16_000]);
-    let program = Program { seed, parallelism, memory_bytes, filler, nodes: Vec::new(), sinks: Vec::new() };
+    let filler = random.pick(&[0, 0, 0, 30, 30, 200, 200, 2_000, 2_000, 16_000, 16_000, 60_000]);
+    let program =
+        Program { seed, parallelism, memory_bytes, filler, nodes: Vec::new(), sinks: Vec::new(), panics: None };
     let most = if filler > 1_000 { 800 } else { random.pick(&[400, 400, 3_000]) };
     let count = random.below(operators) + 1;
     let mut growing = Growing { random, program, results: Vec::new(), most };

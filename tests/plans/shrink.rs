@@ -73,9 +73,10 @@ fn needed(program: &Program) -> Vec<bool> {
 pub(crate) fn describe(program: &Program) -> String {
     let steps = program.nodes.iter().enumerate().zip(needed(program)).filter(|(_, needed)| *needed);
     let lines: Vec<String> = steps.map(|((i, node), _)| format!("  {i}: {node:?}")).collect();
-    let Program { seed, parallelism, memory_bytes, filler, sinks, .. } = program;
+    let Program { seed, parallelism, memory_bytes, filler, sinks, panics, .. } = program;
     let head = format!(
-        "seed {seed}, parallelism {parallelism}, {memory_bytes} bytes of memory, filler of {filler}, sinks {sinks:?}"
+        "seed {seed}, parallelism {parallelism}, {memory_bytes} bytes of memory, filler of {filler}, sinks {sinks:?}, \
+         panics {panics:?}"
     );
     format!("{head}\n{}", lines.join("\n"))
 }

@@ -101,6 +101,7 @@ enum Case {
     Aborts,
 }
 
+#[expect(clippy::print_stdout, reason = "a program prints its result")]
 fn main() -> ExitCode {
     flinkrs::main(|args: Args| {
         run(&args)?;
@@ -123,16 +124,8 @@ fn run(args: &Args) -> Result<()> {
         Case::Group => write_csv(args, &grouped(&records)),
         Case::Join => write_csv(args, &joined(&records, &numbers)),
         Case::OneKey => write_csv(args, &one_key(&numbers)),
-        Case::SortLines => {
-            let lines = env.read_text(args.input.as_str()).map(|line| line.to_string());
-            let key = |line: &String| start(line);
-            write(args, &lines.partition_by_range(key).sort_partition(Asc(key)));
-        }
-        Case::JoinLines => {
-            let lines = env.read_text(args.input.as_str());
-            let key = |line: &Text| start(line);
-            write(args, &lines.join(&lines.map(|line| line)).on(key, key).map(|line, _| line.clone()));
-        }
+        Case::SortLines => write(args, &sorted_lines(&env.read_text(args.input.as_str()))),
+        Case::JoinLines => write(args, &joined_lines(&env.read_text(args.input.as_str()))),
         Case::SumOverflow => {
             let rows = numbers.map(|n| (n % 3, 100u8)).name("Rows");
             write_csv(args, &rows.group_by(f0).sum(f1));
@@ -208,6 +201,16 @@ fn scrambled(n: u64) -> u64 {
 /// About a hundred bytes that follow from `n`.
 fn filler(n: u64) -> String {
     format!("{n:0>100}")
+}
+
+fn sorted_lines(lines: &DataSet<Text>) -> DataSet<String> {
+    let key = |line: &String| start(line);
+    lines.map(|line| line.to_string()).partition_by_range(key).sort_partition(Asc(key))
+}
+
+fn joined_lines(lines: &DataSet<Text>) -> DataSet<Text> {
+    let key = |line: &Text| start(line);
+    lines.join(&lines.map(|line| line)).on(key, key).map(|line, _| line.clone())
 }
 
 /// The key of a long line.

@@ -6,11 +6,13 @@
 //! | [`source`] | a Rust file with comments and literals blanked out, and its functions |
 //! | [`rules`] | what every Rust file keeps to |
 //! | [`markdown`] | links of Markdown files, and tables |
+//! | [`typed_mistakes`] | programs that must not compile |
 
 pub mod files;
 pub mod markdown;
 pub mod rules;
 pub mod source;
+pub mod typed_mistakes;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Numbers for records (zipWithIndex, zipWithUniqueId) and samples.
 
 use crate::dataset::DataSet;
-use flinkrs_core::Collector;
 use flinkrs_core::types::{Data, hash_key};
+use flinkrs_core::{Collector, Error};
 use flinkrs_operators::Records;
 
 /// The name of the broadcast set that holds how many records each subtask has.
@@ -24,6 +24,13 @@ impl<T: Data> DataSet<T> {
         self.map_rich(|context| {
             let subtask = context.subtask.index;
             let counts = context.broadcast_set::<(u32, u64)>(COUNTS)?;
+            let (counted, here) = (counts.len(), context.subtask.parallelism);
+            if counted != here as usize {
+                return Err(Error::plan(format!(
+                    "zip_with_index counts records in {counted} subtasks and can't number them in {here}; set the \
+                     parallelism of its environment, not that of its result"
+                )));
+            }
             let mut next: u64 = counts.iter().filter(|(other, _)| *other < subtask).map(|(_, count)| count).sum();
             Ok(move |record| {
                 next += 1;

@@ -10,7 +10,7 @@
 //! | `check` | comparing outputs |
 //! | `compare` | the plain programs against the engine's |
 //! | `memory` | jobs much larger than their memory |
-//! | `single` | figures of the engine alone: parallelism, start, chain |
+//! | `single` | figures of the engine alone: parallelism, start, chain, plans |
 //! | `table` | medians and tables |
 
 mod check;
@@ -38,6 +38,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::start(&setup)
     } else if options.mode.chain {
         single::chain(&setup)
+    } else if options.mode.plans {
+        single::plans(&setup)
     } else {
         compare::run(&setup, &options.only)
     }

@@ -50,4 +50,8 @@ pub struct Mode {
     /// Instead: what a chained operator costs per record
     #[arg(long)]
     pub chain: bool,
+
+    /// Instead: each choice of the optimizer against the other plan, forced
+    #[arg(long)]
+    pub plans: bool,
 }

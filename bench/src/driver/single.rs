@@ -1,4 +1,5 @@
-//! Figures of the engine alone: parallelism, the start of a job, and the cost of a chained operator.
+//! Figures of the engine alone: parallelism, the start of a job, the cost of a chained operator, and chosen plans
+//! against others.
 
 use std::fs;
 
@@ -86,4 +87,11 @@ pub(super) fn chain(setup: &Setup) -> Result<bool, String> {
     });
     table::print(&["operators", "s", "ns per record and operator"], &rows.collect::<Vec<_>>());
     Ok(true)
+}
+
+/// Each choice of the optimizer against the other plan: the program compares and prints by itself.
+pub(super) fn plans(setup: &Setup) -> Result<bool, String> {
+    let mut program = setup.program("engine_plans");
+    program.args(["--runs", &setup.runs.to_string()]).args(setup.small.then_some("--small"));
+    Ok(program.status().map_err(about("engine_plans"))?.success())
 }

@@ -1,7 +1,7 @@
 //! Walks a record through serde without encoding it: to hash a key, or to count the heap a record owns.
 
-use crate::types::text::{TEXT_NEWTYPE, Text};
 use crate::types::Data;
+use crate::types::text::{TEXT_NEWTYPE, Text};
 use serde::ser::{self, Serialize};
 use std::fmt;
 

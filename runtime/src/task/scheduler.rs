@@ -211,8 +211,7 @@ impl Scheduler {
             task.state.store(READY, Ordering::Release);
             lock(&self.queues[task.home]).push_back(Arc::clone(task));
         }
-        let started: Vec<Result<()>> =
-            (0..self.queues.len()).map(|role| Scheduler::spawn_worker(self, role)).collect();
+        let started: Vec<Result<()>> = (0..self.queues.len()).map(|role| Scheduler::spawn_worker(self, role)).collect();
         if started.iter().any(Result::is_ok) { Ok(()) } else { started.into_iter().collect() }
     }
 

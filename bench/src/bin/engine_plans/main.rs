@@ -2,7 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `programs` | the programs: for each choice and both directions one |
+//! | `programs` | the programs: for each choice and direction at least one |
 //! | `executor` | runs a program as chosen or with pinned choices, and says what was chosen |
 
 mod executor;
@@ -37,6 +37,25 @@ struct Options {
     explain: bool,
 }
 
+/// The columns; the first two and the last to the left.
+const TITLES: [&str; 12] = [
+    "choice",
+    "program",
+    "chosen s",
+    "forced s",
+    "times as long",
+    "min",
+    "max",
+    "chosen CPU s",
+    "forced CPU s",
+    "times the CPU",
+    "by the model",
+    "faster",
+];
+
+/// How many times as long the other plan has to take: less is noise.
+const FASTER: f64 = 1.05;
+
 /// What the runs of a program came to.
 struct Outcome {
     chosen: Vec<Run>,
@@ -58,10 +77,8 @@ fn main() -> ExitCode {
 fn compare_all(options: &Options) -> Result<bool> {
     // Not used, but what it sets for the process, such as the allocator's options, counts for all that follows.
     drop(LocalEnvironment::new().parallelism(executor::PARALLELISM).create()?);
-    println!(
-        "| choice | program | chosen s | forced s | times as long | min | max | CPU s | forced CPU s | CPU times | by the model | faster |"
-    );
-    println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
+    println!("| {} |", TITLES.join(" | "));
+    println!("|---|---|{}---|", "--:|".repeat(TITLES.len() - 3));
     let (mut right, mut slower) = (true, 0);
     for program in PROGRAMS.iter().filter(|program| program.choice.starts_with(&options.only)) {
         match compare(program, options)? {
@@ -92,8 +109,8 @@ fn compare(program: &Program, options: &Options) -> Result<std::result::Result<O
         for (run, strategies, which) in expected {
             for (operator, strategy) in strategies {
                 let found = run.strategy(operator);
-                if found != Some(strategy) {
-                    return Ok(Err(format!("the {which} plan of {operator} is {found:?}, not {strategy:?}")));
+                if !found.is_some_and(|found| found.ends_with(strategy)) {
+                    return Ok(Err(format!("the {which} strategy of {operator} is {found:?}, not {strategy:?}")));
                 }
             }
         }
@@ -127,9 +144,13 @@ fn print(program: &Program, Outcome { chosen, forced }: &Outcome) -> bool {
         cpu[0],
         cpu[1],
         cpu[1] / cpu[0],
-        if ratio > 1.0 { "yes" } else { "NO" },
+        match ratio {
+            ratio if ratio >= FASTER => "yes",
+            ratio if ratio > 1.0 / FASTER => "no difference",
+            _ => "NO",
+        },
     );
-    ratio > 1.0
+    ratio >= FASTER
 }
 
 /// The median; of an even number of values the larger of the two in the middle.

@@ -1,4 +1,4 @@
-//! The programs: for each choice of the optimizer two, one for each direction.
+//! The programs: for each choice of the optimizer at least two, one for each direction.
 
 use flinkrs::prelude::*;
 use flinkrs_bench::rng::{SEED, SplitMix64};
@@ -20,7 +20,7 @@ pub(crate) struct Program {
     pub(crate) name: &'static str,
     /// Describes the program, with inputs of a fraction of their size.
     pub(crate) build: fn(&ExecutionEnvironment, u64) -> DataSet<Pair>,
-    /// The strategies that the optimizer is to choose, by operator.
+    /// How the strategies end that the optimizer is to choose, by operator.
     pub(crate) chosen: &'static [(&'static str, &'static str)],
     /// Those of the other plan.
     pub(crate) forced: &'static [(&'static str, &'static str)],
@@ -40,9 +40,11 @@ const SHUFFLE_MERGE: &str = "INNER_MERGE; input 0 PARTITION_HASH on [f0], Sort o
 const BROADCAST_FIRST: &str = "HYBRIDHASH_BUILD_FIRST; input 0 BROADCAST; input 1 FORWARD";
 const SHUFFLE_GROUP: &str = "HASHED_REDUCE; input 0 PARTITION_HASH on [f0]";
 const COMBINE_GROUP: &str = "HASHED_REDUCE; combiner HASHED_PARTIAL_REDUCE; input 0 PARTITION_HASH on [f0]";
+/// With or without a combiner.
+const SHUFFLED: &str = "; input 0 PARTITION_HASH on [f0]";
 const STAY_GROUP: &str = "HASHED_REDUCE; input 0 FORWARD";
 
-/// All of them.
+/// All of them. Those that are "nearly" something else are where the model has the other plan little dearer.
 pub(crate) const PROGRAMS: &[Program] = &[
     Program {
         choice: "build side",
@@ -62,8 +64,8 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "broadcast or hash",
-        name: "broadcast: 1 k ⋈ 10 M",
-        build: |env, divisor| join(&unique(env, 1_000 / divisor), &picked(env, 10_000_000 / divisor, 1_000 / divisor)),
+        name: "broadcast: 1 k ⋈ 30 M",
+        build: |env, divisor| join(&unique(env, 1_000 / divisor), &picked(env, 30_000_000 / divisor, 1_000 / divisor)),
         chosen: &[(JOIN, BROADCAST_FIRST)],
         forced: &[(JOIN, SHUFFLE_HASH)],
         pins: &[
@@ -73,24 +75,45 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "broadcast or hash",
-        name: "hash: 2 M ⋈ 2 M",
-        build: |env, divisor| equal_join(env, 2_000_000 / divisor),
+        name: "broadcast, nearly hash: 2 M ⋈ 8 M",
+        build: |env, divisor| {
+            join(&unique(env, 2_000_000 / divisor), &picked(env, 8_000_000 / divisor, 2_000_000 / divisor))
+        },
+        chosen: &[(JOIN, BROADCAST_FIRST)],
+        forced: &[(JOIN, SHUFFLE_HASH)],
+        pins: &[
+            (JOIN, |operator| ship(operator, 0, ShipStrategy::PartitionHash)),
+            (JOIN, |operator| ship(operator, 1, ShipStrategy::PartitionHash)),
+        ],
+    },
+    Program {
+        choice: "broadcast or hash",
+        name: "hash: 5 M ⋈ 5 M",
+        build: |env, divisor| equal_join(env, 5_000_000 / divisor),
         chosen: &[(JOIN, SHUFFLE_HASH)],
         forced: &[(JOIN, BROADCAST_FIRST)],
         pins: &[(JOIN, |operator| ship(operator, 0, ShipStrategy::Broadcast))],
     },
     Program {
         choice: "sort-merge or hash",
-        name: "merge: sorted, 1 M ⋈ 5 M",
-        build: |env, divisor| sorted_join(env, 1_000_000 / divisor),
+        name: "merge: sorted, 4 M ⋈ 4 M",
+        build: |env, divisor| sorted_join(env, 4_000_000 / divisor, 1),
         chosen: &[(JOIN, STAY_MERGE)],
         forced: &[(JOIN, STAY_BUILD_FIRST)],
         pins: &[(JOIN, |operator| hash_join(operator, Side::First))],
     },
     Program {
         choice: "sort-merge or hash",
-        name: "hash: unsorted, 2 M ⋈ 2 M",
-        build: |env, divisor| equal_join(env, 2_000_000 / divisor),
+        name: "merge: sorted, 2 M ⋈ 10 M",
+        build: |env, divisor| sorted_join(env, 2_000_000 / divisor, 5),
+        chosen: &[(JOIN, STAY_MERGE)],
+        forced: &[(JOIN, STAY_BUILD_FIRST)],
+        pins: &[(JOIN, |operator| hash_join(operator, Side::First))],
+    },
+    Program {
+        choice: "sort-merge or hash",
+        name: "hash: unsorted, 5 M ⋈ 5 M",
+        build: |env, divisor| equal_join(env, 5_000_000 / divisor),
         chosen: &[(JOIN, SHUFFLE_HASH)],
         forced: &[(JOIN, SHUFFLE_MERGE)],
         pins: &[(JOIN, |operator| {
@@ -100,37 +123,45 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "combiner or none",
-        name: "combiner: 12 M of 1 k keys",
-        build: |env, divisor| group(&picked(env, 12_000_000 / divisor, 1_000 / divisor), 1_000 / divisor),
+        name: "combiner: 40 M of 1 k keys",
+        build: |env, divisor| group(&picked(env, 40_000_000 / divisor, 1_000 / divisor), 1_000 / divisor),
         chosen: &[(GROUP, COMBINE_GROUP)],
         forced: &[(GROUP, SHUFFLE_GROUP)],
         pins: &[(GROUP, |operator| Force::Combiner { operator, combine: false })],
     },
     Program {
         choice: "combiner or none",
-        name: "none: 4 M of 4 M keys",
-        build: |env, divisor| group(&unique(env, 4_000_000 / divisor), 4_000_000 / divisor),
+        name: "combiner, nearly none: 8 M of 2 M keys",
+        build: |env, divisor| group(&picked(env, 8_000_000 / divisor, 2_000_000 / divisor), 2_000_000 / divisor),
+        chosen: &[(GROUP, COMBINE_GROUP)],
+        forced: &[(GROUP, SHUFFLE_GROUP)],
+        pins: &[(GROUP, |operator| Force::Combiner { operator, combine: false })],
+    },
+    Program {
+        choice: "combiner or none",
+        name: "none: 8 M of 8 M keys",
+        build: |env, divisor| group(&unique(env, 8_000_000 / divisor), 8_000_000 / divisor),
         chosen: &[(GROUP, SHUFFLE_GROUP)],
         forced: &[(GROUP, COMBINE_GROUP)],
         pins: &[(GROUP, |operator| Force::Combiner { operator, combine: true })],
     },
     Program {
         choice: "reused partitioning",
-        name: "reused: 2 M ⋈ 4 M, by the same key",
+        name: "reused: 5 M ⋈ 10 M, by the same key",
         build: |env, divisor| {
             let (first, second) =
-                (unique(env, 2_000_000 / divisor), picked(env, 4_000_000 / divisor, 2_000_000 / divisor));
-            group(&join(&first, &second), 1_700_000 / divisor)
+                (unique(env, 5_000_000 / divisor), picked(env, 10_000_000 / divisor, 5_000_000 / divisor));
+            group(&join(&first, &second), 4_300_000 / divisor)
         },
         chosen: &[(JOIN, SHUFFLE_HASH), (GROUP, STAY_GROUP)],
-        forced: &[(JOIN, SHUFFLE_HASH), (GROUP, SHUFFLE_GROUP)],
+        forced: &[(JOIN, SHUFFLE_HASH), (GROUP, SHUFFLED)],
         pins: &[(GROUP, |operator| ship(operator, 0, ShipStrategy::PartitionHash))],
     },
     Program {
         choice: "reused partitioning",
-        name: "not made: 1 k ⋈ 10 M, by the same key",
+        name: "not made: 1 k ⋈ 30 M, by the same key",
         build: |env, divisor| {
-            let (first, second) = (unique(env, 1_000 / divisor), picked(env, 10_000_000 / divisor, 1_000 / divisor));
+            let (first, second) = (unique(env, 1_000 / divisor), picked(env, 30_000_000 / divisor, 1_000 / divisor));
             group(&join(&first, &second), 1_000 / divisor)
         },
         chosen: &[(JOIN, BROADCAST_FIRST), (GROUP, COMBINE_GROUP)],
@@ -183,8 +214,8 @@ fn partitioned_join(env: &ExecutionEnvironment, first: u64, second: u64) -> Data
     join(&input(first, second), &input(second, first))
 }
 
-/// Both are partitioned and sorted by a group function; the second has five records of each key.
-fn sorted_join(env: &ExecutionEnvironment, keys: u64) -> DataSet<Pair> {
+/// Both are partitioned and sorted by a group function; the second has `second` records of each key.
+fn sorted_join(env: &ExecutionEnvironment, keys: u64, second: u64) -> DataSet<Pair> {
     let sorted = |copies: u64| {
         let grouped = unique(env, keys).group_by(f0).reduce_group(move |group, out| {
             for record in group.iter() {
@@ -193,7 +224,7 @@ fn sorted_join(env: &ExecutionEnvironment, keys: u64) -> DataSet<Pair> {
         });
         grouped.with_forwarded_fields("f0").with_records(keys * copies).name("Sorted")
     };
-    join(&sorted(1), &sorted(5))
+    join(&sorted(1), &sorted(second))
 }
 
 fn group(records: &DataSet<Pair>, keys: u64) -> DataSet<Pair> {
