@@ -118,7 +118,8 @@ const DAYS_BEFORE_MONTH: [u32; 13] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243,
 /// What `year * 365 + leap days + days before the month + day` is for the day before the epoch's first.
 const DAYS_BEFORE_1970: i32 = 1970 * 365 + 477 + 1;
 
-/// Counts years from March, so that the leap day is a year's last (Hinnant, "chrono-compatible low-level date algorithms").
+/// Counts years from March, so that the leap day is a year's last (Hinnant, "chrono-compatible low-level date
+/// algorithms").
 const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month_from_march) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let year_of_era = year.rem_euclid(400);

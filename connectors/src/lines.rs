@@ -135,8 +135,8 @@ impl LineBlocks {
         Ok(())
     }
 
-    /// Reads `wanted` bytes of the input, fewer only at its end, to place `at`; what lies in `bytes` behind stays there,
-    /// so that a buffer in use isn't zeroed again and again.
+    /// Reads `wanted` bytes of the input, fewer only at its end, to place `at`; what lies in `bytes` behind stays
+    /// there, so that a buffer in use isn't zeroed again and again.
     fn fill(&mut self, bytes: &mut Vec<u8>, at: usize, wanted: usize) -> Result<usize> {
         if bytes.len() < at + wanted {
             bytes.resize(at + wanted, 0);

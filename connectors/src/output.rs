@@ -135,7 +135,8 @@ impl FileOutput {
             let inner = LocalFileSystem.list(target)?.into_iter().find(|entry| entry.is_dir);
             return match inner {
                 Some(inner) => Err(Error::data(format!(
-                    "output {shown} is a folder that holds folders, such as {}; it was not made by a job and is not replaced",
+                    "output {shown} is a folder that holds folders, such as {}; it \
+                     was not made by a job and is not replaced",
                     inner.path.display()
                 ))),
                 None => Ok(()),

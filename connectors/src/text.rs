@@ -18,8 +18,8 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 /// Reads the lines of text files.
 ///
 /// A line is what ends in `\n`, without that and without a `\r` before it; the last line of a file needs no `\n`. An
-/// empty file has no lines. Text is UTF-8: anything else is an error, unless [`charset_lossy`](TextInput::charset_lossy)
-/// is set.
+/// empty file has no lines. Text is UTF-8: anything else is an error, unless
+/// [`charset_lossy`](TextInput::charset_lossy) is set.
 ///
 /// ```
 /// use flinkrs_connectors::TextInput;
@@ -129,7 +129,8 @@ impl TextReader {
             let offset = offset + error.valid_up_to() as u64;
             let place = place(self.blocks.path(), offset);
             Error::data(format!(
-                "{place}: byte {offset} of the file is not UTF-8 text; `.charset_lossy(true)` reads it with \u{fffd} in \
+                "{place}: byte {offset} of the file is not UTF-8 text; `.charset_lossy(true)` \
+                 reads it with \u{fffd} in \
                  place of what is invalid"
             ))
         })

@@ -278,12 +278,15 @@ proptest! {
         let path = folder.path().join("x.csv");
         let quote = quote.then_some(b'"');
         write_all(&CsvOutput::new(&path).quote(quote), std::slice::from_ref(&rows)).expect("writes");
-        let input = CsvInput::<(i32, String, Option<u16>)>::new(FileInput::new(&path).split_bytes(split_bytes)).quote(quote);
+        let files = FileInput::new(&path).split_bytes(split_bytes);
+        let input = CsvInput::<(i32, String, Option<u16>)>::new(files).quote(quote);
         prop_assert_eq!(read_all(&input, 2).expect("reads"), rows);
     }
 
     #[test]
-    fn any_text_comes_back(rows in prop::collection::vec(("[^\u{feff}]{0,12}", any::<f64>(), "[,\"\n\r ]{0,6}"), 1..8)) {
+    fn any_text_comes_back(
+        rows in prop::collection::vec(("[^\u{feff}]{0,12}", any::<f64>(), "[,\"\n\r ]{0,6}"), 1..8)
+    ) {
         let folder = folder();
         let path = folder.path().join("x.csv");
         // A byte order mark at the start of a file isn't text.

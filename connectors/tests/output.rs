@@ -58,7 +58,8 @@ fn a_folder_that_holds_folders_is_never_replaced() {
     assert_eq!(
         error.to_string(),
         format!(
-            "output {0} is a folder that holds folders, such as {0}/documents; it was not made by a job and is not replaced",
+            "output {0} is a folder that holds folders, such as {0}/documents; it was not made by a job and is not \
+             replaced",
             path.display()
         )
     );

@@ -72,7 +72,8 @@ fn what_is_not_utf8_is_an_error_or_replaced() {
     assert_eq!(
         read_error(&TextInput::new(&path)),
         format!(
-            "{}, line 2: byte 9 of the file is not UTF-8 text; `.charset_lossy(true)` reads it with \u{fffd} in place of \
+            "{}, line 2: byte 9 of the file is not UTF-8 text; `.charset_lossy(true)` \
+             reads it with \u{fffd} in place of \
              what is invalid",
             path.display()
         )

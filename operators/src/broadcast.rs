@@ -6,7 +6,8 @@ use flinkrs_core::types::{Data, own_heap};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Builds the `Arc<Vec<T>>` that [`RuntimeContext::broadcast_set`](flinkrs_core::RuntimeContext::broadcast_set) gives out.
+/// Builds the `Arc<Vec<T>>` that [`RuntimeContext::broadcast_set`](flinkrs_core::RuntimeContext::broadcast_set) gives
+/// out.
 #[derive(Debug)]
 pub struct BroadcastVec<T>(Vec<T>);
 

@@ -289,10 +289,12 @@ mod tests {
             first in prop::collection::vec(any::<u32>(), 0..300),
             second in prop::collection::vec("[a-z]{0,40}", 0..300),
         ) {
-            for (inner, memory) in [(Side::First, 1 << 20), (Side::Second, 1 << 20), (Side::First, 1 << 10), (Side::Second, 1 << 10)] {
+            let sides = [Side::First, Side::Second].into_iter();
+            for (inner, memory) in sides.flat_map(|side| [(side, 1 << 20), (side, 1 << 10)]) {
                 let context = RuntimeContext::standalone(memory, &std::env::temp_dir());
                 let inputs = vec![batches(&first, 50), batches(&second, 70)];
-                let mut out = run_with::<(u32, String)>(&mut product(inner), &context, inputs).expect("it runs").records;
+                let gathered = run_with::<(u32, String)>(&mut product(inner), &context, inputs).expect("it runs");
+                let mut out = gathered.records;
                 out.sort();
                 prop_assert!(out == naive(&first, &second));
                 prop_assert_eq!(context.memory.free(), memory);

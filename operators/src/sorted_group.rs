@@ -181,7 +181,8 @@ mod tests {
                 *entry = (entry.0 + value, entry.1 + 1);
             }
             let mut sum = SortedReduce::new(f0, |sum: &mut (u32, u64), next: (u32, u64)| sum.1 += next.1);
-            let out = run_with::<(u32, u64)>(&mut sum, &context(1), vec![batches(&records, batch_records)]).expect("it runs");
+            let input = vec![batches(&records, batch_records)];
+            let out = run_with::<(u32, u64)>(&mut sum, &context(1), input).expect("it runs");
             let sums: Vec<(u32, u64)> = expected.iter().map(|(key, (sum, _))| (*key, *sum)).collect();
             prop_assert_eq!(out.records, sums);
 
@@ -192,7 +193,8 @@ mod tests {
                     out.collect((key, sum, group.iter().count()));
                 });
                 let context = context(memory);
-                let out = run_with::<(u32, u64, usize)>(&mut twice, &context, vec![batches(&records, batch_records)]).expect("it runs");
+                let input = vec![batches(&records, batch_records)];
+                let out = run_with::<(u32, u64, usize)>(&mut twice, &context, input).expect("it runs");
                 let all: Vec<_> = expected.iter().map(|(key, (sum, count))| (*key, *sum, *count)).collect();
                 prop_assert_eq!(&out.records, &all);
                 prop_assert_eq!(context.memory.free(), memory);

@@ -27,7 +27,10 @@
 //! let plan = Plan {
 //!     name: "copy".into(),
 //!     default_parallelism: 4,
-//!     operators: vec![operator(0, "numbers", source, vec![]), operator(1, "out", OperatorKind::Sink, vec![OperatorId(0)])],
+//!     operators: vec![
+//!         operator(0, "numbers", source, vec![]),
+//!         operator(1, "out", OperatorKind::Sink, vec![OperatorId(0)]),
+//!     ],
 //!     sinks: vec![OperatorId(1)],
 //! };
 //! let optimized = optimize(&plan, &OptimizerOptions::default())?;

@@ -11,7 +11,7 @@ fn placed(set: &DataSet<Rec>) -> Vec<(u32, Rec)> {
         let subtask = context.subtask.index;
         Ok(move |r: Rec| (subtask, r))
     });
-    placed.collect().unwrap()
+    placed.collect().expect("the job succeeds")
 }
 
 fn without_place(placed: &[(u32, Rec)]) -> Vec<Rec> {

@@ -211,7 +211,7 @@ fn keyed(op: Op, input: &Set) -> Set {
                 records.filter(|r| seen.insert(key.of(r))).for_each(|r| out.collect(key.only(r)));
             })
         }
-        Op::RangeSort(key) => with_key!(key, k => input.partition_by_range(k.clone()).sort_partition(Asc(k))),
+        Op::RangeSort(key) => with_key!(key, k => range_sorted(k, input)),
         other => panic!("{other:?} has no key"),
     }
 }
@@ -232,6 +232,10 @@ fn group_sorted_by<S: KeySelector<Rec>>(key: S, order: Order, input: &Set) -> Se
         Order::Down1 => grouped.sort_group(Desc(f1)).reduce_group(f),
         Order::Down2Up1 => grouped.sort_group((Desc(f2), Asc(f1))).reduce_group(f),
     }
+}
+
+fn range_sorted<S: KeySelector<Rec>>(key: S, input: &Set) -> Set {
+    input.partition_by_range(key.clone()).sort_partition(Asc(key))
 }
 
 fn partitioned<S: KeySelector<Rec>>(spread: Spread, key: S, input: &Set) -> Set {

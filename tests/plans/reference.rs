@@ -61,7 +61,7 @@ fn unary(op: &Op, input: &[Rec]) -> Recs {
         Op::FirstOfAll(count) => all().take(*count).map(|r| (0, 0, 0, r.3)).collect(),
         Op::FirstOfSorted(count) => {
             let mut sorted: Recs = all().collect();
-            sorted.sort_by(|a, b| (a.0, -a.1, a.2).cmp(&(b.0, -b.1, b.2)));
+            sorted.sort_by_key(|r| (r.0, std::cmp::Reverse(r.1), r.2));
             sorted.truncate(*count);
             sorted
         }

@@ -24,6 +24,9 @@ type Written = Arc<Mutex<BTreeMap<usize, Vec<(u32, Vec<Rec>)>>>>;
 /// What a function of a program that fails panics with.
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
+/// Why a lock can't be poisoned.
+const LOCKED: &str = "nothing panics while it holds the lock";
+
 /// Sinks that gather what is written.
 #[derive(Clone, Default)]
 pub(crate) struct Gather(Written, Arc<AtomicBool>);
@@ -35,7 +38,7 @@ impl Gather {
     }
 
     fn clear(&self) {
-        self.0.lock().unwrap().clear();
+        self.0.lock().expect(LOCKED).clear();
         self.1.store(false, Ordering::Release);
     }
 
@@ -46,7 +49,7 @@ impl Gather {
 
     /// The records of a sink, those of the first subtask first.
     fn records(&self, step: usize) -> Vec<Rec> {
-        let mut parts = self.0.lock().unwrap().remove(&step).unwrap_or_default();
+        let mut parts = self.0.lock().expect(LOCKED).remove(&step).unwrap_or_default();
         parts.sort_by_key(|(subtask, _)| *subtask);
         parts.into_iter().flat_map(|(_, records)| records).collect()
     }
@@ -80,7 +83,7 @@ impl RecordWriter<Rec> for GatherWriter {
 
     fn finish(&mut self) -> Result<()> {
         let part = (self.subtask, std::mem::take(&mut self.records));
-        self.written.lock().unwrap().entry(self.step).or_default().push(part);
+        self.written.lock().expect(LOCKED).entry(self.step).or_default().push(part);
         Ok(())
     }
 }
@@ -123,7 +126,7 @@ struct Capture(Mutex<Option<(Plan, Arc<dyn FunctionSource>)>>);
 
 impl Executor for Capture {
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
-        *self.0.lock().unwrap() = Some((plan, program));
+        *self.0.lock().expect(LOCKED) = Some((plan, program));
         Ok(JobExecutionResult::default())
     }
 }
@@ -142,7 +145,7 @@ pub(crate) fn check(program: &Program, plans: usize, timeout: Duration) -> std::
     let gathered = Gather::default();
     build(program, &env, &gathered);
     env.execute(&format!("random {}", program.seed)).map_err(|error| format!("no plan: {error}"))?;
-    let (plan, functions) = capture.0.lock().unwrap().take().expect("the executor was asked");
+    let (plan, functions) = capture.0.lock().expect(LOCKED).take().expect("the executor was asked");
     let mut expected = reference::run(program);
     expected.iter_mut().for_each(|records| records.sort());
 

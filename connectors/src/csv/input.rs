@@ -15,8 +15,8 @@ use std::sync::Arc;
 ///
 /// Numbers, `bool` (`true`, `false`, `1`, `0`), `char`, `String`, `Text`, `Date`, `Decimal` and enums of plain names
 /// take one column each; an `Option` is `None` where the column is empty; tuples and structs within `T` take as many
-/// columns as they have fields; a `Vec` at the end takes all that are left. Columns that `T` doesn't reach aren't looked
-/// at, nor is a delimiter at the end of the line. Struct fields are matched by position, never by name.
+/// columns as they have fields; a `Vec` at the end takes all that are left. Columns that `T` doesn't reach aren't
+/// looked at, nor is a delimiter at the end of the line. Struct fields are matched by position, never by name.
 ///
 /// By default columns are separated by commas and may be quoted with `"`, and a doubled quote within stands for one.
 /// A byte order mark at the start of a file is skipped.

@@ -93,7 +93,8 @@ impl<T: Data> CsvReader<T> {
         self.block = block;
     }
 
-    /// The length of the next line, or of several if quotes hold them together; `None` when more of them had to be read.
+    /// The length of the next line, or of several if quotes hold them together; `None` when more of them had to be
+    /// read.
     #[inline(always)]
     fn line_length(&mut self) -> Result<Option<usize>> {
         let rest = &self.block.bytes[self.position..];

@@ -95,7 +95,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn orders_as_the_key_does(i in any::<(i64, i64)>(), s in any::<(String, String)>(), f in any::<(f64, f64)>(), h in any::<(i16, i16)>()) {
+        fn orders_as_the_key_does(
+            i in any::<(i64, i64)>(),
+            s in any::<(String, String)>(),
+            f in any::<(f64, f64)>(),
+            h in any::<(i16, i16)>(),
+        ) {
             prop_assert!(agrees(&i.0, &i.1));
             prop_assert!(agrees(&s.0, &s.1));
             prop_assert!(agrees(&Text::from(s.0.as_str()), &Text::from(s.1.as_str())));

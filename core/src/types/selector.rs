@@ -31,8 +31,9 @@ impl fmt::Display for KeyField {
 /// Takes the key out of a record: a field (`f0`), several (`(f0, f2)`), or a closure `|r: &Record| r.name.clone()`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` doesn't select a key of `{T}`",
-    note = "a key is a tuple field such as `f0`, several such as `(f0, f1)`, or a closure `|r: &{T}| …` that returns a key",
-    note = "a key type derives Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize and Deserialize; wrap floats in `Total`"
+    note = "a key is a field such as `f0`, several such as `(f0, f1)`, or a closure `|r: &{T}| …` that returns a key",
+    note = "a key type derives Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize and Deserialize",
+    note = "wrap floats in `Total`"
 )]
 pub trait KeySelector<T>: Clone + Send + Sync + 'static {
     /// The key's type.

@@ -1,6 +1,6 @@
 //! The queue in front of one input of one subtask: bounded when pipelined, spilling when blocking.
 
-use crate::network::{ChannelSender, Sent};
+use crate::network::{ChannelSender, Sent, weight};
 use crate::task::{TaskCell, current_task};
 use flinkrs_core::element::Element;
 use flinkrs_core::{Batch, Result};
@@ -8,15 +8,16 @@ use flinkrs_memory::BatchSpillBuffer;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Elements that wait in a pipelined inbox at most, unless it has more producers than that: enough that producer and
-/// consumer needn't alternate, few enough that the records stay in the cache.
-const QUEUE_ELEMENTS: usize = 16;
+/// What waits in a pipelined inbox at most, in units of a full batch, unless it has more producers than that: enough
+/// that producer and consumer needn't alternate, few enough that the records stay in the cache. One element is always
+/// taken, however large.
+const QUEUE_WEIGHT: usize = 16;
 
 /// Empty batches kept for reuse.
 const SPARE_BATCHES: usize = 8;
 
-/// Elements that a consumer takes at once.
-const TAKE_ELEMENTS: usize = 8;
+/// What a consumer takes at once, in units of a full batch.
+const TAKE_WEIGHT: usize = 8;
 
 /// What a consumer found.
 pub(crate) enum Taken {
@@ -36,6 +37,8 @@ pub(crate) struct Inbox {
 
 struct State {
     queue: VecDeque<Element>,
+    /// The weight of all elements in `queue`.
+    queued: usize,
     capacity: usize,
     open_producers: usize,
     waiting: Vec<Arc<TaskCell>>,
@@ -71,7 +74,8 @@ impl Inbox {
     fn new(producers: usize, held: Option<BatchSpillBuffer>) -> Arc<Inbox> {
         let state = State {
             queue: VecDeque::new(),
-            capacity: QUEUE_ELEMENTS.max(producers),
+            queued: 0,
+            capacity: QUEUE_WEIGHT.max(producers),
             open_producers: producers,
             waiting: Vec::new(),
             spare: Vec::new(),
@@ -95,8 +99,14 @@ impl Inbox {
         if state.queue.is_empty() {
             return Ok(if state.open_producers == 0 { Taken::Ended } else { Taken::Empty });
         }
-        let count = state.queue.len().min(TAKE_ELEMENTS);
-        into.extend(state.queue.drain(..count));
+        let mut taken = 0;
+        while taken < TAKE_WEIGHT
+            && let Some(element) = state.queue.pop_front()
+        {
+            taken += weight(&element);
+            into.push_back(element);
+        }
+        state.queued -= taken;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.iter().for_each(TaskCell::wake);
@@ -108,7 +118,7 @@ impl Inbox {
             return Ok(Taken::Empty);
         }
         let held = state.held.as_mut().expect("a blocking inbox");
-        for _ in 0..TAKE_ELEMENTS {
+        for _ in 0..TAKE_WEIGHT {
             match held.pop()? {
                 Some(batch) => into.push_back(Element::Batch(batch)),
                 None if into.is_empty() => return Ok(Taken::Ended),
@@ -131,6 +141,7 @@ impl Inbox {
         let mut state = self.lock();
         state.abandoned = true;
         state.queue.clear();
+        state.queued = 0;
         state.held = None;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
@@ -163,10 +174,12 @@ impl Inbox {
             }
             (_, element) => element,
         };
-        if state.queue.len() >= state.capacity {
+        let weight = weight(&element);
+        if state.queued > 0 && state.queued + weight > state.capacity {
             state.wait_for_room();
             return Ok(Sent::Full(element));
         }
+        state.queued += weight;
         state.queue.push_back(element);
         let spare = state.spare.pop();
         drop(state);

@@ -11,6 +11,7 @@ pub(crate) use inbox::{Inbox, LocalSender, Taken};
 pub(crate) use output::TaskOutput;
 pub(crate) use writer::{EdgeWriter, Spread};
 
+use flinkrs_core::batch::BATCH_BYTES;
 use flinkrs_core::element::Element;
 use flinkrs_core::{Batch, Result};
 
@@ -26,4 +27,15 @@ pub(crate) enum Sent {
     Taken(Option<Batch>),
     /// The channel is full: the element comes back.
     Full(Element),
+}
+
+/// Batches of fewer records may be larger than a full batch, because their records are.
+const FEW_RECORDS: usize = 16;
+
+/// How much of a queue an element takes, in units of a full batch; at least 1.
+pub(crate) fn weight(element: &Element) -> usize {
+    match element {
+        Element::Batch(batch) if batch.len() < FEW_RECORDS => (batch.bytes() / BATCH_BYTES).max(1),
+        _ => 1,
+    }
 }

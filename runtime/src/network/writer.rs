@@ -1,6 +1,6 @@
 //! Spreads one edge's records over the channels to its consumers.
 
-use crate::network::{ChannelSender, Sent};
+use crate::network::{ChannelSender, Sent, weight};
 use crate::task::block_until;
 use flinkrs_core::batch::BATCH_RECORDS;
 use flinkrs_core::element::{Barrier, Element, Superstep, Watermark};
@@ -8,9 +8,9 @@ use flinkrs_core::function::{CancelFlag, Channels, Partitioner};
 use flinkrs_core::{Batch, Result, RuntimeContext};
 use std::collections::VecDeque;
 
-/// Elements that may wait in a task for room in its channels before the task blocks: what one call of an operator
-/// usually emits.
-const OVERFLOW_ELEMENTS: usize = 64;
+/// What may wait in a task for room in its channels before the task blocks, in units of a full batch: what one call of
+/// an operator usually emits.
+const OVERFLOW_WEIGHT: usize = 64;
 
 /// A batch of fewer records waits for more, as long as its task has something to do.
 const WORTH_SENDING: usize = BATCH_RECORDS / 4;
@@ -186,10 +186,14 @@ impl ChannelSet {
         } else {
             self.overflow.push_back((channel, element));
         }
-        if self.overflow.len() > OVERFLOW_ELEMENTS {
+        if self.overflow.len() > OVERFLOW_WEIGHT || self.overflow_weight() > OVERFLOW_WEIGHT {
             self.wait_for_room()?;
         }
         Ok(None)
+    }
+
+    fn overflow_weight(&self) -> usize {
+        self.overflow.iter().map(|(_, element)| weight(element)).sum()
     }
 
     /// Blocks until the overflow is gone; other tasks run meanwhile.
