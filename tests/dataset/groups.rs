@@ -64,11 +64,8 @@ fn keys_of_structs() {
 #[test]
 fn floats_as_keys() {
     everywhere(|env, data| {
-        let floats = env
-            .from_collection(data.to_vec())
-            .map(|r| (Total::<f64>::new(r.0 as f64 / 2.0), 1u64))
-            .group_by(f0)
-            .sum(f1);
+        let floats =
+            env.from_collection(data.to_vec()).map(|r| (Total::new(r.0 as f64 / 2.0), 1u64)).group_by(f0).sum(f1);
         let got = floats.map(|(key, count)| ((key.get() * 2.0) as u64, count)).collect().unwrap();
         same(got, by_key(data, |r| r.0).into_iter().map(|(key, rs)| (key, rs.len() as u64)).collect());
     });

@@ -57,7 +57,7 @@
 //! use flinkrs::prelude::*;
 //! let env = LocalEnvironment::new().create()?;
 //! let prices = env.from_collection([(1.5f64, 2u64)]);
-//! let _ = prices.group_by(|r: &(f64, u64)| Total::<f64>::new(r.0)).sum(f1);
+//! let _ = prices.group_by(|r: &(f64, u64)| Total::new(r.0)).sum(f1);
 //! # Ok::<(), Error>(())
 //! ```
 //!

@@ -104,7 +104,7 @@ mod tests {
             prop_assert!(agrees(&i.0, &i.1));
             prop_assert!(agrees(&s.0, &s.1));
             prop_assert!(agrees(&Text::from(s.0.as_str()), &Text::from(s.1.as_str())));
-            prop_assert!(agrees(&Total::<f64>::new(f.0), &Total::<f64>::new(f.1)));
+            prop_assert!(agrees(&Total::new(f.0), &Total::new(f.1)));
             prop_assert!(agrees(&h.0, &h.1));
             prop_assert!(agrees(&i, &(i.1, i.0)));
         }
