@@ -15,7 +15,10 @@ use std::time::Instant;
 
 fn main() -> Result<()> {
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let folder = folder.unwrap_or_else(|| String::from("/work/bench-data/full"));
+    let Some(folder) = folder else {
+        eprintln!("name a folder with the benchmark's inputs: cargo bench -p flinkrs-connectors -- FOLDER");
+        return Ok(());
+    };
     let folder = Path::new(&folder);
     let lineitem = folder.join("tpch/lineitem.tbl");
     if !lineitem.exists() {
