@@ -133,7 +133,8 @@ fn run(args: &Args) -> Result<()> {
         Case::Panic => write(args, &panics::build(args.place, &numbers)),
         Case::Hang => write(args, &numbers.map(sleep_forever).name("Sleeper")),
         Case::HangAndPanic => {
-            let sleepers = numbers.map(sleep_forever).name("Sleeper");
+            // One sleeper alone: the other worker is left for the panic.
+            let sleepers = env.generate_sequence(1, 1).map(sleep_forever).name("Sleeper");
             let panics = panics::build(Place::Map, &numbers);
             write(args, &sleepers.union(&panics));
         }
