@@ -168,13 +168,21 @@ fn an_output_to_be_replaced_stays_when_the_job_fails() {
 }
 
 #[test]
-fn two_sinks_with_one_place_leave_nothing_hidden() {
+fn two_sinks_with_one_place_are_refused_before_anything_is_made() {
     let place = Place::new();
-    let outcome = run(&mut place.misbehave("same-output", &[]));
-    let name = place.output();
-    let message = format!("*output {} exists; `.mode(WriteMode::Overwrite)` replaces it", name.display());
-    outcome.assert_failed(3, &message);
-    place.assert_written();
+    let output = place.output();
+    let output = output.display();
+    let same = format!("sinks 'Write' and 'Write more' write to the same output, {output}");
+    let report = place.path().join("report.html");
+    symlink(place.sink(), place.path().join("link")).expect("links can be made");
+    for case in ["same-output", "same-output-two-ways"] {
+        place.fails(case, &[], 2, &same);
+        place.fails(case, &["--overwrite", "--report", text_of(&report)], 2, &same);
+    }
+    assert!(!report.exists());
+    let inner =
+        format!("sink 'Write more' writes to {output}/deep/inner, inside of the output {output} of sink 'Write'");
+    place.fails("inner-output", &["--overwrite"], 2, &inner);
 }
 
 #[test]

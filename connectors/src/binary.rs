@@ -198,6 +198,10 @@ impl<const N: usize> FixedOutput<N> {
 impl<const N: usize> OutputFormat<Record<N>> for FixedOutput<N> {
     type Writer = FixedWriter;
 
+    fn target(&self) -> Option<PathBuf> {
+        self.output.target()
+    }
+
     fn begin(&self, _parallelism: u32) -> Result<()> {
         self.output.begin()
     }

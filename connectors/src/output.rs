@@ -6,7 +6,7 @@ use flinkrs_core::fs::{FileSystem, LocalFileSystem};
 use flinkrs_core::id::Subtask;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -63,6 +63,22 @@ impl FileOutput {
     /// Where the output will be.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// [`path`](FileOutput::path) as it is the same however it is written: absolute, and without links on the way.
+    ///
+    /// `None` if there is no such path; [`begin`](FileOutput::begin) says why.
+    pub fn target(&self) -> Option<PathBuf> {
+        let target = std::path::absolute(self.place().ok()?.target).ok()?;
+        let mut resolved = PathBuf::new();
+        for part in target.parent()?.components() {
+            match part {
+                Component::ParentDir => drop(resolved.pop()),
+                part => resolved.push(part),
+            }
+            resolved = resolved.canonicalize().unwrap_or(resolved);
+        }
+        Some(resolved.join(target.file_name()?))
     }
 
     /// Checks that the output may be made, removes what dead jobs left beside it and makes the hidden folder.

@@ -7,7 +7,7 @@ use flinkrs_core::sink::{OutputFormat, RecordWriter};
 use flinkrs_core::types::Data;
 use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes each record as a line of text, as its `Display` says.
 ///
@@ -44,6 +44,10 @@ impl<T: Data + Display> TextOutput<T> {
 
 impl<T: Data + Display> OutputFormat<T> for TextOutput<T> {
     type Writer = TextWriter<T>;
+
+    fn target(&self) -> Option<PathBuf> {
+        self.output.target()
+    }
 
     fn begin(&self, _parallelism: u32) -> Result<()> {
         self.output.begin()

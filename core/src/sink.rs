@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::id::Subtask;
 use crate::types::Data;
+use std::path::PathBuf;
 
 /// A place to write records to: one writer per subtask, made visible together when the job has succeeded.
 ///
@@ -11,6 +12,11 @@ use crate::types::Data;
 pub trait OutputFormat<T: Data>: Send + Sync + 'static {
     /// What writes the records of one subtask.
     type Writer: RecordWriter<T>;
+
+    /// Where the output will be, if it is files: no other sink of a plan may write there.
+    fn target(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Checks that the output can be made before any task runs, and clears what an earlier failed run left.
     fn begin(&self, _parallelism: u32) -> Result<()> {
@@ -40,6 +46,8 @@ pub trait RecordWriter<T>: Send + 'static {
 
 /// The untyped part of an [`OutputFormat`]: what runs where the job was started.
 pub trait Committer: Send + Sync {
+    /// See [`OutputFormat::target`].
+    fn target(&self) -> Option<PathBuf>;
     /// See [`OutputFormat::begin`].
     fn begin(&self, parallelism: u32) -> Result<()>;
     /// See [`OutputFormat::commit`].

@@ -4,6 +4,7 @@ use flinkrs_core::sink::{Committer, OutputFormat, RecordWriter};
 use flinkrs_core::types::Data;
 use flinkrs_core::{Batch, Error, Operator, Output, Progress, Result, RuntimeContext};
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Writes each batch to the writer of its subtask; emits nothing.
@@ -61,6 +62,10 @@ impl<T: Data, Fmt: OutputFormat<T>> CommitterOf<T, Fmt> {
 }
 
 impl<T: Data, Fmt: OutputFormat<T>> Committer for CommitterOf<T, Fmt> {
+    fn target(&self) -> Option<PathBuf> {
+        self.format.target()
+    }
+
     fn begin(&self, parallelism: u32) -> Result<()> {
         self.format.begin(parallelism)
     }

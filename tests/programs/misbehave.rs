@@ -79,6 +79,10 @@ enum Case {
     Partitioner,
     /// Two sinks, one place
     SameOutput,
+    /// Two sinks, one place on two ways
+    SameOutputTwoWays,
+    /// Two sinks, one inside of the other's place
+    InnerOutput,
     /// Executes without a sink
     NoSink,
     /// An operator with parallelism 0
@@ -147,10 +151,9 @@ fn run(args: &Args) -> Result<()> {
             let key = |n: &u64| *n;
             write(args, &numbers.partition_custom(key, |_, partitions| partitions + 5).name("Misdirect"));
         }
-        Case::SameOutput => {
-            write(args, &numbers);
-            write(args, &numbers.map(|n| n + 1));
-        }
+        Case::SameOutput => two_sinks(args, &numbers, &args.output),
+        Case::SameOutputTwoWays => two_sinks(args, &numbers, &args.output.join("../../link/output")),
+        Case::InnerOutput => two_sinks(args, &numbers, &args.output.join("deep/inner")),
         Case::NoSink | Case::Nothing => {}
         Case::NoSubtask => write(args, &numbers.map(|n| n).name("Nowhere").parallelism(0)),
         Case::Chain => {
@@ -184,6 +187,11 @@ fn run(args: &Args) -> Result<()> {
 
 fn write<T: Data + std::fmt::Display>(args: &Args, data: &DataSet<T>) {
     let _ = data.output(TextOutput::new(&args.output).mode(mode(args))).name("Write");
+}
+
+fn two_sinks(args: &Args, numbers: &DataSet<u64>, second: &Path) {
+    write(args, numbers);
+    let _ = numbers.output(TextOutput::new(second).mode(mode(args))).name("Write more");
 }
 
 fn write_csv<T: Data>(args: &Args, data: &DataSet<T>) {

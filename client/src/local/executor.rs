@@ -11,7 +11,8 @@ use flinkrs_core::sink::Committer;
 use flinkrs_optimizer::{OptimizedPlan, OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
 use flinkrs_runtime::{Job, JobResult, RuntimeOptions};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,7 @@ impl LocalExecutor {
     /// Runs the plan and waits for its end.
     pub(crate) fn run(&self, plan: &Plan, functions: &dyn FunctionSource) -> Result<JobExecutionResult> {
         let optimized = self.optimize(plan)?;
+        check_targets(plan, functions)?;
         if let Some(file) = &self.report {
             report::check(file)?;
         }
@@ -95,6 +97,31 @@ fn abandon(job: Job) -> Error {
         "user code in '{}' didn't return within {seconds} s after the job was stopped{failure}",
         names.join("', '")
     ))
+}
+
+/// Refuses two sinks that would write to one place: the output of one would replace or hold that of the other.
+fn check_targets(plan: &Plan, functions: &dyn FunctionSource) -> Result<()> {
+    let target = |id: &OperatorId| Some((functions.committer(*id)?.target()?, *id));
+    let name = |id: OperatorId| &plan.operator(id).name;
+    let mut sinks: HashMap<PathBuf, OperatorId> = HashMap::new();
+    for (target, sink) in plan.sinks.iter().filter_map(target) {
+        let shown = target.display().to_string();
+        if let Some(other) = sinks.insert(target, sink) {
+            let (first, second) = (name(other), name(sink));
+            return Err(Error::plan(format!("sinks '{first}' and '{second}' write to the same output, {shown}")));
+        }
+    }
+    for (target, sink) in plan.sinks.iter().filter_map(target) {
+        let around = |folder: &Path| Some((folder.display().to_string(), *sinks.get(folder)?));
+        if let Some((folder, other)) = target.ancestors().skip(1).find_map(around) {
+            let (inner, outer) = (name(sink), name(other));
+            let shown = target.display();
+            return Err(Error::plan(format!(
+                "sink '{inner}' writes to {shown}, inside of the output {folder} of sink '{outer}'"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The sinks of a plan whose output becomes visible at the end.

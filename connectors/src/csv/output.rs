@@ -7,7 +7,7 @@ use flinkrs_core::id::Subtask;
 use flinkrs_core::sink::{OutputFormat, RecordWriter};
 use flinkrs_core::types::Data;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes each record as a line of fields.
 ///
@@ -63,6 +63,10 @@ impl<T: Data> CsvOutput<T> {
 
 impl<T: Data> OutputFormat<T> for CsvOutput<T> {
     type Writer = CsvWriter<T>;
+
+    fn target(&self) -> Option<PathBuf> {
+        self.output.target()
+    }
 
     fn begin(&self, _parallelism: u32) -> Result<()> {
         self.output.begin()
