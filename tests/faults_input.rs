@@ -85,6 +85,18 @@ fn an_output_without_rights_is_named() {
 }
 
 #[test]
+fn a_temp_folder_without_rights_is_named_before_the_job_runs() {
+    let place = Place::new();
+    let mut command = unprivileged(&place, "numbers", &[]);
+    fs::set_permissions(place.temp(), fs::Permissions::from_mode(0o555)).expect("it is ours");
+    let reason = "Permission denied (os error 13)*";
+    let advice = "name a folder that exists and can be written with --temp-dir";
+    let message = format!("cannot spill to {}: {reason}; {advice}", place.temp().display());
+    run(&mut command).assert_failed(3, &message);
+    place.assert_clean();
+}
+
+#[test]
 fn a_file_in_place_of_the_outputs_folder_is_named() {
     let place = Place::new();
     let file = place.file("file", b"mine");

@@ -19,6 +19,24 @@ fn memory_has_a_least_amount() {
 }
 
 #[test]
+fn a_temp_folder_that_cannot_be_used_is_named_before_the_job_runs() {
+    let place = Place::new();
+    place.file("file", b"no folder");
+    for (folder, reason) in
+        [("nowhere", "No such file or directory (os error 2)"), ("file", "Not a directory (os error 20)")]
+    {
+        let folder = place.path().join(folder);
+        let advice = "name a folder that exists and can be written with --temp-dir";
+        let message = format!("cannot spill to {}: {reason}; {advice}", folder.display());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_misbehave"));
+        // Numbers are never spilled.
+        command.arg("numbers").arg("--temp-dir").arg(&folder).arg("--output").arg(place.output());
+        run(&mut command).assert_failed(3, &message);
+        place.assert_clean();
+    }
+}
+
+#[test]
 fn a_plan_needs_a_sink() {
     let message = "the program has no sink to run: write, collect, count or print a data set before executing";
     Place::new().fails("no-sink", &[], 2, message);

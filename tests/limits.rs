@@ -61,17 +61,6 @@ fn a_disk_that_is_full_of_output_is_named() {
     fills(&place, &sink, "numbers", &["--records", "3000000"], &message);
 }
 
-#[test]
-fn a_missing_temp_folder_is_named_with_its_option() {
-    let place = Place::new();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_misbehave"));
-    command.args(["sort", "--records", "1000000", "--memory", "32mb", "--temp-dir", "/nowhere/at/all", "--output"]);
-    let message = "operator '*' (subtask *): cannot spill to /nowhere/at/all: No such file or directory (os error 2); *\
-                   --temp-dir";
-    run(command.arg(place.output())).assert_failed(3, message);
-    place.assert_clean();
-}
-
 const RECORDS: u64 = 2_400_000;
 
 /// A case over about ten times the memory that it may use, with a limit of the kernel's on what it maps to write to.

@@ -41,6 +41,14 @@ impl SpillSpace {
         &self.directory
     }
 
+    /// Checks that files can be made there, long before the first one is.
+    pub fn check(&self) -> Result<()> {
+        let advice = "name a folder that exists and can be written with --temp-dir";
+        tempfile::tempfile_in(&self.directory).map(drop).map_err(|source| {
+            Error::io("spill to", &self.directory, io::Error::new(source.kind(), format!("{source}; {advice}")))
+        })
+    }
+
     /// The flag that stops long work, such as a merge.
     pub fn cancelled(&self) -> &CancelFlag {
         &self.cancelled

@@ -5,6 +5,7 @@ use crate::control::report::{VertexCounters, VertexReport};
 use crate::task::{Scheduler, TaskCell, TaskEnd};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{AccumulatorValue, CancelFlag, FunctionSource};
+use flinkrs_memory::SpillSpace;
 use flinkrs_protocol::JobGraph;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -86,9 +87,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// Builds all tasks of `graph` and starts them.
+    /// Builds all tasks of `graph` and starts them, if the folder for spill files can be used.
     pub fn start(graph: &JobGraph, functions: &dyn FunctionSource, options: &RuntimeOptions) -> Result<Job> {
         graph.validate()?;
+        SpillSpace::new(&options.temp_dir).check()?;
         let started = Instant::now();
         let scheduler = Scheduler::new(options.threads);
         let failure = Failure::new();
