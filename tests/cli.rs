@@ -84,6 +84,16 @@ fn says_that_there_is_no_such_execution() {
 }
 
 #[test]
+fn says_that_a_program_has_no_plan_to_show() {
+    let outcome = info(&["true"]);
+    let message = "program true ended without showing a plan; it has to use flinkrs and to execute, collect, count or \
+                   print something";
+    outcome.assert_failed(2, message);
+    assert_eq!(outcome.stdout, "");
+    assert_eq!(info(&["false"]).code, 1, "a program's own exit code");
+}
+
+#[test]
 fn passes_arguments_on() {
     let text = shown(&[PROGRAM, "numbers", "--parallelism", "17"]);
     assert!(text.contains("parallelism 17"), "{text}");

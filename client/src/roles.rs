@@ -20,6 +20,9 @@ pub(crate) const PLAN_FORMAT: &str = "FLINKRS_PLAN_FORMAT";
 /// In role plan: which execution's plan is shown, counted from 1.
 pub(crate) const PLAN_EXECUTION: &str = "FLINKRS_PLAN_EXECUTION";
 
+/// The exit code of a program that has shown its plan, as no program ends that doesn't know its role.
+pub(crate) const PLAN_SHOWN: i32 = 93;
+
 /// The role of this process.
 enum Role {
     Embedded,
@@ -96,6 +99,6 @@ impl RoleExecutor {
         let mut out = std::io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         written.map_err(|error| Error::io("write to", "standard output", error))?;
-        std::process::exit(0);
+        std::process::exit(PLAN_SHOWN);
     }
 }

@@ -1,6 +1,6 @@
 //! `flinkrs info PROGRAM ARGS`: runs the program in role plan, in which its execution prints the plan.
 
-use crate::roles::{PLAN_EXECUTION, PLAN_FORMAT, ROLE};
+use crate::roles::{PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE};
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
 use std::path::PathBuf;
@@ -48,13 +48,16 @@ impl Info {
             .env(PLAN_EXECUTION, self.execution.to_string())
             .status()
             .map_err(|error| Error::io("start program", &self.program, error))?;
-        if status.success() {
-            return Ok(());
+        let program = self.program.display();
+        match status.code() {
+            Some(PLAN_SHOWN) => Ok(()),
+            Some(0) => Err(Error::usage(format!(
+                "program {program} ended without showing a plan; it has to use flinkrs and to execute, collect, count or \
+                 print something"
+            ))),
+            // The program has said what is wrong.
+            Some(code) => std::process::exit(code),
+            None => Err(Error::function(format!("program {program} ended by {status}"))),
         }
-        let Some(code) = status.code() else {
-            return Err(Error::function(format!("program {} ended by {status}", self.program.display())));
-        };
-        // The program has said what is wrong.
-        std::process::exit(code);
     }
 }
