@@ -24,11 +24,11 @@ fn in_a_combiner() {
     }
 }
 
-/// These run in the task that sends the records, whose last operator is named.
+/// These run in the task that sends the records, but belong to the operator that gets them.
 #[test]
 fn in_a_key_selector_or_partitioner() {
-    for place in ["key", "partitioner"] {
-        says(place, &format!("operator 'Sequence' (subtask */2): {WORDS}"));
+    for place in ["key", "group-key", "join-key", "partitioner"] {
+        says(place, &format!("operator 'Partition (Unlucky)' (subtask */2): {WORDS}"));
     }
 }
 

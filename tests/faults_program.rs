@@ -86,7 +86,8 @@ fn an_accumulator_has_one_kind() {
 
 #[test]
 fn a_partitioner_stays_within_its_partitions() {
-    let message = "operator 'Sequence' (subtask */2): the partitioner returned partition 7; it must be less than 2";
+    let message =
+        "operator 'Partition (Misdirect)' (subtask */2): the partitioner returned partition 7; it must be less than 2";
     Place::new().fails("partitioner", &[], 1, message);
 }
 

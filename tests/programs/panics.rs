@@ -30,6 +30,10 @@ pub(crate) enum Place {
     CoGroup,
     /// In a key selector
     Key,
+    /// In the key of a grouping
+    GroupKey,
+    /// In a key of a join
+    JoinKey,
     /// In a partitioner
     Partitioner,
     /// In a `map` between two others
@@ -83,6 +87,14 @@ pub(crate) fn build(place: Place, numbers: &DataSet<u64>) -> DataSet<u64> {
             grouped.with(|left, _, out| left.iter().for_each(|n| out.collect(check(*n)))).name("Unlucky")
         }
         Place::Key => numbers.partition_by_hash(|n: &u64| check(*n)).name("Unlucky"),
+        Place::GroupKey => {
+            let grouped = numbers.group_by(|n: &u64| check(*n));
+            grouped.reduce_group(|group, out| out.collect(group.iter().count() as u64)).name("Unlucky")
+        }
+        Place::JoinKey => {
+            let joined = numbers.join(numbers).hint(JoinHint::RepartitionSortMerge).on(key, |n: &u64| check(*n));
+            joined.map(|left, _| *left).name("Unlucky")
+        }
         Place::Partitioner => numbers.partition_custom(key, |n, count| check(*n) as usize % count).name("Unlucky"),
         Place::Chained => numbers.map(|n| n).name("Before").map(check).name("Unlucky").map(|n| n).name("After"),
         Place::Open => {

@@ -3,7 +3,7 @@
 use crate::control::job::{Failure, ReportEnd, RuntimeOptions};
 use crate::control::report::{SubtaskCounters, TaskStatus, VertexCounters};
 use crate::control::splits::SplitQueue;
-use crate::network::{ChannelSender, EdgeWriter, Inbox, LocalSender, Spread, TaskOutput};
+use crate::network::{ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, Spread, TaskOutput};
 use crate::task::{BroadcastGather, Chain, Gate, GateInput, Link, Scheduler, SharedSet, Task, TaskCell};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{Accumulators, BroadcastSets, FunctionSource, OperatorMetrics};
@@ -233,7 +233,14 @@ impl Deployer<'_> {
             (ShipStrategy::Forward, _) => Spread::Forward,
             (ShipStrategy::Rebalance, _) => Spread::Rebalance,
             (ShipStrategy::Broadcast, _) => Spread::Broadcast,
-            (ship, Some((operator, input))) => Spread::Keyed(self.functions.partitioner(operator, input, ship)?),
+            (ship, Some((operator, input))) => {
+                let partitioner = self.functions.partitioner(operator, input, ship)?;
+                let consumer = &self.graph.vertices[job_edge.to.0 as usize];
+                // A sort of the operator may stand before it.
+                let owner = consumer.chain.iter().rfind(|chained| chained.operator == operator);
+                let name = format!("Partition ({})", owner.map_or(&consumer.name, |owner| &owner.name));
+                Spread::Keyed(Keyed { partitioner, name, subtask })
+            }
             (ship, None) => return Err(Error::internal(format!("a {ship} edge without a partitioner"))),
         };
         let senders = reached.iter().map(|inbox| Box::new(LocalSender(Arc::clone(inbox))) as Box<dyn ChannelSender>);

@@ -9,7 +9,7 @@ mod writer;
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};
 pub(crate) use output::TaskOutput;
-pub(crate) use writer::{EdgeWriter, Spread};
+pub(crate) use writer::{EdgeWriter, Keyed, Spread};
 
 use flinkrs_core::batch::BATCH_BYTES;
 use flinkrs_core::element::Element;

@@ -1,10 +1,11 @@
 //! Spreads one edge's records over the channels to its consumers.
 
 use crate::network::{ChannelSender, Sent, weight};
-use crate::task::block_until;
+use crate::task::{block_until, catch_inside};
 use flinkrs_core::batch::BATCH_RECORDS;
 use flinkrs_core::element::{Barrier, Element, Superstep, Watermark};
 use flinkrs_core::function::{CancelFlag, Channels, Partitioner};
+use flinkrs_core::id::Subtask;
 use flinkrs_core::{Batch, Result, RuntimeContext};
 use std::collections::VecDeque;
 
@@ -24,7 +25,24 @@ pub(crate) enum Spread {
     /// To every channel.
     Broadcast,
     /// By key.
-    Keyed(Box<dyn Partitioner>),
+    Keyed(Keyed),
+}
+
+/// Code of the consuming operator that runs in the producing task: its key, or its function of the key.
+pub(crate) struct Keyed {
+    pub(crate) partitioner: Box<dyn Partitioner>,
+    /// What errors and panics name, in place of the operator that sends.
+    pub(crate) name: String,
+    /// The producing subtask.
+    pub(crate) subtask: Subtask,
+}
+
+impl Keyed {
+    #[inline]
+    fn call(&mut self, f: impl FnOnce(&mut dyn Partitioner) -> Result<()>) -> Result<()> {
+        let Keyed { partitioner, name, subtask } = self;
+        catch_inside(|| f(&mut **partitioner)).map_err(|error| error.in_operator(name, *subtask))
+    }
 }
 
 /// One producing subtask's side of an edge.
@@ -57,7 +75,7 @@ impl EdgeWriter {
 
     pub(crate) fn open(&mut self, context: &RuntimeContext) -> Result<()> {
         match &mut self.spread {
-            Spread::Keyed(partitioner) => partitioner.open(context),
+            Spread::Keyed(keyed) => keyed.call(|partitioner| partitioner.open(context)),
             _ => Ok(()),
         }
     }
@@ -65,7 +83,7 @@ impl EdgeWriter {
     /// Takes the records of `batch` and leaves an empty batch.
     pub(crate) fn push(&mut self, batch: &mut Batch) -> Result<()> {
         match &mut self.spread {
-            Spread::Keyed(partitioner) => partitioner.partition(batch, &mut self.channels),
+            Spread::Keyed(keyed) => keyed.call(|partitioner| partitioner.partition(batch, &mut self.channels)),
             Spread::Rebalance if self.channels.senders.len() > 1 => self.deal(batch),
             Spread::Forward | Spread::Rebalance | Spread::Broadcast => self.gather(batch),
         }
@@ -112,8 +130,8 @@ impl EdgeWriter {
 
     /// Sends all that waits for company: the task has nothing more to do now.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        if let Spread::Keyed(partitioner) = &mut self.spread {
-            return partitioner.flush(&mut self.channels);
+        if let Spread::Keyed(keyed) = &mut self.spread {
+            return keyed.call(|partitioner| partitioner.flush(&mut self.channels));
         }
         for (channel, open) in self.open.iter_mut().enumerate().filter(|(_, open)| !open.is_empty()) {
             match self.spread {

@@ -41,6 +41,11 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error>
     }
 }
 
+/// Runs user code of a task that belongs to none of its operators; the caller names whose it is.
+pub(crate) fn catch_inside<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    panic::catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(error_of(payload)))
+}
+
 fn error_of(payload: Box<dyn Any + Send>) -> Error {
     match payload.downcast::<Unwind>() {
         Ok(unwind) => unwind.0,
