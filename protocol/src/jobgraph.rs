@@ -89,15 +89,35 @@ pub struct JobEdge {
     pub partitioner: Option<(OperatorId, u8)>,
 }
 
-impl JobGraph {
-    /// The edges that feed `vertex`, broadcast sets among them, with their positions.
-    pub fn edges_into(&self, vertex: VertexId) -> impl Iterator<Item = (usize, &JobEdge)> {
-        self.edges.iter().enumerate().filter(move |(_, edge)| edge.to == vertex)
+/// For each vertex of a [`JobGraph`] the positions of its edges in [`JobGraph::edges`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EdgeLists {
+    into: Vec<Vec<usize>>,
+    out_of: Vec<Vec<usize>>,
+}
+
+impl EdgeLists {
+    /// The edges that feed `vertex`, broadcast sets among them.
+    pub fn edges_into(&self, vertex: VertexId) -> &[usize] {
+        &self.into[vertex.0 as usize]
     }
 
-    /// The edges that leave `vertex`, with their positions.
-    pub fn edges_out_of(&self, vertex: VertexId) -> impl Iterator<Item = (usize, &JobEdge)> {
-        self.edges.iter().enumerate().filter(move |(_, edge)| edge.from == vertex)
+    /// The edges that leave `vertex`.
+    pub fn edges_out_of(&self, vertex: VertexId) -> &[usize] {
+        &self.out_of[vertex.0 as usize]
+    }
+}
+
+impl JobGraph {
+    /// The edges of each vertex.
+    pub fn edge_lists(&self) -> EdgeLists {
+        let count = self.vertices.len();
+        let mut lists = EdgeLists { into: vec![Vec::new(); count], out_of: vec![Vec::new(); count] };
+        for (position, edge) in self.edges.iter().enumerate() {
+            lists.into[edge.to.0 as usize].push(position);
+            lists.out_of[edge.from.0 as usize].push(position);
+        }
+        lists
     }
 
     /// Checks what the runtime relies on; an error names the vertex.
@@ -150,5 +170,51 @@ impl JobGraph {
             return wrong("feeds an input that the consumer doesn't have");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(from: u32, to: u32) -> JobEdge {
+        JobEdge {
+            from: VertexId(from),
+            side: None,
+            to: VertexId(to),
+            input: 0,
+            ship: ShipStrategy::Forward,
+            mode: ExchangeMode::Pipelined,
+            partitioner: None,
+        }
+    }
+
+    fn graph(vertices: u32, edges: Vec<JobEdge>) -> JobGraph {
+        let vertex = |id| JobVertex {
+            id: VertexId(id),
+            name: String::new(),
+            parallelism: 1,
+            chain: Vec::new(),
+            inputs: 1,
+            source: None,
+            broadcast_inputs: Vec::new(),
+        };
+        JobGraph { name: String::new(), vertices: (0..vertices).map(vertex).collect(), edges }
+    }
+
+    #[test]
+    fn every_vertex_finds_its_edges() {
+        let lists = graph(4, vec![edge(1, 3), edge(0, 1), edge(0, 3), edge(0, 1)]).edge_lists();
+        assert_eq!([0, 1, 2, 3].map(|id| lists.edges_into(VertexId(id))), [&[][..], &[1, 3], &[], &[0, 2]]);
+        assert_eq!([0, 1, 2, 3].map(|id| lists.edges_out_of(VertexId(id))), [&[1, 2, 3][..], &[0], &[], &[]]);
+    }
+
+    /// A search per vertex would take minutes.
+    #[test]
+    fn a_graph_of_many_vertices_finds_them_soon() {
+        const VERTICES: u32 = 300_000;
+        let lists = graph(VERTICES, (1..VERTICES).map(|to| edge(to - 1, to)).collect()).edge_lists();
+        let found = |id: u32| lists.edges_into(VertexId(id)).len() + lists.edges_out_of(VertexId(id)).len();
+        assert_eq!((0..VERTICES).map(found).sum::<usize>(), 2 * (VERTICES as usize - 1));
     }
 }

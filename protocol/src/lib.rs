@@ -4,4 +4,4 @@
 
 mod jobgraph;
 
-pub use jobgraph::{BroadcastInput, ChainedOperator, JobEdge, JobGraph, JobSource, JobVertex};
+pub use jobgraph::{BroadcastInput, ChainedOperator, EdgeLists, JobEdge, JobGraph, JobSource, JobVertex};

@@ -8,7 +8,7 @@ use flinkrs_core::id::OperatorId;
 use flinkrs_core::strategy::{DriverStrategy, Part, ShipStrategy, Side};
 use flinkrs_core::types::KeyField;
 use flinkrs_plan::{OperatorKind, Plan, PlanOperator, SortField, SortOrder};
-use flinkrs_protocol::{ChainedOperator, JobEdge, JobGraph, JobVertex};
+use flinkrs_protocol::{ChainedOperator, EdgeLists, JobEdge, JobGraph, JobVertex};
 use std::collections::{BTreeMap, HashMap};
 
 type Partitions = Vec<Vec<Record>>;
@@ -19,7 +19,15 @@ pub fn run(
     graph: &JobGraph,
     sources: &HashMap<OperatorId, Vec<Record>>,
 ) -> BTreeMap<OperatorId, Vec<Record>> {
-    let mut run = Run { plan, graph, sources, main: HashMap::new(), side: HashMap::new(), sinks: BTreeMap::new() };
+    let mut run = Run {
+        plan,
+        graph,
+        edges: graph.edge_lists(),
+        sources,
+        main: HashMap::new(),
+        side: HashMap::new(),
+        sinks: BTreeMap::new(),
+    };
     for vertex in &graph.vertices {
         run.vertex(vertex);
     }
@@ -32,6 +40,7 @@ pub fn run(
 struct Run<'a> {
     plan: &'a Plan,
     graph: &'a JobGraph,
+    edges: EdgeLists,
     sources: &'a HashMap<OperatorId, Vec<Record>>,
     main: HashMap<u32, Partitions>,
     side: HashMap<u32, Partitions>,
@@ -43,7 +52,8 @@ impl Run<'_> {
         let parallelism = vertex.parallelism as usize;
         let mut inputs = vec![vec![Vec::new(); parallelism]; usize::from(vertex.inputs)];
         let mut edges = vec![0; usize::from(vertex.inputs)];
-        for (index, edge) in self.graph.edges_into(vertex.id) {
+        for &index in self.edges.edges_into(vertex.id) {
+            let edge = &self.graph.edges[index];
             if vertex.broadcast_inputs.iter().any(|set| set.edge as usize == index) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Runs a JobGraph's tasks over bounded queues, with tokens for records: does it end?
 
 use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part};
-use flinkrs_protocol::{JobGraph, JobVertex};
+use flinkrs_protocol::{EdgeLists, JobGraph, JobVertex};
 
 /// Tokens that a source, or a task that has taken in everything, emits; more than all queues on a path hold.
 const TOKENS: usize = 40;
@@ -19,12 +19,13 @@ pub fn ends(graph: &JobGraph) -> Result<(), String> {
         .iter()
         .map(|vertex| Task { left: if vertex.inputs == 0 { TOKENS } else { 0 }, done: false })
         .collect();
+    let edges = graph.edge_lists();
     let mut queues = vec![0usize; graph.edges.len()];
     let mut dammed = vec![false; tasks.len()];
     loop {
         let mut progress = false;
         for vertex in &graph.vertices {
-            progress |= step(graph, vertex, &mut tasks, &mut queues, &mut dammed);
+            progress |= step(graph, &edges, vertex, &mut tasks, &mut queues, &mut dammed);
         }
         if tasks.iter().all(|task| task.done) {
             return Ok(());
@@ -41,13 +42,20 @@ pub fn ends(graph: &JobGraph) -> Result<(), String> {
     }
 }
 
-fn step(graph: &JobGraph, vertex: &JobVertex, tasks: &mut [Task], queues: &mut [usize], dammed: &mut [bool]) -> bool {
+fn step(
+    graph: &JobGraph,
+    edges: &EdgeLists,
+    vertex: &JobVertex,
+    tasks: &mut [Task],
+    queues: &mut [usize],
+    dammed: &mut [bool],
+) -> bool {
     let me = vertex.id.0 as usize;
     if tasks[me].done {
         return false;
     }
     let is_set = |edge: usize| vertex.broadcast_inputs.iter().any(|set| set.edge as usize == edge);
-    let inputs: Vec<usize> = graph.edges_into(vertex.id).map(|(edge, _)| edge).collect();
+    let inputs = edges.edges_into(vertex.id);
     let ended = |edge: usize, tasks: &[Task], queues: &[usize]| {
         tasks[graph.edges[edge].from.0 as usize].done && queues[edge] == 0
     };
@@ -61,7 +69,7 @@ fn step(graph: &JobGraph, vertex: &JobVertex, tasks: &mut [Task], queues: &mut [
     if inputs.iter().any(|edge| is_set(*edge) && !ended(*edge, tasks, queues)) {
         return false;
     }
-    let outputs: Vec<usize> = graph.edges_out_of(vertex.id).map(|(edge, _)| edge).collect();
+    let outputs = edges.edges_out_of(vertex.id);
     let room = outputs.iter().all(|edge| graph.edges[*edge].mode == ExchangeMode::Blocking || queues[*edge] == 0);
     let (dams, first) = (dams(vertex), first_input(vertex));
     let is_first = |edge: usize| first == Some(usize::from(graph.edges[edge].input));

@@ -13,7 +13,7 @@ use flinkrs_core::source::SplitProvider;
 use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
 use flinkrs_core::{Operator, RuntimeContext};
 use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
-use flinkrs_protocol::{JobEdge, JobGraph, JobVertex};
+use flinkrs_protocol::{EdgeLists, JobEdge, JobGraph, JobVertex};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(crate) struct Deployment {
 
 struct Deployer<'a> {
     graph: &'a JobGraph,
+    edges: EdgeLists,
     functions: &'a dyn FunctionSource,
     scheduler: &'a Arc<Scheduler>,
     failure: &'a Arc<Failure>,
@@ -60,6 +61,7 @@ pub(crate) fn deploy(
     let temp_dir = Arc::from(options.temp_dir.as_path());
     let mut deployer = Deployer {
         graph,
+        edges: graph.edge_lists(),
         functions,
         scheduler,
         failure,
@@ -178,13 +180,13 @@ impl Deployer<'_> {
 
     fn gate(&self, vertex: &JobVertex, subtask: Subtask, cell: &Arc<TaskCell>) -> Gate {
         let mut inputs: Vec<Vec<Arc<Inbox>>> = vec![Vec::new(); usize::from(vertex.inputs)];
-        for (edge, job_edge) in self.graph.edges_into(vertex.id) {
+        for &edge in self.edges.edges_into(vertex.id) {
             if vertex.broadcast_inputs.iter().any(|set| set.edge as usize == edge) {
                 continue;
             }
             let inbox = &self.inboxes[edge][subtask.index as usize];
             inbox.set_consumer(Arc::clone(cell));
-            inputs[usize::from(job_edge.input)].push(Arc::clone(inbox));
+            inputs[usize::from(self.graph.edges[edge].input)].push(Arc::clone(inbox));
         }
         Gate::new(inputs.into_iter().map(GateInput::new).collect())
     }
@@ -213,7 +215,8 @@ impl Deployer<'_> {
 
     fn output(&self, vertex: &JobVertex, subtask: Subtask) -> Result<TaskOutput> {
         let mut output = TaskOutput::default();
-        for (edge, job_edge) in self.graph.edges_out_of(vertex.id) {
+        for &edge in self.edges.edges_out_of(vertex.id) {
+            let job_edge = &self.graph.edges[edge];
             let writer = self.writer(edge, job_edge, subtask)?;
             match job_edge.side {
                 None => output.main.push(writer),
