@@ -109,7 +109,8 @@ impl ExecutionEnvironment {
         let mut state = self.state();
         let id = OperatorId(u32::try_from(state.operators.len()).expect("fewer than four billion operators"));
         let all = matches!(kind, OperatorKind::Filter | OperatorKind::Partition { .. } | OperatorKind::Limit { .. })
-            || matches!(kind, OperatorKind::SortPartition { .. } | OperatorKind::Union | OperatorKind::Distinct { .. });
+            || matches!(kind, OperatorKind::SortPartition { .. } | OperatorKind::Union | OperatorKind::Distinct { .. })
+            || matches!(kind, OperatorKind::LoopInput | OperatorKind::SolutionSet { .. });
         let forwarded = if all { ForwardedFields::all() } else { ForwardedFields::none() };
         state.operators.push(PlanOperator {
             id,

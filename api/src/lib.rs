@@ -12,8 +12,8 @@ mod environment;
 mod program;
 
 pub use dataset::{
-    Aggregation, Asc, CoGroupOn, CoGrouped, CrossPair, DataSet, Desc, Grouped, JoinOn, JoinPair, Joined, Max, Min,
-    OuterKind, SortSpec, Sum, Summable,
+    Aggregation, Asc, BulkIteration, CoGroupOn, CoGrouped, CrossPair, DataSet, DeltaIteration, Desc, Grouped, JoinOn,
+    JoinPair, Joined, Max, Min, OuterKind, SortSpec, Sum, Summable,
 };
 pub use environment::{ExecutionEnvironment, Executor, JobExecutionResult};
 pub use program::Program;

@@ -2,7 +2,7 @@
 
 use flinkrs_core::Operator;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::function::{BroadcastBuilder, FunctionSource, Partitioner};
+use flinkrs_core::function::{BroadcastBuilder, Convergence, FunctionSource, Partitioner};
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::sink::Committer;
 use flinkrs_core::source::{Split, Statistics};
@@ -31,6 +31,11 @@ pub(crate) trait Code: Send + Sync {
 
     /// For a sink whose output is committed.
     fn committer(&self) -> Option<Arc<dyn Committer>> {
+        None
+    }
+
+    /// For an operator that closes a loop: its convergence criterion.
+    fn convergence(&self) -> Option<Arc<Convergence>> {
         None
     }
 
@@ -80,7 +85,7 @@ impl Program {
 
 impl FunctionSource for Program {
     fn operator(&self, id: OperatorId, part: Part) -> Result<Box<dyn Operator>> {
-        if part == Part::NoOp {
+        if matches!(part, Part::NoOp | Part::LoopHead) {
             return Ok(Box::new(NoOpOperator));
         }
         let code = self.code(id)?;
@@ -103,6 +108,10 @@ impl FunctionSource for Program {
 
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>> {
         self.code(id).ok()?.committer()
+    }
+
+    fn convergence(&self, id: OperatorId) -> Option<Arc<Convergence>> {
+        self.code(id).ok()?.convergence()
     }
 }
 

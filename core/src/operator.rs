@@ -56,6 +56,11 @@ pub trait Operator: Send {
         out.barrier(barrier)
     }
 
+    /// Another round of the enclosing loop begins, not the first: what depends on the round is made anew.
+    fn superstep_begin(&mut self, _context: &RuntimeContext) -> Result<()> {
+        Ok(())
+    }
+
     /// A round of the enclosing loop is over on all inputs of the dynamic path: emit as at the end, then reset.
     fn superstep_end(&mut self, superstep: Superstep, out: &mut dyn Output) -> Result<()> {
         out.superstep_end(superstep)

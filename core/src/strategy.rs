@@ -95,6 +95,11 @@ pub enum DriverStrategy {
         /// Whether the driver sorts input 1.
         sort_second: bool,
     },
+    /// The records of one input look up the solution set of the enclosing delta iteration, which is the other.
+    SolutionSet {
+        /// The input that is the solution set.
+        side: Side,
+    },
     /// One input is kept, the other streams past it.
     NestedLoop {
         /// The side that is kept and read again for every block of the other.
@@ -125,6 +130,8 @@ pub enum Part {
         /// Which input's key.
         input: u8,
     },
+    /// Where a loop's supersteps begin: passes on the loop's initial input, then what each superstep feeds back.
+    LoopHead,
     /// Passes records on unchanged.
     NoOp,
 }

@@ -18,6 +18,8 @@ pub struct BatchSpillBuffer {
     memory_used: usize,
     disk: Option<Disk>,
     records: u64,
+    /// Batches in memory that [`next_kept`](BatchSpillBuffer::next_kept) has shown since it began.
+    shown: usize,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl BatchSpillBuffer {
             memory_used: 0,
             disk: None,
             records: 0,
+            shown: 0,
         }
     }
 
@@ -95,6 +98,24 @@ impl BatchSpillBuffer {
         };
         self.records -= batch.as_ref().map_or(0, |batch| batch.len() as u64);
         Ok(batch)
+    }
+
+    /// A copy of the next batch, which stays, or `None` at the end, after which it begins again; not to be mixed with
+    /// [`pop`](BatchSpillBuffer::pop).
+    pub fn next_kept(&mut self) -> Result<Option<Batch>> {
+        if let Some((batch, _)) = self.memory.get(self.shown) {
+            self.shown += 1;
+            return Ok(Some(batch.clone()));
+        }
+        if let Some(disk) = &mut self.disk {
+            let reader = disk.reader.as_mut().expect("a queue is sealed before it is read");
+            if let Some(block) = reader.next_block()? {
+                return disk.like.decode_like(block).map(Some);
+            }
+            disk.reader = Some(disk.file.reader(0..disk.file.end(), READ_BYTES));
+        }
+        self.shown = 0;
+        Ok(None)
     }
 
     fn pop_from_disk(&mut self) -> Result<Option<Batch>> {
@@ -154,6 +175,24 @@ mod tests {
         assert_eq!(pass(usize::MAX, 1000).1, 0);
         assert!(pass(100_000, 1000).1 > 0);
         assert!(pass(0, 1000).1 > 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_shown_again() {
+        for limit in [usize::MAX, 10_000, 0] {
+            let mut queue = BatchSpillBuffer::new(&SpillSpace::new(&std::env::temp_dir()), limit);
+            for chunk in (0..10_000u64).collect::<Vec<_>>().chunks(1000) {
+                queue.push(Batch::new(chunk.to_vec())).expect("there is space");
+            }
+            queue.seal().expect("there is space");
+            for _ in 0..3 {
+                let mut sum = 0;
+                while let Some(mut batch) = queue.next_kept().expect("the queue is readable") {
+                    sum += batch.records::<u64>().drain(..).sum::<u64>();
+                }
+                assert_eq!(sum, 49_995_000);
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,10 @@ impl<T: Data, U: Data, F: FnMut(T) -> U + Send + 'static> Operator for MapOperat
         self.function.open(context)
     }
 
+    fn superstep_begin(&mut self, context: &RuntimeContext) -> Result<()> {
+        self.function.open(context)
+    }
+
     fn process(&mut self, _input: usize, batch: &mut Batch, out: &mut dyn Output) -> Result<()> {
         let function = self.function.get();
         let records = batch.records::<T>();
@@ -71,6 +75,10 @@ impl<T: Data, U: Data, F: FnMut(T, &mut Collector<'_, U>) + Send + 'static> Oper
         self.function.open(context)
     }
 
+    fn superstep_begin(&mut self, context: &RuntimeContext) -> Result<()> {
+        self.function.open(context)
+    }
+
     fn process(&mut self, _input: usize, batch: &mut Batch, out: &mut dyn Output) -> Result<()> {
         let function = self.function.get();
         let mut collector = Collector::new(&mut self.buffer, out);
@@ -98,6 +106,10 @@ impl<T: Data, F: FnMut(&T) -> bool + Send + 'static> FilterOperator<T, F> {
 
 impl<T: Data, F: FnMut(&T) -> bool + Send + 'static> Operator for FilterOperator<T, F> {
     fn open(&mut self, context: &RuntimeContext) -> Result<()> {
+        self.function.open(context)
+    }
+
+    fn superstep_begin(&mut self, context: &RuntimeContext) -> Result<()> {
         self.function.open(context)
     }
 
@@ -132,6 +144,10 @@ where
     F: FnMut(&mut Vec<T>, &mut Collector<'_, U>) + Send + 'static,
 {
     fn open(&mut self, context: &RuntimeContext) -> Result<()> {
+        self.function.open(context)
+    }
+
+    fn superstep_begin(&mut self, context: &RuntimeContext) -> Result<()> {
         self.function.open(context)
     }
 

@@ -31,9 +31,10 @@ impl<T: Data> BroadcastBuilder for BroadcastVec<T> {
         self.0.append(records);
     }
 
-    fn finish(mut self: Box<Self>) -> Arc<dyn Any + Send + Sync> {
-        self.0.shrink_to_fit();
-        Arc::new(self.0)
+    fn finish(&mut self) -> Arc<dyn Any + Send + Sync> {
+        let mut records = std::mem::take(&mut self.0);
+        records.shrink_to_fit();
+        Arc::new(records)
     }
 }
 

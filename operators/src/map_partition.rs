@@ -95,6 +95,10 @@ where
         self.function.open(context)
     }
 
+    fn superstep_begin(&mut self, context: &RuntimeContext) -> Result<()> {
+        self.function.open(context)
+    }
+
     fn process(&mut self, _input: usize, _batch: &mut Batch, _out: &mut dyn Output) -> Result<()> {
         Err(Error::internal("map_partition pulls its input, but was pushed a batch"))
     }

@@ -3,38 +3,29 @@
 use flinkrs_core::{Result, RuntimeContext};
 
 /// Makes a user function when its operator opens; [`plain`] wraps one that needs no context.
-pub type Make<F> = Box<dyn FnOnce(&RuntimeContext) -> Result<F> + Send>;
+pub type Make<F> = Box<dyn Fn(&RuntimeContext) -> Result<F> + Send>;
 
-/// A function that exists already, in the form the operators' constructors take.
-pub fn plain<F: Send + 'static>(function: F) -> Make<F> {
-    Box::new(move |_| Ok(function))
-}
-
-/// A user function before and after its operator was opened.
-pub(crate) enum Rich<F> {
-    Closed(Option<Make<F>>),
-    Open(F),
+/// A user function that is made when its operator opens, and anew for every superstep of a loop.
+pub(crate) struct Rich<F> {
+    make: Make<F>,
+    function: Option<F>,
 }
 
 impl<F> Rich<F> {
     pub(crate) fn new(make: Make<F>) -> Rich<F> {
-        Rich::Closed(Some(make))
+        Rich { make, function: None }
     }
 
     pub(crate) fn open(&mut self, context: &RuntimeContext) -> Result<()> {
-        if let Rich::Closed(make) = self {
-            let make = make.take().expect("a function that failed to open isn't opened again");
-            *self = Rich::Open(make(context)?);
-        }
+        // The one before goes first: it may hold what the new one wants to have.
+        self.function = None;
+        self.function = Some((self.make)(context)?);
         Ok(())
     }
 
     /// The function; panics before `open`.
     #[inline(always)]
     pub(crate) fn get(&mut self) -> &mut F {
-        match self {
-            Rich::Open(function) => function,
-            Rich::Closed(_) => panic!("an operator gets no records before it is opened"),
-        }
+        self.function.as_mut().expect("an operator gets no records before it is opened")
     }
 }

@@ -4,6 +4,11 @@ use flinkrs_core::element::{Barrier, Superstep, Watermark};
 use flinkrs_core::types::Data;
 use flinkrs_core::{Batch, Error, Operator, Output, Progress, Result, RuntimeContext};
 
+/// A function that needs no context, in the form the operators' constructors take.
+pub(crate) fn plain<F: Clone + Send + 'static>(function: F) -> crate::Make<F> {
+    Box::new(move |_| Ok(function.clone()))
+}
+
 /// An output that keeps everything.
 #[derive(Default)]
 pub(crate) struct Gathered<T> {

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::physical::{Link, Physical};
 use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
-use flinkrs_plan::{ChainingPolicy, OperatorKind};
+use flinkrs_plan::{ChainingPolicy, OperatorKind, PlanOperator};
 
 /// The most nodes of a task, parts of one operator aside: each hands its records on by a call, and all the calls lie on
 /// a thread's stack at once, with what the functions of the program need.
@@ -66,6 +66,12 @@ fn in_order(mut tasks: Vec<Vec<usize>>, mut task_of: Vec<usize>) -> Chains {
 fn may_follow(context: &Context, physical: &Physical, link: &Link, consumers: usize) -> bool {
     let (from, to) = (&physical.nodes[link.from], &physical.nodes[link.to]);
     let operator = context.operator(to.operator);
+    let producer = context.operator(from.operator);
+    let closes = |op: &PlanOperator| context.loops.closed_by(op.id).is_some();
+    // Supersteps end for a whole task at once: a loop's operators share none with others, and what closes it is last.
+    let leaves = context.loops.of[producer.id.0 as usize] != context.loops.of[operator.id.0 as usize]
+        || to.part == Part::LoopHead
+        || closes(producer);
     let own_task = match operator.kind {
         // It pulls its input.
         OperatorKind::MapPartition => matches!(to.part, Part::Driver(_)),
@@ -79,7 +85,7 @@ fn may_follow(context: &Context, physical: &Physical, link: &Link, consumers: us
     // "Never" keeps other operators away, not the parts of one operator from each other.
     let allowed =
         from.operator == to.operator || from.chaining != ChainingPolicy::Never && to.chaining == ChainingPolicy::Always;
-    forward && consumers == 1 && !own_task && allowed && !matches!(from.part, Part::Sample { .. })
+    forward && consumers == 1 && !own_task && !leaves && allowed && !matches!(from.part, Part::Sample { .. })
 }
 
 #[cfg(test)]

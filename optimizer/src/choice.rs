@@ -1,13 +1,14 @@
 //! One alternative of one operator: how its inputs travel, what is sorted, how it works, what is combined.
 
 use crate::context::Context;
+use crate::iteration;
 use crate::local;
 use crate::options::Force;
 use crate::properties::{Properties, pass};
 use crate::ship;
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::strategy::{DriverStrategy, ShipStrategy};
-use flinkrs_plan::PlanOperator;
+use flinkrs_plan::{OperatorKind, PlanOperator};
 
 /// A way to execute an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub(crate) struct Choice {
     pub(crate) driver: DriverStrategy,
     /// Pre-aggregation before input 0 is shipped.
     pub(crate) combine: Option<Combiner>,
+    /// Where a loop begins or closes: whose key, of which input, spreads what the loop carries around.
+    pub(crate) by: Option<(OperatorId, u8)>,
 }
 
 /// Pre-aggregation at the producer.
@@ -32,7 +35,15 @@ pub(crate) struct Combiner {
 impl Choice {
     /// The choice of an operator that works in only one way.
     pub(crate) fn only(ships: Vec<ShipStrategy>) -> Choice {
-        Choice { ships, sort: false, driver: DriverStrategy::Only, combine: None }
+        Choice { ships, sort: false, driver: DriverStrategy::Only, combine: None, by: None }
+    }
+
+    /// The input that [`sort`](Choice::sort) is about.
+    pub(crate) fn sorted_input(&self) -> usize {
+        match self.driver {
+            DriverStrategy::SolutionSet { side } => side.other().index(),
+            _ => 0,
+        }
     }
 
     /// Whether the choice agrees with all that is pinned for the operator.
@@ -52,12 +63,24 @@ impl Choice {
 ///
 /// Without pins there is always at least one, whatever the inputs.
 pub(crate) fn alternatives(context: &Context, op: &PlanOperator, inputs: &[&Properties]) -> Vec<Choice> {
+    let mut choices = match op.kind {
+        OperatorKind::LoopInput => iteration::begin(context, op, inputs),
+        OperatorKind::BulkIteration { .. } | OperatorKind::DeltaIteration { .. } => {
+            iteration::close(context, op, inputs)
+        }
+        _ => shipped(context, op, inputs),
+    };
+    choices.retain(|choice| choice.agrees_with(op.id, &context.options.force));
+    choices
+}
+
+/// All combinations of ship and local strategies.
+fn shipped(context: &Context, op: &PlanOperator, inputs: &[&Properties]) -> Vec<Choice> {
     let mut choices = Vec::new();
     for ships in ship::alternatives(context, op, inputs) {
         let channels = channels(context, op, &ships, inputs);
         choices.extend(local::alternatives(context, op, &ships, inputs, &channels));
     }
-    choices.retain(|choice| choice.agrees_with(op.id, &context.options.force));
     choices
 }
 
@@ -79,6 +102,9 @@ pub(crate) fn channels(
 
 /// What the operator's output is known to be.
 pub(crate) fn output(context: &Context, op: &PlanOperator, choice: &Choice, inputs: &[&Properties]) -> Properties {
+    if matches!(op.kind, OperatorKind::LoopInput) {
+        return iteration::promised(context, choice);
+    }
     let channels = channels(context, op, &choice.ships, inputs);
     pass::output(op, choice, channels, context.parallelism(op.id))
 }

@@ -1,11 +1,12 @@
 //! What every stage of the optimizer looks up: the plan, its options, sizes and parallelisms.
 
+use crate::iteration;
 use crate::options::{self, OptimizerOptions};
 use crate::stats::{self, Size};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::strategy::JoinType;
-use flinkrs_plan::{JoinHint, OperatorKind, Plan, PlanOperator};
+use flinkrs_plan::{JoinHint, Loops, OperatorKind, Plan, PlanOperator};
 
 /// A checked plan with everything that is known before a choice is made.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) sizes: Vec<Size>,
     /// Per operator of the plan: how many of the reachable operators' inputs and broadcast sets it feeds.
     pub(crate) consumers: Vec<u32>,
+    /// The loops of the plan.
+    pub(crate) loops: Loops,
     parallelism: Vec<u32>,
 }
 
@@ -28,8 +31,10 @@ impl Context {
         plan.validate()?;
         validate(plan)?;
         options::validate(options, plan)?;
+        iteration::validate(plan)?;
+        let loops = Loops::of(plan)?;
         let reachable = plan.reachable();
-        let parallelism: Vec<u32> = plan.operators.iter().map(|op| effective_parallelism(plan, op)).collect();
+        let parallelism: Vec<u32> = plan.operators.iter().map(|op| effective_parallelism(plan, &loops, op)).collect();
         let sizes = stats::estimate(plan, &reachable, &parallelism);
         let mut consumers = vec![0; plan.operators.len()];
         for &id in &reachable {
@@ -43,6 +48,7 @@ impl Context {
             options: options.clone(),
             reachable,
             depth_first,
+            loops,
             sizes,
             consumers,
             parallelism,
@@ -71,6 +77,16 @@ impl Context {
         self.input_parallelism(op, input) == self.parallelism(op.id)
     }
 
+    /// How often an operator is taken to run: more than once in a loop.
+    pub(crate) fn supersteps(&self, id: OperatorId) -> f64 {
+        self.loops.get(id).map_or(1.0, iteration::expected_supersteps)
+    }
+
+    /// How often an input of an operator is taken to come: more than once on the dynamic path of a loop.
+    pub(crate) fn input_supersteps(&self, op: &PlanOperator, input: usize) -> f64 {
+        if self.loops.feeds_anew(op.inputs[input], op.id) { self.supersteps(op.id) } else { 1.0 }
+    }
+
     /// An operator's memory for one data structure, in bytes.
     pub(crate) fn memory(&self) -> f64 {
         (self.options.memory_bytes as f64).max(1.0)
@@ -83,7 +99,22 @@ pub(crate) fn all_inputs(op: &PlanOperator) -> impl Iterator<Item = OperatorId> 
 }
 
 /// The plan's parallelism, except that a grouping without a key has one group and so one subtask.
-fn effective_parallelism(plan: &Plan, op: &PlanOperator) -> u32 {
+///
+/// What belongs to a loop's state runs where the loop is closed, subtask by subtask.
+fn effective_parallelism(plan: &Plan, loops: &Loops, op: &PlanOperator) -> u32 {
+    let state = |set: &OperatorId| loops.list.iter().find(|found| found.head == *set || found.solution == Some(*set));
+    let of_loop = match &op.kind {
+        OperatorKind::LoopInput | OperatorKind::SolutionSet { .. } => state(&op.id),
+        OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } => op
+            .inputs
+            .iter()
+            .filter(|input| matches!(plan.operator(**input).kind, OperatorKind::SolutionSet { .. }))
+            .find_map(state),
+        _ => None,
+    };
+    if let Some(found) = of_loop {
+        return plan.parallelism(found.close);
+    }
     match &op.kind {
         OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } | OperatorKind::GroupReduce { key, .. }
             if key.is_empty() =>

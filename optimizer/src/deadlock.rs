@@ -165,6 +165,8 @@ fn first_input(part: Part) -> Option<u8> {
     match part {
         Part::Driver(DriverStrategy::HybridHash { build }) => Some(build.index() as u8),
         Part::Driver(DriverStrategy::NestedLoop { inner }) => Some(inner.index() as u8),
+        // A delta iteration's solution set.
+        Part::LoopHead => Some(1),
         _ => None,
     }
 }
@@ -174,7 +176,7 @@ fn streams(part: Part) -> bool {
     match part {
         Part::Sort { .. } | Part::RangeBounds { .. } => false,
         Part::Driver(DriverStrategy::HashGroup | DriverStrategy::Merge { .. }) => false,
-        Part::Driver(_) | Part::Combine(_) | Part::Sample { .. } | Part::NoOp => true,
+        Part::Driver(_) | Part::Combine(_) | Part::Sample { .. } | Part::LoopHead | Part::NoOp => true,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use crate::chain::Chains;
 use crate::context::Context;
+use crate::iteration::keeps_constant;
 use crate::physical::{Link, Physical};
 use flinkrs_core::error::Result;
 use flinkrs_core::id::{OperatorId, VertexId};
-use flinkrs_core::strategy::{Part, ShipStrategy};
-use flinkrs_plan::OperatorKind;
-use flinkrs_protocol::{BroadcastInput, ChainedOperator, JobEdge, JobGraph, JobSource, JobVertex};
+use flinkrs_core::strategy::{DriverStrategy, Part, ShipStrategy};
+use flinkrs_plan::{Loop, OperatorKind};
+use flinkrs_protocol::{BroadcastInput, ChainedOperator, JobEdge, JobGraph, JobLoop, JobSource, JobVertex, LoopEnd};
 
 /// Translates; the result has passed [`JobGraph::validate`].
 pub(crate) fn job_graph(context: &Context, physical: &Physical, chains: &Chains) -> Result<JobGraph> {
@@ -15,6 +16,7 @@ pub(crate) fn job_graph(context: &Context, physical: &Physical, chains: &Chains)
         name: context.plan.name.clone(),
         vertices: (0..chains.tasks.len()).map(|task| vertex(context, physical, chains, task)).collect(),
         edges: Vec::new(),
+        loops: context.loops.list.iter().map(|of| job_loop(context, physical, chains, of)).collect(),
     };
     for link in physical.links.iter().filter(|link| !chains.inside(link)) {
         if let Some((index, name)) = &link.broadcast {
@@ -25,7 +27,7 @@ pub(crate) fn job_graph(context: &Context, physical: &Physical, chains: &Chains)
                 edge: graph.edges.len() as u32,
             });
         }
-        graph.edges.push(edge(chains, link));
+        graph.edges.push(JobEdge { replay: replays(context, physical, link), ..edge(chains, link) });
     }
     graph.validate()?;
     Ok(graph)
@@ -48,7 +50,12 @@ fn vertex(context: &Context, physical: &Physical, chains: &Chains, task: usize) 
     let kind = &context.operator(head.operator).kind;
     let (inputs, source) = match kind {
         OperatorKind::Source { splits, .. } => (0, Some(JobSource { splits: splits.clone() })),
-        OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } | OperatorKind::Cross { .. } => (2, None),
+        OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } | OperatorKind::Cross { .. } if matches!(head.part, Part::Driver(driver) if !matches!(driver, DriverStrategy::SolutionSet { .. })) => {
+            (2, None)
+        }
+        OperatorKind::LoopInput | OperatorKind::BulkIteration { .. } | OperatorKind::DeltaIteration { .. } => {
+            (context.operator(head.operator).inputs.len() as u8, None)
+        }
         _ => (1, None),
     };
     JobVertex {
@@ -58,7 +65,29 @@ fn vertex(context: &Context, physical: &Physical, chains: &Chains, task: usize) 
         inputs,
         source: source.filter(|_| matches!(head.part, Part::Driver(_))),
         broadcast_inputs: Vec::new(),
+        of_loop: context.loops.of[head.operator.0 as usize].map(|at| at as u32),
         chain,
+    }
+}
+
+/// A loop: the tasks in which its supersteps begin and end.
+fn job_loop(context: &Context, physical: &Physical, chains: &Chains, of: &Loop) -> JobLoop {
+    let vertex = |id: OperatorId| {
+        let node = physical.nodes.iter().position(|node| node.operator == id && !node.inserted);
+        VertexId(chains.task_of[node.expect("every operator of a loop has a node")] as u32)
+    };
+    let termination = of.solution.is_none() && context.operator(of.close).inputs.len() == 2;
+    JobLoop {
+        name: context.operator(of.close).name.clone(),
+        close: of.close,
+        head: vertex(of.head),
+        tail: vertex(of.close),
+        max_supersteps: of.max_supersteps,
+        end: match (of.solution, termination) {
+            (Some(_), _) => LoopEnd::EmptyWorkset,
+            (None, true) => LoopEnd::EmptyTermination,
+            (None, false) => LoopEnd::Supersteps,
+        },
     }
 }
 
@@ -71,14 +100,28 @@ fn edge(chains: &Chains, link: &Link) -> JobEdge {
         ship: link.ship,
         mode: link.mode,
         partitioner: partitioner(link),
+        replay: false,
     }
+}
+
+/// Whether a link brings the same to every superstep of a loop, and its consumer has to be shown it in each.
+fn replays(context: &Context, physical: &Physical, link: &Link) -> bool {
+    let (from, to) = (&physical.nodes[link.from], &physical.nodes[link.to]);
+    let outside = context.loops.of[from.operator.0 as usize] != context.loops.of[to.operator.0 as usize]
+        || context.loops.closed_by(from.operator).is_some();
+    let keeps = matches!(to.part, Part::Driver(driver) if keeps_constant(driver, link.input));
+    context.loops.get(to.operator).is_some()
+        && outside
+        && to.part != Part::LoopHead
+        && link.broadcast.is_none()
+        && !keeps
 }
 
 /// Whose key a link is partitioned by, if it is by a key.
 fn partitioner(link: &Link) -> Option<(OperatorId, u8)> {
     match link.ship {
         ShipStrategy::PartitionHash | ShipStrategy::PartitionRange | ShipStrategy::PartitionCustom => {
-            link.ships.map(|(operator, input)| (operator, input as u8))
+            link.by.or(link.ships.map(|(operator, input)| (operator, input as u8)))
         }
         ShipStrategy::Forward | ShipStrategy::Broadcast | ShipStrategy::Rebalance => None,
     }

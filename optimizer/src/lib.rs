@@ -46,6 +46,7 @@
 //! | `ship`, `local`, `choice` | the alternatives of one operator |
 //! | `cost` | network, disk and CPU of each |
 //! | `enumerate` | the cheapest combination; its documentation says what is bounded and how |
+//! | `iteration` | how loops begin and close, and what they carry around |
 //! | `physical`, `rules` | combiners, sorts and samplers put in |
 //! | `chain`, `deadlock`, `jobgraph` | tasks, pipeline breakers, translation |
 //! | `explain` | all of it as text, JSON and DOT |
@@ -57,6 +58,7 @@ mod cost;
 mod deadlock;
 mod enumerate;
 mod explain;
+mod iteration;
 mod jobgraph;
 mod local;
 mod optimized;

@@ -2,6 +2,7 @@
 
 use crate::choice::{Choice, Combiner};
 use crate::context::Context;
+use crate::iteration;
 use crate::properties::{Properties, sort_order};
 use flinkrs_core::strategy::{DriverStrategy, ShipStrategy, Side};
 use flinkrs_core::types::KeyField;
@@ -17,7 +18,11 @@ pub(crate) fn alternatives(
     inputs: &[&Properties],
     channels: &[Properties],
 ) -> Vec<Choice> {
-    let choice = |driver| Choice { ships: ships.to_vec(), sort: false, driver, combine: None };
+    if let Some(side) = iteration::solution_side(&context.plan, op) {
+        let sort = matches!(op.kind, OperatorKind::CoGroup { .. });
+        return vec![Choice { sort, driver: DriverStrategy::SolutionSet { side }, ..Choice::only(ships.to_vec()) }];
+    }
+    let choice = |driver| Choice { ships: ships.to_vec(), sort: false, driver, combine: None, by: None };
     match &op.kind {
         OperatorKind::Reduce { key, combine } => {
             let combiners = reduce_combiners(key, *combine, inputs[0]);
@@ -98,6 +103,7 @@ fn grouping(
                 sort: *sort,
                 driver: *driver,
                 combine: *combine,
+                by: None,
             })
         })
         .collect()

@@ -7,6 +7,7 @@ use crate::cost::{Cost, operator_cost};
 use crate::deadlock::break_pipelines;
 use crate::enumerate::{Random, best_choices, random_choices};
 use crate::explain;
+use crate::iteration::decided_before;
 use crate::jobgraph;
 use crate::options::OptimizerOptions;
 use crate::physical::{self, Physical};
@@ -80,7 +81,8 @@ impl OptimizedPlan {
         for &id in &context.reachable {
             let op = context.operator(id);
             let choice = choices[id.0 as usize].as_ref().expect("every reachable operator has been decided");
-            let inputs: Vec<&Properties> = op.inputs.iter().map(|input| &properties[input.0 as usize]).collect();
+            let inputs: Vec<&Properties> =
+                decided_before(op).iter().map(|input| &properties[input.0 as usize]).collect();
             let provided = output(&context, op, choice, &inputs);
             costs[id.0 as usize] = operator_cost(&context, op, choice);
             properties[id.0 as usize] = provided;

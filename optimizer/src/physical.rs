@@ -2,9 +2,10 @@
 
 use crate::choice::Choice;
 use crate::context::Context;
+use crate::iteration::solution_side;
 use crate::rules::{combine, range_partition};
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy, Side};
 use flinkrs_plan::{ChainingPolicy, OperatorKind, PlanOperator};
 
 /// A part of an operator, at some parallelism.
@@ -36,6 +37,8 @@ pub(crate) struct Link {
     pub(crate) broadcast: Option<(u8, String)>,
     /// The input of the plan's operator whose ship strategy this is; inserted links have none.
     pub(crate) ships: Option<(OperatorId, u32)>,
+    /// Whose key spreads the records, if it isn't that of `ships`.
+    pub(crate) by: Option<(OperatorId, u8)>,
 }
 
 /// The whole graph, producers before consumers.
@@ -57,6 +60,7 @@ impl Link {
             mode: ExchangeMode::Pipelined,
             broadcast: None,
             ships: None,
+            by: None,
         }
     }
 }
@@ -109,11 +113,15 @@ pub(crate) fn build(context: &Context, choices: &[Option<Choice>]) -> Physical {
         let (first, last) = own_parts(context, op, choice, &mut physical);
         // A combiner runs the same user function, so it sees the same sets.
         let combiner = choice.combine.and_then(|_| producers.first().copied());
-        for (i, producer) in producers.into_iter().enumerate() {
+        let solution = solution_side(&context.plan, op).map(Side::index);
+        for (i, producer) in producers.into_iter().enumerate().filter(|(i, _)| Some(*i) != solution) {
+            // A union has one input, and so has a lookup of a solution set, to which nothing flows.
+            let one_input = matches!(op.kind, OperatorKind::Union) || solution.is_some();
             physical.links.push(Link {
-                input: if matches!(op.kind, OperatorKind::Union) { 0 } else { i as u8 },
+                input: if one_input { 0 } else { i as u8 },
                 ship: choice.ships[i],
                 ships: Some((id, i as u32)),
+                by: choice.by.filter(|_| carried(op, i)),
                 ..Link::forward(producer, first)
             });
         }
@@ -129,6 +137,14 @@ pub(crate) fn build(context: &Context, choices: &[Option<Choice>]) -> Physical {
         last_part[id.0 as usize] = last;
     }
     physical
+}
+
+/// Whether an input of an operator that begins or closes a loop is what the loop carries around.
+fn carried(op: &PlanOperator, input: usize) -> bool {
+    match op.kind {
+        OperatorKind::DeltaIteration { .. } => input == 1,
+        _ => input == 0,
+    }
 }
 
 /// What goes between the producer of an input and the shipping of its records; returns the node that ships.
@@ -153,6 +169,7 @@ fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &m
     let part = match &op.kind {
         OperatorKind::Union | OperatorKind::Partition { .. } => Part::NoOp,
         OperatorKind::SortPartition { .. } => Part::Sort { input: 0 },
+        OperatorKind::LoopInput => Part::LoopHead,
         _ => Part::Driver(choice.driver),
     };
     let node = Node {
@@ -160,7 +177,11 @@ fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &m
         part,
         name: op.name.clone(),
         parallelism,
-        memory_weight: memory_weight(part),
+        memory_weight: match op.kind {
+            // The index, and the changes that wait for the end of a superstep.
+            OperatorKind::SolutionSet { .. } | OperatorKind::DeltaIteration { .. } => 1,
+            _ => memory_weight(part),
+        },
         chaining: op.chaining,
         inserted: false,
     };
@@ -168,7 +189,8 @@ fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &m
         let only = physical.add(node);
         return (only, only);
     }
-    let sort = physical.add(sort_node(op, parallelism));
+    let sort =
+        physical.add(Node { part: Part::Sort { input: choice.sorted_input() as u8 }, ..sort_node(op, parallelism) });
     let driver = physical.append(sort, Node { chaining: continued(op.chaining), ..node });
     (sort, driver)
 }
@@ -202,9 +224,9 @@ pub(crate) fn memory_weight(part: Part) -> u32 {
         Part::Driver(driver) | Part::Combine(driver) => match driver {
             DriverStrategy::HashGroup | DriverStrategy::HybridHash { .. } | DriverStrategy::NestedLoop { .. } => 1,
             DriverStrategy::Merge { sort_first: true, sort_second: true } => 2,
-            DriverStrategy::Merge { .. } => 1,
+            DriverStrategy::Merge { .. } | DriverStrategy::SolutionSet { .. } => 1,
             DriverStrategy::Only | DriverStrategy::SortedGroup => 0,
         },
-        Part::Sample { .. } | Part::RangeBounds { .. } | Part::NoOp => 0,
+        Part::Sample { .. } | Part::RangeBounds { .. } | Part::LoopHead | Part::NoOp => 0,
     }
 }

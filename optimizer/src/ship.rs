@@ -1,6 +1,7 @@
 //! Ship strategies: how the records of each input may reach an operator.
 
 use crate::context::{Context, may_broadcast_first, may_broadcast_second};
+use crate::iteration;
 use crate::properties::Properties;
 use flinkrs_core::strategy::{JoinType, ShipStrategy, Side};
 use flinkrs_core::types::KeyField;
@@ -11,6 +12,14 @@ pub(crate) fn alternatives(context: &Context, op: &PlanOperator, inputs: &[&Prop
     match &op.kind {
         OperatorKind::Reduce { key, .. } | OperatorKind::Distinct { key } | OperatorKind::GroupReduce { key, .. } => {
             grouping(context, op, inputs[0], key)
+        }
+        OperatorKind::Join { first_key, second_key, .. } | OperatorKind::CoGroup { first_key, second_key, .. }
+            if iteration::solution_side(&context.plan, op).is_some() =>
+        {
+            pairing(context, op, inputs, first_key, second_key)
+        }
+        OperatorKind::SolutionSet { key } => {
+            one_side(context, op, inputs, 0, key).into_iter().map(|s| vec![s]).collect()
         }
         OperatorKind::Join { join_type, first_key, second_key, hint } => {
             let mut ships = Vec::new();
@@ -49,6 +58,25 @@ fn grouping(context: &Context, op: &PlanOperator, input: &Properties, key: &[Key
     ships
 }
 
+/// One input by the hash of its key, FORWARD if it already is spread so.
+fn one_side(
+    context: &Context,
+    op: &PlanOperator,
+    inputs: &[&Properties],
+    input: usize,
+    key: &[KeyField],
+) -> Vec<ShipStrategy> {
+    if all_in_one(context, op, input) {
+        return vec![ShipStrategy::Forward];
+    }
+    let mut ships = Vec::new();
+    if context.equal_parallelism(op, input) && inputs[input].global.hashed_by(key) {
+        ships.push(ShipStrategy::Forward);
+    }
+    ships.push(ShipStrategy::PartitionHash);
+    ships
+}
+
 /// Both inputs by the hash of their keys, each FORWARD where it already is spread so; or both FORWARD if they are
 /// spread by another rule that is the same for both.
 fn pairing(
@@ -58,16 +86,10 @@ fn pairing(
     first_key: &[KeyField],
     second_key: &[KeyField],
 ) -> Vec<Vec<ShipStrategy>> {
-    let side = |input: usize, key: &[KeyField]| {
-        if all_in_one(context, op, input) {
-            return vec![ShipStrategy::Forward];
-        }
-        let mut ships = Vec::new();
-        if context.equal_parallelism(op, input) && inputs[input].global.hashed_by(key) {
-            ships.push(ShipStrategy::Forward);
-        }
-        ships.push(ShipStrategy::PartitionHash);
-        ships
+    let side = |input: usize, key: &[KeyField]| match context.operator(op.inputs[input]).kind {
+        // It was spread when it was built, and is looked up where it lies.
+        OperatorKind::SolutionSet { .. } => vec![ShipStrategy::Forward],
+        _ => one_side(context, op, inputs, input, key),
     };
     let (first, second) = (side(0, first_key), side(1, second_key));
     let mut ships: Vec<Vec<ShipStrategy>> = first.iter().flat_map(|a| second.iter().map(|b| vec![*a, *b])).collect();

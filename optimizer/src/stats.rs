@@ -57,7 +57,10 @@ pub(crate) fn estimate(plan: &Plan, reachable: &[OperatorId], parallelism: &[u32
     let mut sizes = vec![Size::of(0.0, 1.0, true); plan.operators.len()];
     for &id in reachable {
         let op = plan.operator(id);
-        let inputs: Vec<Size> = op.inputs.iter().map(|input| sizes[input.0 as usize]).collect();
+        let mut inputs: Vec<Size> = op.inputs.iter().map(|input| sizes[input.0 as usize]).collect();
+        if let OperatorKind::DeltaIteration { solution, .. } = op.kind {
+            inputs[0] = sizes[solution.0 as usize];
+        }
         let estimate = derive(op, &inputs, f64::from(parallelism[id.0 as usize]));
         sizes[id.0 as usize] = with_hints(op, &inputs, estimate);
     }
@@ -77,6 +80,11 @@ fn derive(op: &PlanOperator, inputs: &[Size], parallelism: f64) -> Size {
         OperatorKind::Filter => kept(first.records * FILTER_SELECTIVITY),
         OperatorKind::Limit { count } => Size { known: true, ..kept(first.records.min(*count as f64 * parallelism)) },
         OperatorKind::Partition { .. } | OperatorKind::SortPartition { .. } | OperatorKind::Sink => first,
+        // Of a delta iteration the solution set goes in by `estimate`.
+        OperatorKind::LoopInput
+        | OperatorKind::SolutionSet { .. }
+        | OperatorKind::BulkIteration { .. }
+        | OperatorKind::DeltaIteration { .. } => first,
         OperatorKind::Reduce { key, .. } => grouped(op, &first, key.is_empty(), op.output_bytes),
         OperatorKind::Distinct { key } => grouped(op, &first, key.is_empty(), first.record_bytes),
         OperatorKind::GroupReduce { key, .. } => grouped(op, &first, key.is_empty(), op.output_bytes),

@@ -8,11 +8,13 @@
 //! found by [`OperatorId`](flinkrs_core::id::OperatorId).
 
 mod hints;
+mod loops;
 mod operator;
 mod plan_graph;
 mod semantics;
 
 pub use hints::{ChainingPolicy, CombineHint, CrossHint, JoinHint, SizeHints};
+pub use loops::{Loop, Loops};
 pub use operator::{KeySpec, OperatorKind, PartitionMethod, PlanOperator, SortField, SortOrder};
 pub use plan_graph::Plan;
 pub use semantics::ForwardedFields;

@@ -139,6 +139,35 @@ pub enum OperatorKind {
         /// How many.
         count: u64,
     },
+    /// What a loop's step begins with: its initial input in the first superstep, then what the superstep before fed
+    /// back. Of a delta iteration the workset; its second input is the solution set, which has to be complete first.
+    LoopInput,
+    /// The solution set of a delta iteration, made from its initial records; only joins and coGroups by its key and
+    /// the iteration itself use it.
+    SolutionSet {
+        /// The key that identifies a record.
+        key: KeySpec,
+    },
+    /// Closes a bulk iteration: input 0 becomes the next superstep's [`LoopInput`](OperatorKind::LoopInput), an
+    /// input 1 ends the loop when it has no record.
+    BulkIteration {
+        /// The loop's [`LoopInput`](OperatorKind::LoopInput).
+        head: OperatorId,
+        /// Supersteps at most; at least 1.
+        max_supersteps: u32,
+    },
+    /// Closes a delta iteration: input 0 changes the solution set, input 1 is the next workset; a single input is
+    /// both. Its output is the solution set at the end.
+    DeltaIteration {
+        /// The loop's [`LoopInput`](OperatorKind::LoopInput).
+        head: OperatorId,
+        /// The loop's [`SolutionSet`](OperatorKind::SolutionSet).
+        solution: OperatorId,
+        /// The solution set's key.
+        key: KeySpec,
+        /// Supersteps at most; at least 1.
+        max_supersteps: u32,
+    },
     /// Writes records; a root of the plan.
     Sink,
 }
@@ -171,6 +200,10 @@ impl OperatorKind {
             OperatorKind::Partition { .. } => "Partition",
             OperatorKind::SortPartition { .. } => "Sort-Partition",
             OperatorKind::Limit { .. } => "Limit",
+            OperatorKind::LoopInput => "Partial Solution",
+            OperatorKind::SolutionSet { .. } => "Solution Set",
+            OperatorKind::BulkIteration { .. } => "Bulk Iteration",
+            OperatorKind::DeltaIteration { .. } => "Workset Iteration",
             OperatorKind::Sink => "Data Sink",
         }
     }

@@ -66,6 +66,9 @@ impl Plan {
             let inputs = match operator.kind {
                 OperatorKind::Source { .. } => 0..=0,
                 OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } | OperatorKind::Cross { .. } => 2..=2,
+                OperatorKind::LoopInput | OperatorKind::BulkIteration { .. } | OperatorKind::DeltaIteration { .. } => {
+                    1..=2
+                }
                 OperatorKind::Union => 1..=usize::MAX,
                 _ => 1..=1,
             };

@@ -15,6 +15,36 @@ pub struct JobGraph {
     pub vertices: Vec<JobVertex>,
     /// Edges, in no particular order.
     pub edges: Vec<JobEdge>,
+    /// Loops, none inside of another.
+    pub loops: Vec<JobLoop>,
+}
+
+/// A loop over some of the vertices: those whose [`of_loop`](JobVertex::of_loop) says so run in every superstep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobLoop {
+    /// What progress and reports call it.
+    pub name: String,
+    /// The operator that closes it, the last of the tail's chain; it has the convergence criterion.
+    pub close: OperatorId,
+    /// Where supersteps begin: its input is the first superstep's, and then what the tail feeds back.
+    pub head: VertexId,
+    /// Where they end; subtask `i` feeds back to subtask `i` of the head.
+    pub tail: VertexId,
+    /// Supersteps at most.
+    pub max_supersteps: u32,
+    /// What else ends it, beside a convergence criterion.
+    pub end: LoopEnd,
+}
+
+/// What ends a loop before its last superstep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoopEnd {
+    /// Nothing.
+    Supersteps,
+    /// A termination data set without a record.
+    EmptyTermination,
+    /// Nothing was fed back.
+    EmptyWorkset,
 }
 
 /// A chain of operators that run in one task, in `parallelism` subtasks.
@@ -34,6 +64,8 @@ pub struct JobVertex {
     pub source: Option<JobSource>,
     /// Broadcast sets that have to be complete before the first record is read.
     pub broadcast_inputs: Vec<BroadcastInput>,
+    /// Its loop, as a position in [`JobGraph::loops`]. Edges from outside bring the same to every superstep.
+    pub of_loop: Option<u32>,
 }
 
 /// One operator in a chain.
@@ -87,6 +119,8 @@ pub struct JobEdge {
     pub mode: ExchangeMode,
     /// For PARTITION_HASH, PARTITION_RANGE and PARTITION_CUSTOM: whose key is partitioned by, and which input's.
     pub partitioner: Option<(OperatorId, u8)>,
+    /// Whether the consumer, in a loop, is shown the records again in each superstep; otherwise it keeps what it needs.
+    pub replay: bool,
 }
 
 /// For each vertex of a [`JobGraph`] the positions of its edges in [`JobGraph::edges`].
@@ -135,6 +169,16 @@ impl JobGraph {
             }
             if (vertex.inputs == 0) != vertex.source.is_some() {
                 return wrong("is neither a source nor has inputs");
+            }
+        }
+        for (i, of) in self.loops.iter().enumerate() {
+            for end in [of.head, of.tail] {
+                if self.vertices.get(end.0 as usize).is_none_or(|vertex| vertex.of_loop != Some(i as u32)) {
+                    return Err(Error::internal(format!("loop {i} '{}' has an end outside of itself", of.name)));
+                }
+            }
+            if self.vertices[of.head.0 as usize].parallelism != self.vertices[of.tail.0 as usize].parallelism {
+                return Err(Error::internal(format!("loop {i} '{}' has ends of unequal parallelism", of.name)));
             }
         }
         for (i, edge) in self.edges.iter().enumerate() {

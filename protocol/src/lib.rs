@@ -4,4 +4,6 @@
 
 mod jobgraph;
 
-pub use jobgraph::{BroadcastInput, ChainedOperator, EdgeLists, JobEdge, JobGraph, JobSource, JobVertex};
+pub use jobgraph::{
+    BroadcastInput, ChainedOperator, EdgeLists, JobEdge, JobGraph, JobLoop, JobSource, JobVertex, LoopEnd,
+};

@@ -15,10 +15,13 @@
 //! |---|---|
 //! | `control` | a job: its deployment, its end, its counters |
 //! | `task` | the scheduler, the task and its chain |
+//! | `iteration` | the supersteps of loops |
 //! | `network` | the queues between tasks and the writers that fill them |
 
 mod control;
+mod iteration;
 mod network;
 mod task;
 
 pub use control::{Job, JobResult, OperatorReport, RuntimeOptions, SubtaskReport, VertexReport};
+pub use iteration::{LoopReport, SuperstepReport};

@@ -4,10 +4,11 @@ use crate::dataset::group::by_key;
 use crate::dataset::{DataSet, SortSpec};
 use crate::program::Code;
 use flinkrs_core::function::Partitioner;
-use flinkrs_core::strategy::{DriverStrategy, Part, ShipStrategy};
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::strategy::{DriverStrategy, Part, ShipStrategy, Side};
 use flinkrs_core::types::{Data, KeySelector};
 use flinkrs_core::{Collector, Operator};
-use flinkrs_operators::{CoGroup, Group, RecordOrder, Unordered};
+use flinkrs_operators::{ByKey, CoGroup, Group, RecordOrder, SolutionCoGroup, SortOperator, Then, Unordered};
 use flinkrs_plan::{OperatorKind, SortField};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ impl<L: Data, R: Data> CoGrouped<L, R> {
 }
 
 struct CoGroupCode<L, R, O, SL, SR, OL, OR, F> {
+    /// The data sets grouped: one may be a solution set.
+    inputs: [OperatorId; 2],
     keys: (SL, SR),
     orders: (OL, OR),
     function: Arc<F>,
@@ -64,11 +67,25 @@ where
     F: Fn(&mut Group<L>, &mut Group<R>, &mut Collector<'_, O>) + Send + Sync + 'static,
 {
     fn operator(&self, part: Part) -> Option<Box<dyn Operator>> {
-        let Part::Driver(DriverStrategy::Merge { sort_first, sort_second }) = part else { return None };
         let f = Arc::clone(&self.function);
-        let f = move |l: &mut Group<L>, r: &mut Group<R>, out: &mut Collector<'_, O>| f(l, r, out);
         let ((first, second), (first_order, second_order)) = (self.keys.clone(), self.orders.clone());
-        Some(Box::new(CoGroup::new(sort_first, sort_second, first, second, first_order, second_order, f)))
+        match part {
+            Part::Driver(DriverStrategy::Merge { sort_first, sort_second }) => {
+                let f = move |l: &mut Group<L>, r: &mut Group<R>, out: &mut Collector<'_, O>| f(l, r, out);
+                Some(Box::new(CoGroup::new(sort_first, sort_second, first, second, first_order, second_order, f)))
+            }
+            Part::Driver(DriverStrategy::SolutionSet { side: Side::Second }) => {
+                let f = move |l: &mut Group<L>, r: &mut Group<R>, out: &mut Collector<'_, O>| f(l, r, out);
+                Some(Box::new(SolutionCoGroup::new(self.inputs[1], (first, second), f)))
+            }
+            Part::Driver(DriverStrategy::SolutionSet { side: Side::First }) => {
+                let f = move |r: &mut Group<R>, l: &mut Group<L>, out: &mut Collector<'_, O>| f(l, r, out);
+                Some(Box::new(SolutionCoGroup::new(self.inputs[0], (second, first), f)))
+            }
+            Part::Sort { input: 0 } => Some(Box::new(SortOperator::<L, _>::new(Then(ByKey(first), first_order)))),
+            Part::Sort { input: 1 } => Some(Box::new(SortOperator::<R, _>::new(Then(ByKey(second), second_order)))),
+            _ => None,
+        }
     }
 
     fn partitioner(&self, input: u8, ship: ShipStrategy) -> Option<Box<dyn Partitioner>> {
@@ -113,6 +130,7 @@ where
             second_order: self.fields.1.clone(),
         };
         let code = CoGroupCode {
+            inputs: [first.id, second.id],
             keys: self.keys.clone(),
             orders: self.orders.clone(),
             function: Arc::new(f),

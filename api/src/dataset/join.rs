@@ -4,10 +4,11 @@ use crate::dataset::DataSet;
 use crate::dataset::group::by_key;
 use crate::program::Code;
 use flinkrs_core::function::Partitioner;
-use flinkrs_core::strategy::{DriverStrategy, JoinType, Part, ShipStrategy};
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::strategy::{DriverStrategy, JoinType, Part, ShipStrategy, Side};
 use flinkrs_core::types::{Data, KeySelector};
 use flinkrs_core::{Collector, Operator};
-use flinkrs_operators::{HybridHashJoin, MergeJoin};
+use flinkrs_operators::{HybridHashJoin, MergeJoin, SolutionJoin};
 use flinkrs_plan::{JoinHint, OperatorKind};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -121,6 +122,8 @@ impl<L: Data, R: Data, K: OuterKind> JoinPair<L, R, K> {
 
 struct JoinCode<L, R, O, SL, SR, F> {
     join_type: JoinType,
+    /// The data sets joined: one may be a solution set.
+    inputs: [OperatorId; 2],
     first_key: SL,
     second_key: SR,
     function: Arc<F>,
@@ -145,6 +148,14 @@ where
             }
             Part::Driver(DriverStrategy::Merge { sort_first, sort_second }) => {
                 Some(Box::new(MergeJoin::new(self.join_type, sort_first, sort_second, first, second, f)))
+            }
+            Part::Driver(DriverStrategy::SolutionSet { side: Side::Second }) => {
+                let f = move |l: &L, r: Option<&R>, out: &mut Collector<'_, O>| f(Some(l), r, out);
+                Some(Box::new(SolutionJoin::new(self.join_type, self.inputs[1], (first, second), f)))
+            }
+            Part::Driver(DriverStrategy::SolutionSet { side: Side::First }) => {
+                let f = move |r: &R, l: Option<&L>, out: &mut Collector<'_, O>| f(l, Some(r), out);
+                Some(Box::new(SolutionJoin::new(self.join_type, self.inputs[0], (second, first), f)))
             }
             _ => None,
         }
@@ -179,6 +190,7 @@ where
         };
         let code = JoinCode {
             join_type: K::TYPE,
+            inputs: [first.id, second.id],
             first_key: self.first_key.clone(),
             second_key: self.second_key.clone(),
             function: Arc::new(f),

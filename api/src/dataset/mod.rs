@@ -5,6 +5,7 @@ mod cogroup;
 mod cross;
 mod group;
 mod index;
+mod iterate;
 mod join;
 mod order;
 mod output;
@@ -16,6 +17,7 @@ pub use aggregate::{Aggregation, Max, Min, Sum, Summable};
 pub use cogroup::{CoGroupOn, CoGrouped};
 pub use cross::CrossPair;
 pub use group::Grouped;
+pub use iterate::{BulkIteration, DeltaIteration};
 pub use join::{JoinOn, JoinPair, Joined, OuterKind};
 pub use order::{Asc, Desc, SortSpec};
 

@@ -110,6 +110,12 @@ impl Accumulators {
         found
     }
 
+    /// Takes all values out; handles given out before count for nobody any more.
+    pub fn take(&self) -> BTreeMap<String, AccumulatorValue> {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        all.into_iter().map(|(name, accumulator)| (name, accumulator.value())).collect()
+    }
+
     /// All values now.
     pub fn values(&self) -> BTreeMap<String, AccumulatorValue> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

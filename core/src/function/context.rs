@@ -1,7 +1,7 @@
 //! The context that an operator and its user function get when they open.
 
 use crate::error::{Error, Result};
-use crate::function::{Accumulator, AccumulatorValue, Accumulators};
+use crate::function::{Accumulator, AccumulatorValue, Accumulators, IterationContext, SlotState};
 use crate::id::{OperatorId, Subtask};
 use crate::resource::{MemoryBudget, MemoryPool};
 use crate::source::SplitProvider;
@@ -80,6 +80,10 @@ pub struct RuntimeContext {
     pub broadcast_sets: BroadcastSets,
     /// For a source: where its splits come from.
     pub splits: Option<Arc<dyn SplitProvider>>,
+    /// The loop that the operator runs in, if it runs in one.
+    pub iteration: Option<Arc<IterationContext>>,
+    /// What it shares with other operators of its slot.
+    pub slot: Arc<SlotState>,
     /// Set when the job is to stop.
     pub cancelled: CancelFlag,
 }
@@ -98,6 +102,8 @@ impl RuntimeContext {
             accumulators: Accumulators::default(),
             broadcast_sets: BroadcastSets::new(),
             splits: None,
+            iteration: None,
+            slot: Arc::default(),
             cancelled: CancelFlag::default(),
         }
     }
@@ -120,6 +126,42 @@ impl RuntimeContext {
     /// A histogram over all subtasks.
     pub fn histogram(&self, name: &str) -> Accumulator {
         self.accumulators.get(name, AccumulatorValue::Histogram(BTreeMap::new()))
+    }
+
+    /// The superstep that runs, counted from 1; 0 outside of loops.
+    pub fn superstep(&self) -> u32 {
+        self.iteration.as_ref().map_or(0, |iteration| iteration.superstep())
+    }
+
+    /// A sum of whole numbers over all subtasks and one superstep, which the next superstep and the loop's
+    /// convergence criterion see.
+    ///
+    /// Errors outside of loops.
+    pub fn long_aggregator(&self, name: &str) -> Result<Accumulator> {
+        self.aggregator(name, AccumulatorValue::Long(0))
+    }
+
+    /// [`long_aggregator`](RuntimeContext::long_aggregator) for floats.
+    pub fn double_aggregator(&self, name: &str) -> Result<Accumulator> {
+        self.aggregator(name, AccumulatorValue::Double(0.0))
+    }
+
+    /// [`double_aggregator`](RuntimeContext::double_aggregator) for the largest number.
+    pub fn max_aggregator(&self, name: &str) -> Result<Accumulator> {
+        self.aggregator(name, AccumulatorValue::Maximum(f64::NEG_INFINITY))
+    }
+
+    fn aggregator(&self, name: &str, initial: AccumulatorValue) -> Result<Accumulator> {
+        match &self.iteration {
+            Some(iteration) => Ok(iteration.aggregators().get(name, initial)),
+            None => Err(Error::function(format!("aggregator '{name}' is used outside of a loop"))),
+        }
+    }
+
+    /// What all subtasks added to an aggregator in the superstep before this one; `None` in the first, or if nobody
+    /// did.
+    pub fn previous_aggregate(&self, name: &str) -> Option<AccumulatorValue> {
+        self.iteration.as_ref()?.previous().get(name).cloned()
     }
 
     /// The records of a broadcast set, in no particular order.

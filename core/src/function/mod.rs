@@ -2,9 +2,11 @@
 
 mod accumulator;
 mod context;
+mod iteration;
 
 pub use accumulator::{Accumulator, AccumulatorValue, Accumulators};
 pub use context::{BroadcastSets, CancelFlag, OperatorMetrics, RuntimeContext};
+pub use iteration::{Aggregates, Convergence, IterationContext, IterationCounts, SlotState};
 
 use crate::batch::Batch;
 use crate::error::Result;
@@ -28,6 +30,9 @@ pub trait FunctionSource: Send + Sync {
 
     /// What makes the output of sink `id` visible, if it is one that needs it.
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>>;
+
+    /// The convergence criterion of the loop that operator `id` closes, if it has one.
+    fn convergence(&self, id: OperatorId) -> Option<Arc<Convergence>>;
 }
 
 /// Distributes the records of an edge over the channels to its consumers.
@@ -58,6 +63,6 @@ pub trait BroadcastBuilder: Send {
     /// Adds records.
     fn add(&mut self, batch: Batch);
 
-    /// The complete set: an `Arc<Vec<T>>` behind the `Any`.
-    fn finish(self: Box<Self>) -> Arc<dyn Any + Send + Sync>;
+    /// The complete set, an `Arc<Vec<T>>` behind the `Any`; what is added then belongs to another.
+    fn finish(&mut self) -> Arc<dyn Any + Send + Sync>;
 }

@@ -1,8 +1,8 @@
 //! The small operators, each run by hand.
 
 use super::*;
-use crate::testing::{Gathered, batches, run_with};
-use crate::{MapPartitionOperator, Records, plain};
+use crate::testing::{Gathered, batches, plain, run_with};
+use crate::{MapPartitionOperator, Records};
 use flinkrs_core::Error;
 use flinkrs_core::element::Superstep;
 use flinkrs_core::operator::{Input, Unwind};

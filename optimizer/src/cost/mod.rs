@@ -11,7 +11,7 @@ mod tests;
 pub(crate) use model::operator_cost;
 
 use crate::options::OptimizerOptions;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Mul};
 
 /// An estimated cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,6 +36,14 @@ impl Add for Cost {
 
     fn add(self, other: Cost) -> Cost {
         Cost { network: self.network + other.network, disk: self.disk + other.disk, cpu: self.cpu + other.cpu }
+    }
+}
+
+impl Mul<f64> for Cost {
+    type Output = Cost;
+
+    fn mul(self, times: f64) -> Cost {
+        Cost { network: self.network * times, disk: self.disk * times, cpu: self.cpu * times }
     }
 }
 

@@ -35,23 +35,47 @@ const SPILL_FANOUT: f64 = 16.0;
 /// The cost of an operator alone: shipping its inputs, combining, sorting, and its own work.
 pub(crate) fn operator_cost(context: &Context, op: &PlanOperator, choice: &Choice) -> Cost {
     let parallelism = f64::from(context.parallelism(op.id));
+    let supersteps = context.supersteps(op.id);
     let mut cost = Cost::default();
     let mut sizes: Vec<Size> = op.inputs.iter().map(|input| *context.size(*input)).collect();
     if let Some(combiner) = choice.combine {
         let producers = f64::from(context.input_parallelism(op, 0));
-        cost += combine(context, op, combiner.driver, combiner.sort, producers, &mut sizes[0]);
+        cost += combine(context, op, combiner.driver, combiner.sort, producers, &mut sizes[0]) * supersteps;
     }
     for (i, ship) in choice.ships.iter().enumerate() {
         let producers = f64::from(context.input_parallelism(op, i));
-        cost += ship_cost(context, *ship, &sizes[i], producers, parallelism);
+        cost += ship_cost(context, *ship, &sizes[i], producers, parallelism) * context.input_supersteps(op, i);
     }
     for (_, set) in &op.broadcast_inputs {
-        cost += ship_cost(context, ShipStrategy::Broadcast, context.size(*set), 1.0, parallelism);
+        let times = if context.loops.feeds_anew(*set, op.id) { supersteps } else { 1.0 };
+        cost += ship_cost(context, ShipStrategy::Broadcast, context.size(*set), 1.0, parallelism) * times;
     }
     if choice.sort || matches!(op.kind, OperatorKind::SortPartition { .. }) {
-        cost += sort(context, &sizes[0], parallelism);
+        cost += sort(context, &sizes[choice.sorted_input()], parallelism) * supersteps;
     }
-    cost + driver(context, op, choice, &sizes, parallelism)
+    cost + driver(context, op, choice, &sizes, parallelism) * supersteps
+        + kept(context, op, choice, &sizes, parallelism)
+}
+
+/// What a loop's operator saves, a negative cost: an input that is the same in all supersteps is built into a table or
+/// sorted once.
+fn kept(context: &Context, op: &PlanOperator, choice: &Choice, sizes: &[Size], parallelism: f64) -> Cost {
+    let saved = context.supersteps(op.id) - 1.0;
+    if saved <= 0.0 {
+        return Cost::default();
+    }
+    let constant = |input: usize| context.input_supersteps(op, input) <= 1.0;
+    match choice.driver {
+        DriverStrategy::HybridHash { build } if constant(build.index()) => {
+            Cost { cpu: sizes[build.index()].records * (BUILD + PASS) * -saved, ..Cost::default() }
+        }
+        DriverStrategy::Merge { sort_first, sort_second } => {
+            let sorts =
+                [(sort_first, 0), (sort_second, 1)].into_iter().filter(|(sorts, input)| *sorts && constant(*input));
+            sorts.fold(Cost::default(), |sum, (_, input)| sum + sort(context, &sizes[input], parallelism) * -saved)
+        }
+        _ => Cost::default(),
+    }
 }
 
 fn ship_cost(context: &Context, ship: ShipStrategy, size: &Size, producers: f64, consumers: f64) -> Cost {
@@ -136,6 +160,7 @@ fn driver(context: &Context, op: &PlanOperator, choice: &Choice, sizes: &[Size],
             }
             cost
         }
+        DriverStrategy::SolutionSet { .. } => Cost { cpu: records * PROBE, ..Cost::default() },
         DriverStrategy::NestedLoop { inner } => nested_loop(context, inner, sizes, parallelism),
     }
 }

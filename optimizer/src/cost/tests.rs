@@ -18,7 +18,7 @@ fn join_cost(first: f64, second: f64, memory_bytes: u64, ships: [ShipStrategy; 2
     builder.sink(join);
     let options = OptimizerOptions { memory_bytes, ..OptimizerOptions::default() };
     let context = Context::new(&builder.build(), &options).expect("a valid plan");
-    let choice = Choice { ships: ships.to_vec(), sort: false, driver, combine: None };
+    let choice = Choice { ships: ships.to_vec(), sort: false, driver, combine: None, by: None };
     operator_cost(&context, context.operator(join), &choice)
 }
 

@@ -32,6 +32,7 @@ pub(crate) use random::{Random, random_choices};
 use crate::choice::{Choice, alternatives, output};
 use crate::context::Context;
 use crate::cost::operator_cost;
+use crate::iteration::decided_before;
 use crate::properties::Properties;
 use crate::properties::interest::{Interests, interests};
 use component::{Component, Entry};
@@ -121,7 +122,7 @@ impl<'a> Search<'a> {
         let operators = context.plan.operators.len();
         let mut open_uses = vec![0; operators];
         for &id in &context.reachable {
-            for input in &context.operator(id).inputs {
+            for input in decided_before(context.operator(id)) {
                 open_uses[input.0 as usize] += 1;
             }
         }
@@ -142,8 +143,9 @@ impl<'a> Search<'a> {
     /// Extends the partial plans of the components of its inputs by every alternative of `op`.
     fn decide(&mut self, op: &PlanOperator) -> Result<()> {
         let component = self.gather(op);
-        let positions: Vec<usize> = op.inputs.iter().map(|input| component.position(*input)).collect();
-        for input in &op.inputs {
+        let before = decided_before(op);
+        let positions: Vec<usize> = before.iter().map(|input| component.position(*input)).collect();
+        for input in &before {
             self.open_uses[input.0 as usize] -= 1;
         }
         let stays: Vec<bool> = component.open.iter().map(|id| self.open_uses[id.0 as usize] > 0).collect();
@@ -181,7 +183,7 @@ impl<'a> Search<'a> {
     /// Takes the components of the operator's inputs and multiplies them.
     fn gather(&mut self, op: &PlanOperator) -> Component {
         let (mut settled, mut undecided) = (Vec::new(), Vec::new());
-        for input in &op.inputs {
+        for input in decided_before(op) {
             match self.components[self.component_of[input.0 as usize]].take() {
                 Some(component) if component.entries.len() == 1 => settled.push(component),
                 Some(component) => undecided.push(component),

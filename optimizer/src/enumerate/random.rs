@@ -3,6 +3,7 @@
 use super::impossible;
 use crate::choice::{Choice, alternatives, output};
 use crate::context::Context;
+use crate::iteration::decided_before;
 use crate::properties::Properties;
 use crate::properties::pass::normalize;
 use flinkrs_core::error::Result;
@@ -30,7 +31,7 @@ fn walk(context: &Context, random: &mut Random) -> Result<Vec<Option<Choice>>> {
     let mut chosen = vec![None; operators];
     for &id in &context.reachable {
         let op = context.operator(id);
-        let inputs: Vec<&Properties> = op.inputs.iter().map(|input| &properties[input.0 as usize]).collect();
+        let inputs: Vec<&Properties> = decided_before(op).iter().map(|input| &properties[input.0 as usize]).collect();
         let mut choices = alternatives(context, op, &inputs);
         if choices.is_empty() {
             return Err(impossible(op));

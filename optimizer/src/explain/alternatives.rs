@@ -5,6 +5,7 @@ use crate::choice::{Choice, alternatives, output};
 use crate::context::Context;
 use crate::cost::{Cost, operator_cost};
 use crate::enumerate::best_choices_with;
+use crate::iteration::decided_before;
 use crate::local;
 use crate::optimized::OptimizedPlan;
 use crate::properties::Properties;
@@ -21,7 +22,8 @@ pub(crate) fn render(plan: &OptimizedPlan) -> String {
     let mut text = format!("plan '{}': cost {}\n", context.plan.name, format::cost(&plan.cost(), &context.options));
     for &id in &context.reachable {
         let op = context.operator(id);
-        let inputs: Vec<&Properties> = op.inputs.iter().map(|input| &plan.properties[input.0 as usize]).collect();
+        let inputs: Vec<&Properties> =
+            decided_before(op).iter().map(|input| &plan.properties[input.0 as usize]).collect();
         let rejected = rejected(plan, op, &inputs);
         let notes = notes(context, op, &inputs);
         if rejected.is_empty() && notes.is_empty() {

@@ -32,6 +32,9 @@ pub(crate) fn driver(op: &PlanOperator, driver: DriverStrategy) -> String {
             grouping("ALL_GROUP_COMBINE", "HASHED_GROUP_COMBINE", "SORTED_GROUP_COMBINE", key)
         }
         OperatorKind::Join { join_type, .. } => join(*join_type, driver),
+        OperatorKind::CoGroup { .. } if matches!(driver, DriverStrategy::SolutionSet { .. }) => {
+            "CO_GROUP_WITH_SOLUTION_SET".to_owned()
+        }
         OperatorKind::CoGroup { .. } => "CO_GROUP".to_owned(),
         OperatorKind::Cross { .. } => match driver {
             DriverStrategy::NestedLoop { inner: Side::Second } => "NESTEDLOOP_BLOCKED_OUTER_FIRST".to_owned(),
@@ -41,6 +44,10 @@ pub(crate) fn driver(op: &PlanOperator, driver: DriverStrategy) -> String {
         OperatorKind::Partition { .. } => "UNARY_NO_OP".to_owned(),
         OperatorKind::SortPartition { .. } => "SORT_PARTITION".to_owned(),
         OperatorKind::Limit { .. } => "LIMIT".to_owned(),
+        OperatorKind::LoopInput => "PARTIAL_SOLUTION".to_owned(),
+        OperatorKind::SolutionSet { .. } => "SOLUTION_SET_INDEX".to_owned(),
+        OperatorKind::BulkIteration { .. } => "BULK_ITERATION".to_owned(),
+        OperatorKind::DeltaIteration { .. } => "WORKSET_ITERATION".to_owned(),
         OperatorKind::Sink => "SINK".to_owned(),
     }
 }
@@ -57,6 +64,7 @@ fn join(join_type: JoinType, driver: DriverStrategy) -> String {
     match driver {
         DriverStrategy::HybridHash { build: Side::First } => format!("{hash}HYBRIDHASH_BUILD_FIRST"),
         DriverStrategy::HybridHash { build: Side::Second } => format!("{hash}HYBRIDHASH_BUILD_SECOND"),
+        DriverStrategy::SolutionSet { .. } => format!("{merge}_JOIN_WITH_SOLUTION_SET"),
         _ => format!("{merge}_MERGE"),
     }
 }

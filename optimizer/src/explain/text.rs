@@ -69,14 +69,14 @@ pub(crate) fn strategy(plan: &OptimizedPlan, op: &PlanOperator, node: &Node) -> 
             Some(combiner) => format!("Combine: {}", names::combiner(op, combiner)),
             None => "Combine".to_owned(),
         },
-        Part::Sort { .. } => {
-            let order = crate::properties::show_order(&crate::properties::sort_order(op, 0));
+        Part::Sort { input } => {
+            let order = crate::properties::show_order(&crate::properties::sort_order(op, usize::from(input)));
             format!("Sort: on {order}")
         }
         Part::Sample { .. } => "Range Partition: sample of the keys".to_owned(),
         Part::RangeBounds { .. } => "Range Partition: bounds from all samples".to_owned(),
         Part::NoOp if node.inserted => "Range Partition: records wait for the bounds".to_owned(),
-        Part::NoOp => format!("{}: {}", op.kind.pact(), names::driver(op, choice.driver)),
+        Part::LoopHead | Part::NoOp => format!("{}: {}", op.kind.pact(), names::driver(op, choice.driver)),
     }
 }
 

@@ -6,6 +6,7 @@
 use super::pass::{forwarded, normalize};
 use super::{LocalProperties, Order, Properties, group_prefix, is_part_of, key_order, key_set};
 use crate::context::Context;
+use crate::iteration::head_keys;
 use flinkrs_core::types::KeyField;
 use flinkrs_plan::{ForwardedFields, KeySpec, OperatorKind, PartitionMethod, PlanOperator, SortField};
 
@@ -76,7 +77,10 @@ impl Interests {
                 self.add_exact(key.clone());
                 self.add_order(key_order(key, within));
             }
-            OperatorKind::Partition { method: PartitionMethod::Hash, key } => self.add_exact(key.clone()),
+            OperatorKind::Partition { method: PartitionMethod::Hash, key } | OperatorKind::SolutionSet { key } => {
+                self.add_exact(key.clone());
+            }
+            OperatorKind::DeltaIteration { key, .. } if input == 0 => self.add_exact(key.clone()),
             _ => {}
         }
     }
@@ -127,6 +131,13 @@ impl Interests {
         }
     }
 
+    /// What a loop could carry around, where `op` closes it.
+    fn add_carried(&mut self, context: &Context, op: &PlanOperator) {
+        if let OperatorKind::BulkIteration { head, .. } | OperatorKind::DeltaIteration { head, .. } = op.kind {
+            head_keys(context, head).into_iter().for_each(|(key, _)| self.add_exact(key));
+        }
+    }
+
     fn add_colocate(&mut self, set: KeySpec) {
         add(&mut self.colocate, key_set(&set), set.is_empty());
     }
@@ -159,6 +170,7 @@ pub(crate) fn interests(context: &Context) -> Vec<Interests> {
             if context.equal_parallelism(op, i) {
                 of_input.add_own(op, i);
                 of_input.add_passed(op, i, &of_output);
+                of_input.add_carried(context, op);
             } else {
                 of_input.add_combiner(op);
             }

@@ -40,7 +40,9 @@ pub(crate) fn input_key(op: &PlanOperator, input: usize) -> &[KeyField] {
         | OperatorKind::Distinct { key }
         | OperatorKind::GroupReduce { key, .. }
         | OperatorKind::GroupCombine { key, .. }
+        | OperatorKind::SolutionSet { key }
         | OperatorKind::Partition { key, .. } => key,
+        OperatorKind::DeltaIteration { key, .. } if input == 0 => key,
         OperatorKind::Join { first_key, second_key, .. } | OperatorKind::CoGroup { first_key, second_key, .. } => {
             if input == 0 {
                 first_key
@@ -61,6 +63,7 @@ pub(crate) fn forwarded(op: &PlanOperator, input: usize) -> ForwardedFields {
         | OperatorKind::Partition { .. }
         | OperatorKind::SortPartition { .. }
         | OperatorKind::Limit { .. }
+        | OperatorKind::SolutionSet { .. }
         | OperatorKind::Sink => ForwardedFields::all(),
         _ => op.forwarded.get(input).cloned().unwrap_or_default(),
     }
@@ -74,13 +77,22 @@ pub(crate) fn output(
     parallelism: u32,
 ) -> Properties {
     if choice.sort {
-        channels[0].local = LocalProperties { orders: vec![sort_order(op, 0)], groupings: Vec::new() };
+        let input = choice.sorted_input();
+        channels[input].local = LocalProperties { orders: vec![sort_order(op, input)], groupings: Vec::new() };
     }
     let mut out = match &op.kind {
         OperatorKind::Source { .. } => Properties::default(),
         OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } => paired(op, choice, &channels),
         OperatorKind::Cross { .. } => crossed(op, choice, &channels),
         OperatorKind::Union => united(&channels),
+        // What the last superstep left, or the solution set: spread by its key, in no order.
+        OperatorKind::BulkIteration { .. } => {
+            Properties { global: channels.swap_remove(0).global, local: LocalProperties::default() }
+        }
+        OperatorKind::DeltaIteration { key, .. } => Properties {
+            global: GlobalProperties::partitioned(Partitioning::Hash { key: key.clone() }),
+            local: LocalProperties::default(),
+        },
         _ => Properties {
             global: map_global(&channels[0].global, &forwarded(op, 0)),
             local: unary_local(op, choice, &channels[0].local),
@@ -250,7 +262,7 @@ mod tests {
     /// What the last operator but the sink provides, from hashed or else broadcast inputs.
     fn provided(plan: &Plan, driver: DriverStrategy, ships: &[ShipStrategy], inputs: &[Properties]) -> Properties {
         let op = &plan.operators[plan.operators.len() - 2];
-        let choice = Choice { ships: ships.to_vec(), sort: false, driver, combine: None };
+        let choice = Choice { ships: ships.to_vec(), sort: false, driver, combine: None, by: None };
         let channels =
             ships.iter().zip(inputs).enumerate().map(|(i, (ship, input))| channel(op, i, *ship, 4, input)).collect();
         output(op, &choice, channels, 4)

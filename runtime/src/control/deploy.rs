@@ -3,25 +3,35 @@
 use crate::control::job::{Failure, ReportEnd, RuntimeOptions};
 use crate::control::report::{SubtaskCounters, TaskStatus, VertexCounters};
 use crate::control::splits::SplitQueue;
+use crate::iteration::{LoopControl, LoopRule, OutputLoop, TaskLoop};
 use crate::network::{ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, Spread, TaskOutput};
-use crate::task::{BroadcastGather, Chain, Gate, GateInput, Link, Scheduler, SharedSet, Task, TaskCell};
+use crate::task::{BroadcastGather, Chain, Course, Gate, GateInput, Link, Scheduler, SharedSet, Task, TaskCell};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::function::{Accumulators, BroadcastSets, FunctionSource, OperatorMetrics};
+use flinkrs_core::function::{
+    Accumulators, BroadcastSets, FunctionSource, IterationContext, OperatorMetrics, SlotState,
+};
 use flinkrs_core::id::Subtask;
 use flinkrs_core::resource::MemoryPool;
 use flinkrs_core::source::SplitProvider;
 use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
 use flinkrs_core::{Operator, RuntimeContext};
 use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
-use flinkrs_protocol::{EdgeLists, JobEdge, JobGraph, JobVertex};
+use flinkrs_protocol::{EdgeLists, JobEdge, JobGraph, JobLoop, JobVertex, LoopEnd};
 use std::path::Path;
 use std::sync::Arc;
 
 /// The memory weight of a blocking edge in each consuming subtask, beside the weights of the operators.
 const BLOCKING_EDGE_WEIGHT: u64 = 1;
 
+/// The memory weight of what a loop feeds back, in each of its subtasks: it is written while the last is read.
+const FEEDBACK_WEIGHT: u64 = 1;
+
+/// The memory weight of an edge that each superstep of a loop reads again, in each consuming subtask.
+const REPLAY_WEIGHT: u64 = 1;
+
 /// The tasks of a job, ready to start, and their counters.
 pub(crate) struct Deployment {
+    pub(crate) loops: Vec<Arc<LoopControl>>,
     pub(crate) tasks: Vec<Arc<TaskCell>>,
     pub(crate) counters: Vec<VertexCounters>,
 }
@@ -38,6 +48,9 @@ struct Deployer<'a> {
     heads: Vec<Vec<Arc<OperatorMetrics>>>,
     /// By slot: subtask `i` of every vertex runs in slot `i`.
     pools: Vec<Arc<MemoryPool>>,
+    /// What the operators of each slot share.
+    slots: Vec<Arc<SlotState>>,
+    loops: Vec<Arc<LoopControl>>,
     /// The managed memory of each slot.
     slot_bytes: usize,
     /// The sum of all weights, of which each operator has its part.
@@ -56,8 +69,11 @@ pub(crate) fn deploy(
     let slots = graph.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1) as usize;
     let slot_bytes = options.memory_bytes / slots;
     let blocking = graph.edges.iter().filter(|edge| edge.mode == ExchangeMode::Blocking).count() as u64;
+    let replayed = graph.edges.iter().filter(|edge| edge.replay).count() as u64;
+    let beside =
+        blocking * BLOCKING_EDGE_WEIGHT + replayed * REPLAY_WEIGHT + 2 * FEEDBACK_WEIGHT * graph.loops.len() as u64;
     let operators = graph.vertices.iter().flat_map(|vertex| &vertex.chain);
-    let weights = operators.map(|op| u64::from(op.memory_weight)).sum::<u64>() + blocking * BLOCKING_EDGE_WEIGHT;
+    let weights = operators.map(|op| u64::from(op.memory_weight)).sum::<u64>() + beside;
     let temp_dir = Arc::from(options.temp_dir.as_path());
     let mut deployer = Deployer {
         graph,
@@ -68,19 +84,27 @@ pub(crate) fn deploy(
         inboxes: Vec::new(),
         heads: graph.vertices.iter().map(|v| (0..v.parallelism).map(|_| Arc::default()).collect()).collect(),
         pools: Vec::new(),
+        slots: (0..slots).map(|_| Arc::default()).collect(),
+        loops: graph.loops.iter().map(|of| control(graph, functions, of)).collect(),
         slot_bytes,
         weights,
         temp_dir,
     };
-    let held_back = deployer.guaranteed(BLOCKING_EDGE_WEIGHT) * blocking as usize;
+    let held_back = deployer.guaranteed(beside);
     deployer.pools = (0..slots).map(|_| MemoryPool::new(slot_bytes - held_back)).collect();
     deployer.inboxes = (0..graph.edges.len()).map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
-    let mut deployment = Deployment { tasks: Vec::new(), counters: Vec::new() };
+    let mut deployment = Deployment { loops: deployer.loops.clone(), tasks: Vec::new(), counters: Vec::new() };
     for vertex in &graph.vertices {
         let counters = deployer.vertex(vertex, &mut deployment.tasks)?;
         deployment.counters.push(counters);
     }
     Ok(deployment)
+}
+
+fn control(graph: &JobGraph, functions: &dyn FunctionSource, of: &JobLoop) -> Arc<LoopControl> {
+    let rule =
+        LoopRule { max_supersteps: of.max_supersteps, end: of.end, convergence: functions.convergence(of.close) };
+    LoopControl::new(of.name.clone(), rule, graph.vertices[of.tail.0 as usize].parallelism as usize)
 }
 
 impl Deployer<'_> {
@@ -98,9 +122,7 @@ impl Deployer<'_> {
                     ExchangeMode::Pipelined => Inbox::pipelined(producers),
                     ExchangeMode::Blocking => {
                         let memory = self.guaranteed(BLOCKING_EDGE_WEIGHT);
-                        let metrics = Arc::clone(&self.heads[edge.to.0 as usize][subtask]);
-                        let space = SpillSpace::counted(&self.temp_dir, metrics, self.failure.cancelled.clone());
-                        Inbox::blocking(producers, BatchSpillBuffer::new(&space, memory))
+                        Inbox::blocking(producers, BatchSpillBuffer::new(&self.space(to, subtask), memory))
                     }
                 })
             })
@@ -139,15 +161,63 @@ impl Deployer<'_> {
         cell: &Arc<TaskCell>,
     ) -> Result<(Task, SubtaskCounters)> {
         let accumulators = Accumulators::default();
-        let links = self.links(vertex, subtask, splits, &accumulators)?;
+        let iteration = vertex.of_loop.map(|_| Arc::<IterationContext>::default());
+        let links = self.links(vertex, subtask, splits, &accumulators, iteration.as_ref())?;
         let status = Arc::new(TaskStatus::default());
         let metrics = links.iter().map(|link| Arc::clone(&link.context.metrics)).collect();
         let counters = SubtaskCounters { status: Arc::clone(&status), metrics, accumulators };
         let gate = self.gate(vertex, subtask, cell);
         let broadcast = self.broadcast(vertex, subtask, sets, cell)?;
-        let chain = Chain { links, output: self.output(vertex, subtask)? };
+        let mut output = self.output(vertex, subtask)?;
+        let looping = iteration.map(|context| self.join_loop(vertex, subtask, &context, cell, &mut output));
+        let chain = Chain { links, output };
         let end = Box::new(ReportEnd(Arc::clone(self.failure)));
-        Ok((Task::new(chain, gate, broadcast, self.failure.cancelled.clone(), status, end), counters))
+        Ok((Task::new(chain, gate, broadcast, looping, self.failure.cancelled.clone(), status, end), counters))
+    }
+
+    /// Makes a subtask a part of its vertex's loop.
+    fn join_loop(
+        &self,
+        vertex: &JobVertex,
+        subtask: Subtask,
+        context: &Arc<IterationContext>,
+        cell: &Arc<TaskCell>,
+        output: &mut TaskOutput,
+    ) -> TaskLoop {
+        let at = vertex.of_loop.expect("a context is made for tasks of loops") as usize;
+        let (of, control) = (&self.graph.loops[at], &self.loops[at]);
+        let is_head = of.head == vertex.id;
+        if is_head {
+            control.add_head(Arc::clone(cell));
+        }
+        let mut out = OutputLoop::new(control, context);
+        if of.tail == vertex.id {
+            let space = self.space(vertex, subtask.index as usize);
+            let is_bulk = of.end != LoopEnd::EmptyWorkset;
+            out = out.of_tail(subtask.index as usize, is_bulk, space, self.guaranteed(FEEDBACK_WEIGHT));
+        }
+        output.looping = Some(out);
+        TaskLoop::new(control, context, is_head)
+    }
+
+    /// Where a subtask spills what belongs to none of its operators; counted with the first.
+    fn space(&self, vertex: &JobVertex, subtask: usize) -> SpillSpace {
+        let metrics = Arc::clone(&self.heads[vertex.id.0 as usize][subtask]);
+        SpillSpace::counted(&self.temp_dir, metrics, self.failure.cancelled.clone())
+    }
+
+    /// What an edge brings to the supersteps of its consumer.
+    fn course(&self, edge: usize, subtask: usize) -> Course {
+        let edge = &self.graph.edges[edge];
+        let (from, to) = (&self.graph.vertices[edge.from.0 as usize], &self.graph.vertices[edge.to.0 as usize]);
+        let leaves = from.of_loop.is_some_and(|at| self.graph.loops[at as usize].tail == from.id);
+        if to.of_loop.is_some() && from.of_loop == to.of_loop && !leaves {
+            Course::Anew
+        } else if edge.replay {
+            Course::Again(BatchSpillBuffer::new(&self.space(to, subtask), self.guaranteed(REPLAY_WEIGHT)), false)
+        } else {
+            Course::Once
+        }
     }
 
     fn links(
@@ -156,6 +226,7 @@ impl Deployer<'_> {
         subtask: Subtask,
         splits: Option<Arc<dyn SplitProvider>>,
         accumulators: &Accumulators,
+        iteration: Option<&Arc<IterationContext>>,
     ) -> Result<Vec<Link>> {
         let slot = subtask.index as usize;
         let link = |(i, chained): (usize, &flinkrs_protocol::ChainedOperator)| {
@@ -171,6 +242,8 @@ impl Deployer<'_> {
                 accumulators: accumulators.clone(),
                 broadcast_sets: BroadcastSets::new(),
                 splits: splits.clone().filter(|_| i == 0),
+                iteration: iteration.cloned(),
+                slot: Arc::clone(&self.slots[slot]),
                 cancelled: self.failure.cancelled.clone(),
             };
             Ok(Link::new(operator, context))
@@ -179,14 +252,15 @@ impl Deployer<'_> {
     }
 
     fn gate(&self, vertex: &JobVertex, subtask: Subtask, cell: &Arc<TaskCell>) -> Gate {
-        let mut inputs: Vec<Vec<Arc<Inbox>>> = vec![Vec::new(); usize::from(vertex.inputs)];
+        let mut inputs: Vec<Vec<(Arc<Inbox>, Course)>> = (0..vertex.inputs).map(|_| Vec::new()).collect();
         for &edge in self.edges.edges_into(vertex.id) {
             if vertex.broadcast_inputs.iter().any(|set| set.edge as usize == edge) {
                 continue;
             }
             let inbox = &self.inboxes[edge][subtask.index as usize];
             inbox.set_consumer(Arc::clone(cell));
-            inputs[usize::from(self.graph.edges[edge].input)].push(Arc::clone(inbox));
+            let course = self.course(edge, subtask.index as usize);
+            inputs[usize::from(self.graph.edges[edge].input)].push((Arc::clone(inbox), course));
         }
         Gate::new(inputs.into_iter().map(GateInput::new).collect())
     }
@@ -202,13 +276,14 @@ impl Deployer<'_> {
             let link = vertex.chain.iter().position(|chained| chained.operator == set.operator).ok_or_else(|| {
                 Error::internal(format!("broadcast set '{}' is for an operator outside of its task", set.name))
             })?;
+            let anew = matches!(self.course(set.edge as usize, 0), Course::Anew);
+            let gather = BroadcastGather::new(link, set.name.clone(), Arc::clone(shared), anew);
             if subtask.index > 0 {
-                return Ok(BroadcastGather::follower(link, set.name.clone(), Arc::clone(shared)));
+                return Ok(gather);
             }
             let inbox = &self.inboxes[set.edge as usize][0];
             inbox.set_consumer(Arc::clone(cell));
-            let builder = self.functions.broadcast_set(set.operator, set.index)?;
-            Ok(BroadcastGather::leader(link, set.name.clone(), Arc::clone(shared), Arc::clone(inbox), builder))
+            Ok(gather.leading(Arc::clone(inbox), self.functions.broadcast_set(set.operator, set.index)?))
         };
         vertex.broadcast_inputs.iter().zip(sets).map(gather).collect()
     }

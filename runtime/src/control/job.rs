@@ -2,6 +2,7 @@
 
 use crate::control::deploy::{Deployment, deploy};
 use crate::control::report::{VertexCounters, VertexReport};
+use crate::iteration::{LoopControl, LoopReport};
 use crate::task::{Scheduler, TaskCell, TaskEnd};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{AccumulatorValue, CancelFlag, FunctionSource};
@@ -34,6 +35,8 @@ pub struct JobResult {
     pub accumulators: BTreeMap<String, AccumulatorValue>,
     /// The counters of every vertex.
     pub vertices: Vec<VertexReport>,
+    /// Its loops, superstep by superstep.
+    pub loops: Vec<LoopReport>,
 }
 
 /// The first error of a job, and how to stop the rest of it.
@@ -84,6 +87,7 @@ pub struct Job {
     scheduler: Arc<Scheduler>,
     failure: Arc<Failure>,
     counters: Vec<VertexCounters>,
+    loops: Vec<Arc<LoopControl>>,
 }
 
 impl Job {
@@ -94,10 +98,10 @@ impl Job {
         let started = Instant::now();
         let scheduler = Scheduler::new(options.threads);
         let failure = Failure::new();
-        let Deployment { tasks, counters } = deploy(graph, functions, options, &scheduler, &failure)?;
+        let Deployment { tasks, counters, loops } = deploy(graph, functions, options, &scheduler, &failure)?;
         failure.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tasks);
         scheduler.start(&tasks)?;
-        Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters })
+        Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters, loops })
     }
 
     /// Waits for the end, at most for `timeout`; whether the job has ended.
@@ -112,8 +116,8 @@ impl Job {
         if let Some(error) = self.failure.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        let vertices = self.report();
-        Ok(JobResult { name: self.name.clone(), runtime, accumulators: self.accumulators()?, vertices })
+        let (vertices, loops) = (self.report(), self.loops());
+        Ok(JobResult { name: self.name.clone(), runtime, accumulators: self.accumulators()?, vertices, loops })
     }
 
     /// Asks all tasks to stop; they do at the next batch.
@@ -135,6 +139,11 @@ impl Job {
     /// The counters now.
     pub fn report(&self) -> Vec<VertexReport> {
         self.counters.iter().map(VertexCounters::report).collect()
+    }
+
+    /// How far the loops are.
+    pub fn loops(&self) -> Vec<LoopReport> {
+        self.loops.iter().map(|control| control.report()).collect()
     }
 
     fn accumulators(&self) -> Result<BTreeMap<String, AccumulatorValue>> {

@@ -33,6 +33,7 @@ pub(crate) enum Taken {
 pub(crate) struct Inbox {
     state: Mutex<State>,
     consumer: OnceLock<Arc<TaskCell>>,
+    producers: usize,
 }
 
 struct State {
@@ -43,8 +44,10 @@ struct State {
     open_producers: usize,
     waiting: Vec<Arc<TaskCell>>,
     spare: Vec<Batch>,
-    /// A blocking inbox keeps its batches here until all producers have ended.
+    /// A blocking inbox keeps its batches here until all producers have ended, or have ended a superstep.
     held: Option<BatchSpillBuffer>,
+    /// In a blocking inbox: ends of the superstep that have come.
+    superstep_ends: Vec<Element>,
     /// The consumer has ended or failed: what still arrives is dropped.
     abandoned: bool,
 }
@@ -80,9 +83,15 @@ impl Inbox {
             waiting: Vec::new(),
             spare: Vec::new(),
             held,
+            superstep_ends: Vec::new(),
             abandoned: false,
         };
-        Arc::new(Inbox { state: Mutex::new(state), consumer: OnceLock::new() })
+        Arc::new(Inbox { state: Mutex::new(state), consumer: OnceLock::new(), producers })
+    }
+
+    /// How many producers there are: so many ends of a superstep come.
+    pub(crate) fn producers(&self) -> usize {
+        self.producers
     }
 
     /// Says whom to wake; before anything is sent.
@@ -94,7 +103,7 @@ impl Inbox {
     pub(crate) fn take(&self, into: &mut VecDeque<Element>) -> Result<Taken> {
         let mut state = self.lock();
         if state.held.is_some() {
-            return Inbox::take_held(&mut state, into);
+            return Inbox::take_held(&mut state, self.producers, into);
         }
         if state.queue.is_empty() {
             return Ok(if state.open_producers == 0 { Taken::Ended } else { Taken::Empty });
@@ -113,14 +122,19 @@ impl Inbox {
         Ok(Taken::Some)
     }
 
-    fn take_held(state: &mut State, into: &mut VecDeque<Element>) -> Result<Taken> {
-        if state.open_producers > 0 {
+    fn take_held(state: &mut State, producers: usize, into: &mut VecDeque<Element>) -> Result<Taken> {
+        let is_superstep = state.superstep_ends.len() == producers;
+        if state.open_producers > 0 && !is_superstep {
             return Ok(Taken::Empty);
         }
         let held = state.held.as_mut().expect("a blocking inbox");
         for _ in 0..TAKE_WEIGHT {
             match held.pop()? {
                 Some(batch) => into.push_back(Element::Batch(batch)),
+                None if is_superstep => {
+                    into.extend(state.superstep_ends.drain(..));
+                    break;
+                }
                 None if into.is_empty() => return Ok(Taken::Ended),
                 None => break,
             }
@@ -167,9 +181,22 @@ impl Inbox {
         if state.abandoned {
             return Ok(Sent::Taken(None));
         }
-        let element = match (&mut state.held, element) {
+        let State { held, superstep_ends, .. } = &mut *state;
+        let element = match (held, element) {
             (Some(held), Element::Batch(batch)) => {
                 held.push(batch)?;
+                return Ok(Sent::Taken(None));
+            }
+            (Some(held), end @ Element::SuperstepEnd(_)) => {
+                superstep_ends.push(end);
+                let over = superstep_ends.len() == self.producers;
+                if over {
+                    held.seal()?;
+                }
+                drop(state);
+                if over {
+                    self.wake_consumer();
+                }
                 return Ok(Sent::Taken(None));
             }
             (_, element) => element,

@@ -1,5 +1,6 @@
 //! The way out of a task: the writers of all its edges.
 
+use crate::iteration::OutputLoop;
 use crate::network::EdgeWriter;
 use crate::network::writer::Control;
 use flinkrs_core::element::{Barrier, Superstep, Watermark};
@@ -10,6 +11,8 @@ use flinkrs_core::{Batch, Result, RuntimeContext};
 pub(crate) struct TaskOutput {
     pub(crate) main: Vec<EdgeWriter>,
     pub(crate) side: Vec<(u8, EdgeWriter)>,
+    /// The loop that the task is in.
+    pub(crate) looping: Option<OutputLoop>,
 }
 
 impl TaskOutput {
@@ -19,6 +22,11 @@ impl TaskOutput {
 
     /// Sends a batch along every edge of the main output; the last one gets the records themselves, the others clones.
     pub(crate) fn push(&mut self, batch: &mut Batch) -> Result<()> {
+        if let Some(looping) = &mut self.looping
+            && looping.feed_back(batch)?
+        {
+            return Ok(());
+        }
         let Some((last, others)) = self.main.split_last_mut() else {
             batch.clear();
             return Ok(());
@@ -47,6 +55,11 @@ impl TaskOutput {
     }
 
     pub(crate) fn superstep_end(&mut self, superstep: Superstep) -> Result<()> {
+        if let Some(looping) = &mut self.looping
+            && looping.superstep_end()?
+        {
+            return Ok(());
+        }
         self.control(&Control::SuperstepEnd(superstep))
     }
 

@@ -41,6 +41,23 @@ impl Chain {
         Ok(())
     }
 
+    /// Tells the operators that another superstep begins, last first.
+    pub(crate) fn begin_superstep(&mut self) -> Result<()> {
+        for (i, link) in self.links.iter_mut().enumerate().rev() {
+            as_operator(i, || link.operator.superstep_begin(&link.context))
+                .map_err(|error| error.in_operator(&link.context.name, link.context.subtask))?;
+        }
+        if let Some(link) = self.links.first() {
+            self.output.open(&link.context)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a superstep: every operator emits what it holds, and the consumers of the task are told.
+    pub(crate) fn end_superstep(&mut self, superstep: Superstep) -> Result<()> {
+        self.call(0, |operator, _, out| operator.superstep_end(superstep, out))
+    }
+
     /// Closes what was opened; every operator gets its turn, the first error is returned.
     pub(crate) fn close(&mut self) -> Result<()> {
         let mut result = Ok(());

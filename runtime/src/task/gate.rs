@@ -7,20 +7,37 @@ use flinkrs_core::error::Error;
 use flinkrs_core::function::CancelFlag;
 use flinkrs_core::operator::Input;
 use flinkrs_core::{Batch, Result};
+use flinkrs_memory::BatchSpillBuffer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// What an edge brings to the supersteps of a loop.
+pub(crate) enum Course {
+    /// The consumer is in no loop, or keeps what comes: the edge is read once.
+    Once,
+    /// The edge comes from inside the loop: something else in each superstep.
+    Anew,
+    /// The same in each superstep, kept here; the flag says whether it has all come.
+    Again(BatchSpillBuffer, bool),
+}
+
 /// One logical input: several edges feed it when it is a union.
 pub(crate) struct GateInput {
-    inboxes: Vec<Source>,
-    /// The inbox to look at first, so that each gets its turn.
+    edges: Vec<Edge>,
+    /// The edge to look at first, so that each gets its turn.
     turn: usize,
 }
 
-struct Source {
+struct Edge {
     inbox: Arc<Inbox>,
+    course: Course,
     taken: VecDeque<Element>,
+    /// Nothing comes any more.
     ended: bool,
+    /// Nothing comes any more in this superstep.
+    paused: bool,
+    /// Ends of this superstep that have come.
+    superstep_ends: usize,
 }
 
 /// What a gate has for its task.
@@ -33,104 +50,200 @@ pub(crate) enum Arrival {
     Empty,
     /// All inputs have ended.
     AllEnded,
+    /// All inputs have ended their superstep.
+    SuperstepEnd,
+    /// The loop is over: no superstep follows.
+    LoopOver,
 }
 
 /// All logical inputs of a task.
 pub(crate) struct Gate {
     inputs: Vec<GateInput>,
-    ended: Vec<bool>,
+    states: Vec<InputState>,
     turn: usize,
 }
 
-impl GateInput {
-    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>) -> GateInput {
-        let source = |inbox| Source { inbox, taken: VecDeque::new(), ended: false };
-        GateInput { inboxes: inboxes.into_iter().map(source).collect(), turn: 0 }
+/// How far a logical input has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InputState {
+    Open,
+    /// Its superstep is over.
+    Paused,
+    Ended,
+}
+
+impl Edge {
+    fn new((inbox, course): (Arc<Inbox>, Course)) -> Edge {
+        Edge { inbox, course, taken: VecDeque::new(), ended: false, paused: false, superstep_ends: 0 }
     }
 
-    /// The next element of any of the edges; `None` inside when nothing is there now, an error when all have ended.
+    /// The next batch.
     fn next(&mut self) -> Result<Found> {
-        let count = self.inboxes.len();
-        let mut all_ended = true;
-        for i in 0..count {
-            let at = (self.turn + i) % count;
-            let source = &mut self.inboxes[at];
-            if source.ended {
-                continue;
-            }
-            if source.taken.is_empty() {
-                match source.inbox.take(&mut source.taken)? {
+        if let Course::Again(kept, true) = &mut self.course {
+            return Ok(match kept.next_kept()? {
+                Some(batch) => Found::Batch(batch),
+                None => Found::Paused,
+            });
+        }
+        loop {
+            if self.taken.is_empty() {
+                match self.inbox.take(&mut self.taken)? {
                     Taken::Some => {}
-                    Taken::Empty => {
-                        all_ended = false;
-                        continue;
-                    }
-                    Taken::Ended => {
-                        source.ended = true;
-                        continue;
-                    }
+                    Taken::Empty => return Ok(Found::Empty),
+                    Taken::Ended => return self.end(),
                 }
             }
-            all_ended = false;
-            if let Some(element) = source.taken.pop_front() {
-                // Stay with an inbox while it has something: its records are in the cache.
-                self.turn = if source.taken.is_empty() { (at + 1) % count } else { at };
-                return Ok(Found::Element(element, Arc::clone(&source.inbox)));
+            match self.taken.pop_front() {
+                Some(Element::Batch(batch)) => {
+                    if let Course::Again(kept, _) = &mut self.course {
+                        kept.push(batch.clone())?;
+                    }
+                    return Ok(Found::Batch(batch));
+                }
+                Some(Element::SuperstepEnd(_)) => {
+                    self.superstep_ends += 1;
+                    if self.superstep_ends == self.inbox.producers() {
+                        self.superstep_ends = 0;
+                        return Ok(Found::Paused);
+                    }
+                }
+                Some(element) => return Err(Error::internal(format!("{element:?} arrived in a batch job"))),
+                None => {}
             }
         }
-        Ok(if all_ended { Found::Ended } else { Found::Empty })
+    }
+
+    fn end(&mut self) -> Result<Found> {
+        Ok(match &mut self.course {
+            Course::Once => Found::Ended,
+            Course::Anew => Found::LoopOver,
+            Course::Again(kept, complete) => {
+                kept.seal()?;
+                *complete = true;
+                Found::Paused
+            }
+        })
+    }
+}
+
+impl GateInput {
+    pub(crate) fn new(edges: Vec<(Arc<Inbox>, Course)>) -> GateInput {
+        GateInput { edges: edges.into_iter().map(Edge::new).collect(), turn: 0 }
+    }
+
+    /// The next batch of any of the edges.
+    fn next(&mut self) -> Result<(Found, usize)> {
+        let count = self.edges.len();
+        let mut waits = false;
+        for i in 0..count {
+            let at = (self.turn + i) % count;
+            let edge = &mut self.edges[at];
+            if edge.ended || edge.paused {
+                continue;
+            }
+            match edge.next()? {
+                Found::Empty => waits = true,
+                Found::Ended => edge.ended = true,
+                Found::Paused => edge.paused = true,
+                found => {
+                    // Stay with an edge while it has something: its records are in the cache.
+                    self.turn = if edge.taken.is_empty() { (at + 1) % count } else { at };
+                    return Ok((found, at));
+                }
+            }
+        }
+        let found = match self.edges.iter().any(|edge| edge.paused) {
+            _ if waits => Found::Empty,
+            true => Found::Paused,
+            false => Found::Ended,
+        };
+        Ok((found, 0))
+    }
+
+    fn begin_superstep(&mut self) {
+        self.edges.iter_mut().for_each(|edge| edge.paused = false);
     }
 
     fn abandon(&self) {
-        self.inboxes.iter().for_each(|source| source.inbox.abandon());
+        self.edges.iter().for_each(|edge| edge.inbox.abandon());
     }
 }
 
 enum Found {
-    Element(Element, Arc<Inbox>),
+    Batch(Batch),
     Empty,
+    Paused,
     Ended,
+    LoopOver,
 }
 
 impl Gate {
     pub(crate) fn new(inputs: Vec<GateInput>) -> Gate {
-        Gate { ended: vec![false; inputs.len()], inputs, turn: 0 }
+        Gate { states: vec![InputState::Open; inputs.len()], inputs, turn: 0 }
     }
 
-    /// The next arrival; of the preferred input only, until that has ended.
+    /// The number of the last input.
+    pub(crate) fn last_input(&self) -> usize {
+        self.inputs.len() - 1
+    }
+
+    /// The next arrival; of the preferred input only, until that has ended, or has ended its superstep.
     pub(crate) fn next(&mut self, preferred: Option<usize>) -> Result<Arrival> {
-        if let Some(input) = preferred.filter(|input| !self.ended[*input]) {
-            return self.next_of(input);
+        if let Some(input) = preferred.filter(|input| self.states[*input] == InputState::Open) {
+            match self.next_of(input)? {
+                None => {}
+                Some(arrival) => return Ok(arrival),
+            }
         }
         let count = self.inputs.len();
+        let mut waits = false;
         for i in 0..count {
             let input = (self.turn + i) % count;
-            if self.ended[input] {
+            if self.states[input] != InputState::Open {
                 continue;
             }
             match self.next_of(input)? {
-                Arrival::Empty => {}
-                arrival => {
+                None => {}
+                Some(Arrival::Empty) => waits = true,
+                Some(arrival) => {
                     self.turn = input;
                     return Ok(arrival);
                 }
             }
         }
-        Ok(if self.ended.iter().all(|ended| *ended) { Arrival::AllEnded } else { Arrival::Empty })
+        Ok(match self.states.contains(&InputState::Paused) {
+            _ if waits => Arrival::Empty,
+            true => Arrival::SuperstepEnd,
+            false => Arrival::AllEnded,
+        })
     }
 
-    fn next_of(&mut self, input: usize) -> Result<Arrival> {
-        Ok(match self.inputs[input].next()? {
-            Found::Element(Element::Batch(batch), inbox) => Arrival::Batch { input, batch, inbox },
-            Found::Element(element, _) => {
-                return Err(Error::internal(format!("{element:?} arrived in a batch job")));
+    /// The next arrival of an input; `None` when its superstep is over, of which nobody has to be told.
+    fn next_of(&mut self, input: usize) -> Result<Option<Arrival>> {
+        let (found, edge) = self.inputs[input].next()?;
+        Ok(Some(match found {
+            Found::Batch(batch) => {
+                Arrival::Batch { input, batch, inbox: Arc::clone(&self.inputs[input].edges[edge].inbox) }
             }
             Found::Empty => Arrival::Empty,
+            Found::Paused => {
+                self.states[input] = InputState::Paused;
+                return Ok(None);
+            }
             Found::Ended => {
-                self.ended[input] = true;
+                self.states[input] = InputState::Ended;
                 Arrival::End { input }
             }
-        })
+            Found::LoopOver => Arrival::LoopOver,
+        }))
+    }
+
+    /// The next superstep may begin.
+    pub(crate) fn begin_superstep(&mut self) {
+        self.inputs.iter_mut().for_each(GateInput::begin_superstep);
+        for state in self.states.iter_mut().filter(|state| **state == InputState::Paused) {
+            *state = InputState::Open;
+        }
     }
 
     /// Reads no further: what producers still send is dropped.
@@ -143,21 +256,28 @@ impl Gate {
 pub(crate) struct PulledGate<'a> {
     pub(crate) gate: &'a mut Gate,
     pub(crate) cancelled: CancelFlag,
+    /// What has arrived already.
+    pub(crate) first: Option<Arrival>,
+    /// Whether the end of the input, or of its superstep, has come.
+    pub(crate) ended: bool,
 }
 
 impl Input for PulledGate<'_> {
     fn next(&mut self) -> Result<Option<Batch>> {
-        loop {
-            let mut arrival = Ok(Arrival::Empty);
+        while !self.ended {
+            let mut arrival = Ok(self.first.take().unwrap_or(Arrival::Empty));
             block_until(|| {
-                arrival = self.cancelled.check().and_then(|()| self.gate.next(None));
+                if matches!(arrival, Ok(Arrival::Empty)) {
+                    arrival = self.cancelled.check().and_then(|()| self.gate.next(None));
+                }
                 !matches!(arrival, Ok(Arrival::Empty))
             });
             match arrival? {
                 Arrival::Batch { batch, .. } => return Ok(Some(batch)),
                 Arrival::End { .. } | Arrival::Empty => {}
-                Arrival::AllEnded => return Ok(None),
+                Arrival::AllEnded | Arrival::SuperstepEnd | Arrival::LoopOver => self.ended = true,
             }
         }
+        Ok(None)
     }
 }

@@ -9,7 +9,7 @@ mod subtask;
 
 pub(crate) use broadcast::{BroadcastGather, SharedSet};
 pub(crate) use chain::{Chain, Link};
-pub(crate) use gate::{Gate, GateInput};
+pub(crate) use gate::{Course, Gate, GateInput};
 pub(crate) use guard::catch_inside;
 pub(crate) use scheduler::{Runnable, Scheduler, TaskCell, Verdict, block_until, current_task};
 pub(crate) use subtask::{Task, TaskEnd};

@@ -1,11 +1,17 @@
-//! The life of a task: gather broadcast sets, open, read all input, let the operators finish, end.
+//! The life of a task: gather broadcast sets, open, read all input, let the operators finish, end; in a loop again
+//! and again.
 
 use crate::control::TaskStatus;
+use crate::iteration::{LoopResult, Next, TaskLoop};
+use crate::task::broadcast::Gathered;
 use crate::task::gate::{Arrival, PulledGate};
 use crate::task::{BroadcastGather, Chain, Gate, Runnable, Verdict, guard};
+use flinkrs_core::element::Superstep;
 use flinkrs_core::error::Error;
 use flinkrs_core::function::CancelFlag;
+use flinkrs_core::operator::Input;
 use flinkrs_core::{Progress, Result};
+use flinkrs_memory::BatchSpillBuffer;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,10 +24,15 @@ pub(crate) trait TaskEnd: Send {
 }
 
 enum Phase {
+    /// Broadcast sets are gathered: before the operators open, and in a loop before each superstep.
     Broadcast,
     Reading,
+    /// In the head of a loop: waits for what is fed back, and emits it.
+    Feedback,
     /// This operator has no input any more and may still emit.
     Finishing(usize),
+    /// In the tail of a bulk iteration that is over: emits what was fed back last.
+    Result(BatchSpillBuffer),
     Ended,
 }
 
@@ -33,7 +44,9 @@ pub(crate) struct Task {
     pub(crate) cancelled: CancelFlag,
     pub(crate) status: Arc<TaskStatus>,
     pub(crate) end: Box<dyn TaskEnd>,
+    pub(crate) looping: Option<TaskLoop>,
     phase: Phase,
+    opened: bool,
 }
 
 impl Task {
@@ -41,11 +54,12 @@ impl Task {
         chain: Chain,
         gate: Gate,
         broadcast: Vec<BroadcastGather>,
+        looping: Option<TaskLoop>,
         cancelled: CancelFlag,
         status: Arc<TaskStatus>,
         end: Box<dyn TaskEnd>,
     ) -> Task {
-        Task { chain, gate, broadcast, cancelled, status, end, phase: Phase::Broadcast }
+        Task { chain, gate, broadcast, cancelled, status, end, looping, phase: Phase::Broadcast, opened: false }
     }
 
     fn step(&mut self) -> Result<Verdict> {
@@ -56,19 +70,34 @@ impl Task {
         match self.phase {
             Phase::Broadcast => self.gather_broadcast_sets(),
             Phase::Reading => self.read(),
+            Phase::Feedback => self.feed(),
             Phase::Finishing(link) => self.finish(link),
+            Phase::Result(_) => self.emit_result(),
             Phase::Ended => Ok(Verdict::Done),
         }
     }
 
     fn gather_broadcast_sets(&mut self) -> Result<Verdict> {
-        while let Some(set) = self.broadcast.last_mut() {
-            let Some(value) = set.poll()? else { return Ok(Verdict::Wait) };
-            self.chain.links[set.link].context.broadcast_sets.insert(set.name.clone(), value);
-            self.broadcast.pop();
+        let superstep = self.looping.as_ref().map_or(1, |looping| looping.superstep);
+        for set in self.broadcast.iter_mut().filter(|set| set.is_due(superstep)) {
+            match set.poll(superstep)? {
+                None => return Ok(Verdict::Wait),
+                Some(Gathered::Set(value)) => {
+                    self.chain.links[set.link].context.broadcast_sets.insert(set.name.clone(), value);
+                }
+                Some(Gathered::LoopOver) => return self.loop_over(),
+            }
         }
-        self.chain.open()?;
-        self.phase = if self.chain.links[0].context.splits.is_some() { Phase::Finishing(0) } else { Phase::Reading };
+        let is_source = self.chain.links[0].context.splits.is_some();
+        if !self.opened {
+            self.chain.open()?;
+            self.opened = true;
+        }
+        self.phase = match &self.looping {
+            _ if is_source => Phase::Finishing(0),
+            Some(looping) if looping.is_head && superstep > 1 => Phase::Feedback,
+            _ => Phase::Reading,
+        };
         Ok(Verdict::Again)
     }
 
@@ -77,8 +106,14 @@ impl Task {
             return self.pull();
         }
         for _ in 0..BATCHES_PER_RUN {
-            let preferred = self.chain.links[0].operator.preferred_input();
-            match self.gate.next(preferred)? {
+            let preferred = match &self.looping {
+                // A delta iteration's solution set, the last input, has to be complete first.
+                Some(looping) if looping.is_head => Some(self.gate.last_input()),
+                _ => self.chain.links[0].operator.preferred_input(),
+            };
+            let arrival = self.gate.next(preferred)?;
+            self.begin_superstep_with(&arrival)?;
+            match arrival {
                 Arrival::Batch { input, mut batch, inbox } => {
                     self.chain.process(input, &mut batch)?;
                     batch.clear();
@@ -89,10 +124,13 @@ impl Task {
                     self.chain.output.flush()?;
                     return Ok(Verdict::Wait);
                 }
-                Arrival::AllEnded => {
+                Arrival::AllEnded if self.looping.is_none() => {
                     self.phase = Phase::Finishing(0);
                     return Ok(Verdict::Again);
                 }
+                // The head has read the loop's initial input.
+                Arrival::AllEnded | Arrival::SuperstepEnd => return self.end_superstep(),
+                Arrival::LoopOver => return self.loop_over(),
             }
             if !self.chain.output.has_room() {
                 // The channel that was full has this task on its list.
@@ -102,12 +140,112 @@ impl Task {
         Ok(Verdict::Again)
     }
 
+    /// The first arrival of a superstep says that there is one.
+    fn begin_superstep_with(&mut self, arrival: &Arrival) -> Result<()> {
+        if let Some(looping) = &mut self.looping
+            && !looping.begun
+            && !matches!(arrival, Arrival::Empty | Arrival::LoopOver)
+        {
+            looping.begin_superstep();
+            self.chain.begin_superstep()?;
+        }
+        Ok(())
+    }
+
+    fn end_superstep(&mut self) -> Result<Verdict> {
+        let looping = self.looping.as_mut().ok_or_else(|| Error::internal("a superstep ended outside of a loop"))?;
+        self.chain.end_superstep(Superstep(looping.superstep))?;
+        looping.end_superstep();
+        self.gate.begin_superstep();
+        self.phase = Phase::Broadcast;
+        Ok(Verdict::Again)
+    }
+
+    /// Emits what the tail has fed back.
+    fn feed(&mut self) -> Result<Verdict> {
+        let subtask = self.chain.links[0].context.subtask.index as usize;
+        let looping = self.looping.as_mut().ok_or_else(|| Error::internal("a head without a loop"))?;
+        if looping.replay.is_none() {
+            match looping.control.next(looping.superstep - 1, subtask) {
+                Next::Pending => return Ok(Verdict::Wait),
+                Next::Over => return self.loop_over(),
+                Next::Superstep(fed_back) => {
+                    looping.replay = Some(fed_back);
+                    looping.begin_superstep();
+                    self.chain.begin_superstep()?;
+                }
+            }
+        }
+        for _ in 0..BATCHES_PER_RUN {
+            let replay = self.looping.as_mut().and_then(|looping| looping.replay.as_mut());
+            match replay.map_or(Ok(None), BatchSpillBuffer::pop)? {
+                Some(mut batch) => self.chain.process(0, &mut batch)?,
+                None => {
+                    self.looping.iter_mut().for_each(|looping| looping.replay = None);
+                    return self.end_superstep();
+                }
+            }
+            if !self.chain.output.has_room() {
+                return Ok(if self.chain.output.drain()? { Verdict::Again } else { Verdict::Wait });
+            }
+        }
+        Ok(Verdict::Again)
+    }
+
+    /// No superstep follows: the tail emits the loop's result, and the others end.
+    fn loop_over(&mut self) -> Result<Verdict> {
+        self.gate.abandon();
+        self.broadcast.iter().for_each(BroadcastGather::abandon);
+        let last = self.chain.links.len() - 1;
+        let Some(looping) = &mut self.chain.output.looping else {
+            return Err(Error::internal("a loop ended that the task isn't in"));
+        };
+        match looping.over() {
+            LoopResult::Elsewhere => return self.next_link(last),
+            LoopResult::InOperator => self.phase = Phase::Finishing(last),
+            LoopResult::FedBack(result) => self.phase = Phase::Result(result),
+        }
+        Ok(Verdict::Again)
+    }
+
+    fn emit_result(&mut self) -> Result<Verdict> {
+        let Phase::Result(result) = &mut self.phase else { return Ok(Verdict::Again) };
+        for _ in 0..BATCHES_PER_RUN {
+            let Some(mut batch) = result.pop()? else {
+                self.phase = Phase::Finishing(self.chain.links.len() - 1);
+                return Ok(Verdict::Again);
+            };
+            self.chain.output.push(&mut batch)?;
+            if !self.chain.output.has_room() {
+                return Ok(if self.chain.output.drain()? { Verdict::Again } else { Verdict::Wait });
+            }
+        }
+        Ok(Verdict::Again)
+    }
+
     fn pull(&mut self) -> Result<Verdict> {
+        let arrival = self.gate.next(None)?;
+        self.begin_superstep_with(&arrival)?;
+        match arrival {
+            Arrival::Empty => return Ok(Verdict::Wait),
+            Arrival::LoopOver => return self.loop_over(),
+            _ => {}
+        }
         let (gate, cancelled) = (&mut self.gate, self.cancelled.clone());
-        self.chain.call(0, |operator, _, out| match operator.as_pull() {
-            Some(pull) => pull.run(&mut PulledGate { gate, cancelled }, out),
-            None => Err(Error::internal("an operator stopped pulling")),
+        let is_looping = self.looping.is_some();
+        self.chain.call(0, |operator, _, out| {
+            let mut input = PulledGate { gate, cancelled, first: Some(arrival), ended: false };
+            match operator.as_pull() {
+                Some(pull) => pull.run(&mut input, out)?,
+                None => return Err(Error::internal("an operator stopped pulling")),
+            }
+            // A superstep has to be read to its end.
+            while is_looping && input.next()?.is_some() {}
+            Ok(())
         })?;
+        if is_looping {
+            return self.end_superstep();
+        }
         self.gate.abandon();
         self.phase = Phase::Finishing(0);
         Ok(Verdict::Again)
