@@ -90,11 +90,21 @@ impl<T: Data> DataSet<T> {
         f: impl Fn(&mut Vec<T>, &mut Collector<'_, U>) + Send + Sync + 'static,
     ) -> DataSet<U> {
         let f = Arc::new(f);
-        let make = Arc::new(move |_: &RuntimeContext| {
+        self.map_batches_rich(move |_| {
             let f = Arc::clone(&f);
             Ok(move |records: &mut Vec<T>, out: &mut Collector<'_, U>| f(records, out))
-        });
-        let code = Plain(move || MapBatchesOperator::<T, U, _>::new(rich(&make)));
+        })
+    }
+
+    /// [`map_batches`](DataSet::map_batches) with a function that each subtask makes with its context.
+    pub fn map_batches_rich<U, F, M>(&self, make: M) -> DataSet<U>
+    where
+        U: Data,
+        F: FnMut(&mut Vec<T>, &mut Collector<'_, U>) + Send + 'static,
+        M: Fn(&RuntimeContext) -> Result<F> + Send + Sync + 'static,
+    {
+        let make = Arc::new(make);
+        let code = Plain(move || MapBatchesOperator::<T, U, F>::new(rich(&make)));
         self.env.add("MapBatches", OperatorKind::MapBatches, &[self.id], code)
     }
 

@@ -60,6 +60,7 @@ fn reduce_network(keys: Option<f64>, parallelism: u32, combine: bool) -> f64 {
         sort: false,
         driver: DriverStrategy::HashGroup,
         combine: combine.then_some(combiner),
+        by: None,
     };
     operator_cost(&context, context.operator(OperatorId(1)), &choice).network
 }
