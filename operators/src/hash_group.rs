@@ -1,14 +1,17 @@
 //! Hash group: reduces the records of each key to one, in a table that spills, or before a shuffle as far as it fits.
 
+use crate::hash_dense::DenseTable;
+use crate::hash_gauge::Gauge;
 use crate::hash_group_spill::GroupSpill;
+use crate::hash_key::{hash_of, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
-use crate::hash_table::{GroupTable, TableOf};
+use crate::hash_table::{GroupTable, Leaving, TableOf};
 use flinkrs_core::element::Superstep;
-use flinkrs_core::types::{Data, KeySelector, heap_bytes, own_heap, table_hash};
+use flinkrs_core::types::{Data, KeySelector, heap_bytes, own_heap};
 use flinkrs_core::{Batch, Collector, Operator, Output, Progress, Result, RuntimeContext};
 use flinkrs_memory::SpillSpace;
-use hashbrown::hash_table::IntoIter;
+use std::vec::Drain;
 
 /// What a hash group does when its memory is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ struct Grouping<S, F> {
 struct State<T> {
     table: GroupTable<T>,
     /// Records on their way out at the end.
-    leaving: Option<IntoIter<T>>,
+    leaving: Option<Leaving<T>>,
     hashes: [u64; BLOCK],
     gauge: Gauge,
     spill: GroupSpill<T>,
@@ -118,7 +121,20 @@ where
     }
 
     fn superstep_end(&mut self, superstep: Superstep, out: &mut dyn Output) -> Result<()> {
-        while self.advance(out)? == Progress::More {}
+        let HashGroup { grouping, mode, state, buffer } = self;
+        if let Some(state) = state {
+            let mut sink = Sink { mode: *mode, out: &mut *out, buffer };
+            loop {
+                while let Some(mut block) = state.spill.next_block()? {
+                    group(grouping, state, &mut block, &mut sink)?;
+                }
+                state.spill.settle(&mut state.table)?;
+                sink.emit_superstep(state)?;
+                if !state.spill.open_next(&mut state.table) {
+                    break;
+                }
+            }
+        }
         out.superstep_end(superstep)
     }
 
@@ -128,12 +144,7 @@ where
     }
 }
 
-#[inline(always)]
-fn hash_of<T, S: KeySelector<T>>(selector: &S, record: &T) -> u64 {
-    table_hash(selector.key_hash(record), 0)
-}
-
-/// Merges the records into the table, block by block.
+/// Merges the records into the table.
 fn group<T, S, F>(
     grouping: &mut Grouping<S, F>,
     state: &mut State<T>,
@@ -146,36 +157,105 @@ where
     F: FnMut(&mut T, T),
 {
     let mut records = records.drain(..);
-    loop {
-        let block = records.as_slice();
-        let count = block.len().min(BLOCK);
-        if count == 0 {
-            return Ok(());
-        }
-        let mut heap = 0;
-        for (record, hash) in block[..count].iter().zip(&mut state.hashes) {
-            *hash = hash_of(&grouping.selector, record);
-            heap += heap_bytes(record, usize::MAX);
-        }
-        let mut done = 0;
-        while done < count {
-            // Stops where there is no room for a record, which comes back.
-            let hashes = &state.hashes[done..count];
-            let (passed, left) = match state.table.single() {
-                Some(table) => merge(grouping, hashes, &mut records, table),
-                None => merge(grouping, hashes, &mut records, &mut state.table),
-            };
-            done += passed;
-            if let Some(record) = left {
-                insert(grouping, state, state.hashes[done], record, sink)?;
-                done += 1;
+    while records.len() > 0 {
+        match state.table.dense() {
+            Some(dense) => {
+                if let Some(record) = merge_dense(grouping, &mut records, dense) {
+                    merge_elsewhere(grouping, state, record, sink)?;
+                }
             }
-        }
-        while heap > 0 && !state.table.add_heap(heap, state.spill.is_last_level()) {
-            make_space(grouping, state, sink)?;
-            heap = 0;
+            None => group_block(grouping, state, &mut records, sink)?,
         }
     }
+    Ok(())
+}
+
+/// Merges records into the array as long as they have a place there, and returns the one that has none.
+#[inline(always)]
+fn merge_dense<T, S, F>(
+    grouping: &mut Grouping<S, F>,
+    records: &mut Drain<'_, T>,
+    dense: &mut DenseTable<T>,
+) -> Option<T>
+where
+    T: Data,
+    S: KeySelector<T>,
+    F: FnMut(&mut T, T),
+{
+    let Grouping { selector, reduce } = grouping;
+    for record in records {
+        let Some(key) = number_of(selector, &record) else {
+            return Some(record);
+        };
+        if let Some(found) = dense.find_mut(key) {
+            reduce(found, record);
+        } else if let Some(record) = dense.put(key, record) {
+            return Some(record);
+        }
+    }
+    None
+}
+
+/// Merges a record that has no place in the array.
+#[inline(never)]
+fn merge_elsewhere<T, S, F>(
+    grouping: &mut Grouping<S, F>,
+    state: &mut State<T>,
+    record: T,
+    sink: &mut Sink<'_>,
+) -> Result<()>
+where
+    T: Data,
+    S: KeySelector<T>,
+    F: FnMut(&mut T, T),
+{
+    let Grouping { selector, reduce } = &mut *grouping;
+    let hash = hash_of(selector, &record);
+    if let Some(found) = state.table.table_of(hash).find_mut(hash, |other| selector.same_key(other, &record)) {
+        reduce(found, record);
+        return Ok(());
+    }
+    insert(grouping, state, hash, record, sink)
+}
+
+/// Merges a block of records into the hash table, or as many as come before there is an array.
+fn group_block<T, S, F>(
+    grouping: &mut Grouping<S, F>,
+    state: &mut State<T>,
+    records: &mut Drain<'_, T>,
+    sink: &mut Sink<'_>,
+) -> Result<()>
+where
+    T: Data,
+    S: KeySelector<T>,
+    F: FnMut(&mut T, T),
+{
+    let block = records.as_slice();
+    let count = block.len().min(BLOCK);
+    let mut heap = 0;
+    for (record, hash) in block[..count].iter().zip(&mut state.hashes) {
+        *hash = hash_of(&grouping.selector, record);
+        heap += heap_bytes(record, usize::MAX);
+    }
+    let mut done = 0;
+    while done < count && state.table.dense().is_none() {
+        // Stops where there is no room for a record, which comes back.
+        let hashes = &state.hashes[done..count];
+        let (passed, left) = match state.table.single() {
+            Some(table) => merge(grouping, hashes, records, table),
+            None => merge(grouping, hashes, records, &mut state.table),
+        };
+        done += passed;
+        if let Some(record) = left {
+            insert(grouping, state, state.hashes[done], record, sink)?;
+            done += 1;
+        }
+    }
+    while heap > 0 && !state.table.add_heap(heap, state.spill.is_last_level()) {
+        make_space(grouping, state, sink)?;
+        heap = 0;
+    }
+    Ok(())
 }
 
 /// Merges one record per hash as long as there is room for new ones; says how many, and returns the one that had none.
@@ -220,12 +300,11 @@ where
     T: Data,
     S: KeySelector<T>,
 {
-    let hash_of = |record: &T| hash_of(&grouping.selector, record);
-    while !state.table.make_room(hash, state.spill.is_last_level(), hash_of) {
+    while !state.table.make_room(hash, &record, state.spill.is_last_level(), &grouping.selector) {
         make_space(grouping, state, sink)?;
     }
     own_heap(&mut record);
-    state.table.table_of(hash).insert_unique(hash, record, hash_of);
+    state.table.insert(hash, record, &grouping.selector);
     Ok(())
 }
 
@@ -237,8 +316,12 @@ where
     S: KeySelector<T>,
 {
     match sink.mode {
-        GroupMode::Combine => sink.emit_all(state),
-        GroupMode::Final => state.spill.evict(&mut state.table, |record| hash_of(&grouping.selector, record)),
+        GroupMode::Combine => {
+            sink.emit_all(state)?;
+            state.table.give_dense_up();
+            Ok(())
+        }
+        GroupMode::Final => state.spill.evict(&mut state.table, &grouping.selector),
     }
 }
 
@@ -259,78 +342,38 @@ impl Sink<'_> {
                 state.leaving = state.table.take_any();
             }
             more = state.leaving.is_some();
-            for record in state.leaving.iter_mut().flatten().take(STEP_RECORDS) {
-                collector.collect(record);
-            }
-            state.leaving.take_if(|leaving| leaving.len() == 0);
+            state.leaving.take_if(|leaving| !leaving.take(STEP_RECORDS, |record| collector.collect(record)));
         }
         collector.finish()?;
         Ok(more)
     }
 
-    /// Emits the whole table.
+    /// Emits the whole table and keeps its capacity.
     fn emit_all<T: Data>(&mut self, state: &mut State<T>) -> Result<()> {
         state.gauge.emitted(state.table.len());
+        self.drain(state)?;
+        Ok(())
+    }
+
+    /// Emits the whole table at the end of a superstep, and says how many places it looked at for that.
+    fn emit_superstep<T: Data>(&mut self, state: &mut State<T>) -> Result<usize> {
+        let groups = state.table.len();
+        state.gauge.superstep_ended(groups);
+        let looked_at = self.drain(state)?;
+        state.table.begin_again(groups, looked_at);
+        Ok(looked_at)
+    }
+
+    fn drain<T: Data>(&mut self, state: &mut State<T>) -> Result<usize> {
         let mut collector = Collector::new(self.buffer, self.out);
-        state.table.drain().for_each(|record| collector.collect(record));
-        collector.finish()
+        let looked_at = state.table.drain(|record| collector.collect(record));
+        collector.finish()?;
+        Ok(looked_at)
     }
 }
 
 /// Records that are emitted at the end before the output is asked again whether it has room.
 const STEP_RECORDS: usize = 1024;
-
-/// Decides whether combining is worth it.
-#[derive(Debug)]
-struct Gauge {
-    /// Records since the table was empty.
-    seen: usize,
-    /// Records to pass on before combining is tried again.
-    skip: usize,
-    /// How many times the tried records are passed on after the next try in vain.
-    factor: usize,
-}
-
-/// Records after which combining is given up if it hasn't helped: enough that a table that fits into memory fills.
-const TRIED_RECORDS: usize = 1 << 18;
-
-/// A try in vain costs little against 4 to 32 times as many records without one.
-const FACTORS: std::ops::RangeInclusive<usize> = 4..=32;
-
-impl Default for Gauge {
-    fn default() -> Gauge {
-        Gauge { seen: 0, skip: 0, factor: *FACTORS.start() }
-    }
-}
-
-impl Gauge {
-    /// Whether the next `records` are to be passed on as they are.
-    fn skips(&mut self, records: usize) -> bool {
-        let skips = self.skip > 0;
-        self.skip = self.skip.saturating_sub(records);
-        skips
-    }
-
-    fn count(&mut self, records: usize) {
-        self.seen += records;
-    }
-
-    /// Whether so many records have become so many groups that combining should stop for a while.
-    fn is_useless(&self, groups: usize) -> bool {
-        self.seen >= TRIED_RECORDS && groups * 10 > self.seen * 9
-    }
-
-    /// The table is emptied of so many groups.
-    fn emitted(&mut self, groups: usize) {
-        if groups * 10 > self.seen * 9 {
-            self.skip = self.seen * self.factor;
-            self.factor = (2 * self.factor).min(*FACTORS.end());
-        } else {
-            self.factor = *FACTORS.start();
-        }
-        self.seen = 0;
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use crate::hash_spill::{LEVELS, PARTITIONS, Partitions, SpillPlan};
 use crate::hash_table::GroupTable;
 use flinkrs_core::Result;
-use flinkrs_core::types::Data;
+use flinkrs_core::types::{Data, KeySelector};
 use flinkrs_memory::{SpillReader, SpillRun};
 
 /// Groups that left the table before the end of their input.
@@ -34,8 +34,8 @@ impl<T: Data> GroupSpill<T> {
     }
 
     /// Moves at least half of the records to disk: first those of partitions of which something is there already.
-    pub(crate) fn evict(&mut self, table: &mut GroupTable<T>, hash_of: impl Fn(&T) -> u64) -> Result<()> {
-        table.ensure_split(hash_of);
+    pub(crate) fn evict<S: KeySelector<T>>(&mut self, table: &mut GroupTable<T>, selector: &S) -> Result<()> {
+        table.ensure_split(selector);
         let counts: Vec<usize> = table.partition_lens().collect();
         let total: usize = counts.iter().sum();
         let is_out = |evicted: u32, partition: usize| evicted >> partition & 1 == 1;
@@ -78,6 +78,9 @@ impl<T: Data> GroupSpill<T> {
     /// Begins to read the next partition into the empty table; false when there is none.
     pub(crate) fn open_next(&mut self, table: &mut GroupTable<T>) -> bool {
         let next = self.pending.pop();
+        if next.is_none() && self.level == 0 {
+            return false;
+        }
         self.level = next.as_ref().map_or(0, |(_, level)| *level);
         table.begin_level(self.level);
         self.reader = next.map(|(run, _)| run.reader(self.plan.read_bytes()));

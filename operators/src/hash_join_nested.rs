@@ -1,9 +1,10 @@
 //! The last resort of a hash join: one key has more records than fit into memory, so that partitioning doesn't help.
 
 use crate::hash_join_build::BuildSide;
-use crate::hash_join_probe::{Emit, Keeps, Logic, Matched, emit_lone, hash_of, probe};
+use crate::hash_join_probe::{Emit, Keeps, Logic, Matched, emit_lone, probe};
 use crate::hash_join_round::Pair;
 use crate::hash_join_table::JoinTable;
+use crate::hash_key::hash_of;
 use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
 use flinkrs_core::types::{Data, KeySelector};

@@ -2,9 +2,10 @@
 
 use crate::hash_chunks::NO_POSITION;
 use crate::hash_join_table::{BLOCK, JoinTable};
+use crate::hash_key::hash_of;
 use flinkrs_core::Collector;
 use flinkrs_core::strategy::{JoinType, Side};
-use flinkrs_core::types::{Data, KeySelector, table_hash};
+use flinkrs_core::types::{Data, KeySelector};
 
 /// The user function, with the built side first.
 pub(crate) trait Emit<B, P, O: Data>: Send + 'static {
@@ -59,12 +60,6 @@ pub(crate) struct Logic<SB, SP, E> {
     pub(crate) build_key: SB,
     pub(crate) probe_key: SP,
     pub(crate) emit: E,
-}
-
-/// The hash of which tables and partitions use different bits.
-#[inline(always)]
-pub(crate) fn hash_of<T, S: KeySelector<T>>(selector: &S, record: &T) -> u64 {
-    table_hash(selector.key_hash(record), 0)
 }
 
 /// Which probing records have met a partner, where they pass several tables one after the other.

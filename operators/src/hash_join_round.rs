@@ -2,8 +2,9 @@
 
 use crate::hash_join_build::BuildSide;
 use crate::hash_join_nested::Nested;
-use crate::hash_join_probe::{Emit, Logic, emit_lone, hash_of, probe};
+use crate::hash_join_probe::{Emit, Logic, emit_lone, probe};
 use crate::hash_join_table::JoinTable;
+use crate::hash_key::hash_of;
 use crate::hash_memory::Memory;
 use crate::hash_spill::{LEVELS, Partitions, SpillPlan, partition_of};
 use flinkrs_core::types::{Data, KeySelector};

@@ -1,17 +1,26 @@
 //! The table of a hash group: one record per key, held to a budget.
 
+use crate::hash_dense::{DenseTable, SEGMENT};
+use crate::hash_key::{hash_of, is_integer, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::{PARTITIONS, partition_of};
-use flinkrs_core::types::{Data, heap_bytes};
+use flinkrs_core::types::{Data, KeySelector, heap_bytes};
 use hashbrown::HashTable;
 use hashbrown::hash_table::IntoIter;
 
 /// Records by key, in one table while it is small and in one per partition when it takes much of the memory: then a
 /// table that doubles needs little memory beside what it has, and a partition can leave without the others.
+///
+/// When most keys turn out to be integers that lie close together, an array takes those, and the table is left to
+/// the few that lie elsewhere. Records that own heap don't go there: what they cost isn't the table.
 #[derive(Debug)]
 pub(crate) struct GroupTable<T> {
     /// One table, or one per partition.
     tables: Vec<HashTable<T>>,
+    /// All records whose keys it covers, beside a single table.
+    dense: Option<DenseTable<T>>,
+    /// Whether there may be an array: not after one has cost more memory than there was.
+    may_be_dense: bool,
     level: u32,
     memory: Memory,
     /// A single table of more bytes than this is split.
@@ -50,6 +59,19 @@ const SPLIT_SHARE: usize = 8;
 /// Heap is reserved in steps, a part of the memory that is free.
 const HEAP_STEPS: usize = 64;
 
+/// Records from which on keys are looked at, whether they lie close together: a table of fewer is in the cache.
+const DENSE_RECORDS: usize = 3584;
+
+/// An array has at most so many places per record.
+const DENSE_SLACK: usize = 8;
+
+/// Places that a superstep's end may look at per record, and whatever there is, before a table shrinks.
+const LOOKED_AT_MAX: usize = 8;
+const LOOKED_AT_FREE: usize = 1024;
+
+/// What a table shrinks by at a time.
+const SHRINK: usize = 4;
+
 /// A table takes so many records whatever the budget says, or nothing would ever move on.
 const FORCED_RECORDS: usize = 14;
 
@@ -59,6 +81,8 @@ impl<T: Data> GroupTable<T> {
         let split_bytes = if splits { memory.available() / SPLIT_SHARE } else { usize::MAX };
         GroupTable {
             tables: vec![HashTable::new()],
+            dense: None,
+            may_be_dense: true,
             level: 0,
             memory,
             split_bytes,
@@ -70,6 +94,10 @@ impl<T: Data> GroupTable<T> {
 
     /// How many records there are.
     pub(crate) fn len(&self) -> usize {
+        self.hashed_len() + self.dense.as_ref().map_or(0, DenseTable::len)
+    }
+
+    fn hashed_len(&self) -> usize {
         self.tables.iter().map(HashTable::len).sum()
     }
 
@@ -77,10 +105,18 @@ impl<T: Data> GroupTable<T> {
     pub(crate) fn begin_level(&mut self, level: u32) {
         debug_assert!(self.len() == 0, "a level begins when the one before is done");
         self.level = level;
+        self.release_dense();
+        self.may_be_dense = level == 0;
         for table in self.tables.drain(..) {
             self.memory.shrink(table.allocation_size());
         }
         self.tables.push(HashTable::new());
+    }
+
+    /// The array for integer keys that lie close together, if there is one.
+    #[inline(always)]
+    pub(crate) fn dense(&mut self) -> Option<&mut DenseTable<T>> {
+        self.dense.as_mut()
     }
 
     /// The table if there is only one.
@@ -92,10 +128,16 @@ impl<T: Data> GroupTable<T> {
         }
     }
 
-    /// Makes room for a record of this hash; false when the budget refuses and nothing forces it.
-    pub(crate) fn make_room(&mut self, hash: u64, force: bool, hash_of: impl Fn(&T) -> u64) -> bool {
+    /// Makes room for a record whose key has this hash; false when the budget refuses and nothing forces it.
+    pub(crate) fn make_room<S>(&mut self, hash: u64, record: &T, force: bool, selector: &S) -> bool
+    where
+        S: KeySelector<T>,
+    {
+        if let Some(has_room) = self.make_dense_room(record, selector) {
+            return has_room;
+        }
         if self.tables.len() == 1 && self.tables[0].allocation_size() > self.split_bytes && !force {
-            self.split(&hash_of);
+            self.split(selector);
         }
         let number = partition_of(hash, self.level) & (self.tables.len() - 1);
         let table = &mut self.tables[number];
@@ -107,7 +149,7 @@ impl<T: Data> GroupTable<T> {
         if !self.memory.grow(after, force || table.len() < FORCED_RECORDS) {
             return false;
         }
-        table.reserve(1, hash_of);
+        table.reserve(1, |record| hash_of(selector, record));
         let taken = table.allocation_size();
         if taken > after {
             self.memory.force(taken - after);
@@ -116,18 +158,149 @@ impl<T: Data> GroupTable<T> {
         true
     }
 
-    /// Deals the records of the single table out to a table per partition.
-    fn split(&mut self, hash_of: &impl Fn(&T) -> u64) {
+    /// Adds a record for which room was made.
+    pub(crate) fn insert<S: KeySelector<T>>(&mut self, hash: u64, record: T, selector: &S) {
+        let left = match (&mut self.dense, number_of(selector, &record)) {
+            (Some(dense), Some(key)) if dense.covers(key) => dense.put(key, record),
+            _ => Some(record),
+        };
+        if let Some(record) = left {
+            self.table_of(hash).insert_unique(hash, record, |record| hash_of(selector, record));
+        }
+    }
+
+    /// Makes room in the array, or an array, if that is where the record belongs; false when the budget refuses.
+    fn make_dense_room<S: KeySelector<T>>(&mut self, record: &T, selector: &S) -> Option<bool> {
+        if std::mem::needs_drop::<T>() || size_of::<T>() == 0 || !is_integer::<S::Key>() {
+            return None;
+        }
+        let key = number_of(selector, record)?;
+        if self.dense.as_ref().is_none_or(|dense| !dense.covers(key)) && !self.widen(key, selector) {
+            let outgrown = self.dense.as_ref().is_some_and(|dense| dense.len() < self.hashed_len());
+            if !outgrown || !self.is_hashed_full() {
+                return None;
+            }
+            if self.split_bytes == usize::MAX {
+                return Some(false);
+            }
+            self.split(selector);
+            return None;
+        }
+        let GroupTable { dense, memory, .. } = self;
+        let dense = dense.as_mut()?;
+        if dense.has_place(key) {
+            return Some(true);
+        }
+        let bytes = DenseTable::<T>::segment_bytes();
+        if !memory.try_grow(bytes) {
+            memory.shrink(dense.release_untouched() * bytes);
+            if !memory.try_grow(bytes) {
+                return Some(false);
+            }
+        }
+        dense.add_segment(key, record);
+        Some(true)
+    }
+
+    /// Whether the single table would have to grow past a few thousand records.
+    fn is_hashed_full(&self) -> bool {
+        matches!(&*self.tables, [table] if table.len() >= DENSE_RECORDS && table.len() == table.capacity())
+    }
+
+    /// Widens the array to a key, or makes one; false if the keys don't lie close enough together for that.
+    fn widen<S: KeySelector<T>>(&mut self, key: u64, selector: &S) -> bool {
+        let is_full = self.is_hashed_full();
+        if !is_full && self.dense.is_none() || !self.may_be_dense {
+            return false;
+        }
+        let (mut lowest, mut highest) = (key, key);
+        if is_full {
+            // A look at all keys for each doubling of the table.
+            for key in self.tables.iter().flatten().filter_map(|record| number_of(selector, record)) {
+                (lowest, highest) = (lowest.min(key), highest.max(key));
+            }
+        }
+        let segments = match &self.dense {
+            Some(dense) => dense.segments_with(lowest, highest),
+            None => DenseTable::<T>::at(key).segments_with(lowest, highest),
+        };
+        let records = self.len().max(DENSE_RECORDS);
+        let bytes = DenseTable::<T>::range_bytes(segments);
+        let held = self.dense.as_ref().map_or(0, DenseTable::bytes);
+        let affordable = match self.split_bytes {
+            usize::MAX => usize::MAX,
+            split_bytes => split_bytes.max(table_bytes::<T>((records * 8 / 7).next_power_of_two())),
+        };
+        if segments > records * DENSE_SLACK / SEGMENT
+            || bytes > affordable
+            || bytes - held.min(bytes) > self.memory.available()
+        {
+            return false;
+        }
+        self.move_to_dense(lowest, highest, selector);
+        true
+    }
+
+    /// Widens the array and moves the records there whose keys it covers.
+    fn move_to_dense<S: KeySelector<T>>(&mut self, lowest: u64, highest: u64, selector: &S) {
+        let GroupTable { tables, dense, memory, .. } = self;
+        let dense = dense.get_or_insert_with(|| DenseTable::at(lowest));
+        let before = dense.directory_bytes();
+        dense.extend(lowest, highest);
+        memory.force(dense.directory_bytes() - before);
+        let table = &mut tables[0];
+        let is_covered = |record: &mut T| number_of(selector, record).is_some_and(|key| dense.covers(key));
+        let covered: Vec<T> = table.extract_if(is_covered).collect();
+        for record in covered {
+            let Some(key) = number_of(selector, &record) else { continue };
+            if !dense.has_place(key) {
+                memory.force(DenseTable::<T>::segment_bytes());
+                dense.add_segment(key, &record);
+            }
+            dense.put(key, record);
+        }
+        if table.is_empty() {
+            memory.shrink(std::mem::take(table).allocation_size());
+        }
+    }
+
+    /// Does without an array until the next superstep; what is in it must have been taken out.
+    pub(crate) fn give_dense_up(&mut self) {
+        self.may_be_dense &= self.dense.is_none();
+        self.release_dense();
+    }
+
+    fn release_dense(&mut self) {
+        if let Some(dense) = self.dense.take() {
+            debug_assert!(dense.len() == 0, "an array goes when its records have gone");
+            self.memory.shrink(dense.bytes());
+        }
+    }
+
+    /// Deals the records of the single table and the array out to a table per partition.
+    fn split<S: KeySelector<T>>(&mut self, selector: &S) {
+        let share = self.len() / PARTITIONS * 9 / 8;
         let whole = std::mem::take(&mut self.tables[0]);
         let bytes = whole.allocation_size();
-        let share = whole.len() / PARTITIONS * 9 / 8;
         self.tables = (0..PARTITIONS).map(|_| HashTable::with_capacity(share)).collect();
-        for record in whole {
-            let hash = hash_of(&record);
-            self.tables[partition_of(hash, self.level)].insert_unique(hash, record, hash_of);
-        }
-        self.memory.force(self.tables.iter().map(HashTable::allocation_size).sum());
+        let level = self.level;
+        let deal = |tables: &mut Vec<HashTable<T>>, record: T| {
+            let hash = hash_of(selector, &record);
+            tables[partition_of(hash, level)].insert_unique(hash, record, |record| hash_of(selector, record));
+        };
+        whole.into_iter().for_each(|record| deal(&mut self.tables, record));
         self.memory.shrink(bytes);
+        while let Some(records) = self.take_dense_segment() {
+            records.into_iter().for_each(|record| deal(&mut self.tables, record));
+        }
+        self.give_dense_up();
+        self.memory.force(self.tables.iter().map(HashTable::allocation_size).sum());
+    }
+
+    fn take_dense_segment(&mut self) -> Option<Vec<T>> {
+        let records = self.dense.as_mut()?.take_segment()?;
+        self.memory.shrink(DenseTable::<T>::segment_bytes());
+        Some(records)
     }
 
     /// Records per partition; all in the first if there is a single table.
@@ -136,9 +309,9 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Splits the table if it isn't, so that a partition can be taken out.
-    pub(crate) fn ensure_split(&mut self, hash_of: impl Fn(&T) -> u64) {
+    pub(crate) fn ensure_split<S: KeySelector<T>>(&mut self, selector: &S) {
         if self.tables.len() == 1 {
-            self.split(&hash_of);
+            self.split(selector);
         }
     }
 
@@ -159,16 +332,42 @@ impl<T: Data> GroupTable<T> {
         self.tables[partition].drain()
     }
 
-    /// Takes the records of some table out for good.
-    pub(crate) fn take_any(&mut self) -> Option<IntoIter<T>> {
+    /// Takes the records of some table, or of a piece of the array, out for good.
+    pub(crate) fn take_any(&mut self) -> Option<Leaving<T>> {
+        if let Some(records) = self.take_dense_segment() {
+            return Some(Leaving::Dense(records.into_iter()));
+        }
+        self.release_dense();
         let number = self.tables.iter().position(|table| !table.is_empty())?;
-        Some(self.take_partition(number).into_iter())
+        Some(Leaving::Hashed(self.take_partition(number).into_iter()))
     }
 
-    /// Takes all records out and keeps the capacity.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+    /// Takes all records out and keeps the capacity; says how many buckets and words of bitmaps it looked at.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(T)) -> usize {
         self.release_heap();
-        self.tables.iter_mut().flat_map(HashTable::drain)
+        let looked_at = self.dense.as_mut().map_or(0, |dense| dense.drain(&mut take));
+        self.tables.iter_mut().for_each(|table| table.drain().for_each(&mut take));
+        looked_at + self.tables.iter().map(HashTable::num_buckets).sum::<usize>()
+    }
+
+    /// Gets ready for another superstep when so many records have been taken out and `looked_at` places for that.
+    ///
+    /// A table that has become too large shrinks by steps, so that all of them together cost no more than filling it
+    /// did, and the next superstep finds most of what it needs if it is as large.
+    pub(crate) fn begin_again(&mut self, taken: usize, looked_at: usize) {
+        debug_assert!(self.len() == 0, "a superstep begins when the one before is done");
+        self.may_be_dense = self.level == 0 && self.tables.len() == 1;
+        if looked_at <= taken * LOOKED_AT_MAX + LOOKED_AT_FREE {
+            return;
+        }
+        for table in &mut self.tables {
+            let before = table.allocation_size();
+            *table = HashTable::with_capacity(table.capacity() / SHRINK);
+            self.memory.shrink(before - table.allocation_size());
+        }
+        if self.tables.len() > 1 && self.tables.iter().all(|table| table.capacity() < DENSE_RECORDS / PARTITIONS) {
+            self.begin_level(self.level);
+        }
     }
 
     /// Heap of the records, in bytes: at least, and usually not much more.
@@ -229,8 +428,32 @@ impl<T: Data> GroupTable<T> {
     }
 }
 
-/// Memory of the table after it has doubled, in bytes; hashbrown keeps a byte per bucket beside the records.
+/// Memory of the table after it has doubled, in bytes.
 fn doubled_bytes<T>(table: &HashTable<T>) -> usize {
-    let buckets = (2 * table.num_buckets()).max(4);
+    table_bytes::<T>((2 * table.num_buckets()).max(4))
+}
+
+/// Memory of a table with so many buckets, in bytes; hashbrown keeps a byte per bucket beside the records.
+fn table_bytes<T>(buckets: usize) -> usize {
     buckets * (size_of::<T>() + 1) + 32
+}
+
+/// Records on their way out of a table that has let them go.
+pub(crate) enum Leaving<T> {
+    Hashed(IntoIter<T>),
+    Dense(std::vec::IntoIter<T>),
+}
+
+impl<T> Leaving<T> {
+    /// Shows at most `count` records to `take`; false when there are no more.
+    pub(crate) fn take(&mut self, count: usize, take: impl FnMut(T)) -> bool {
+        match self {
+            Leaving::Hashed(records) => records.take(count).for_each(take),
+            Leaving::Dense(records) => records.take(count).for_each(take),
+        }
+        match self {
+            Leaving::Hashed(records) => records.len() > 0,
+            Leaving::Dense(records) => records.len() > 0,
+        }
+    }
 }
