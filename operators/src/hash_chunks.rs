@@ -1,13 +1,16 @@
 //! Records in chunks of one size, addressed by position: nothing moves when there are more of them.
 
 use flinkrs_core::batch::batch_capacity;
+use std::ops::Range;
 
 /// A list of records that grows by whole chunks.
 #[derive(Debug)]
 pub(crate) struct Chunks<T> {
     chunks: Vec<Vec<T>>,
-    /// A chunk holds at most `1 << shift` records.
+    /// The positions of a chunk begin at a multiple of `1 << shift`.
     shift: u32,
+    /// A chunk holds at most so many records, usually all that it has positions for.
+    capacity: usize,
     len: usize,
 }
 
@@ -25,12 +28,25 @@ impl<T> Chunks<T> {
     pub(crate) fn for_memory(available: usize) -> Chunks<T> {
         let fit = available / CHUNK_SHARE / size_of::<T>().max(1);
         let records = fit.max(CHUNK_RECORDS_MIN).min(batch_capacity::<T>());
-        Chunks { chunks: Vec::new(), shift: records.ilog2(), len: 0 }
+        let shift = records.ilog2();
+        Chunks { chunks: Vec::new(), shift, capacity: 1 << shift, len: 0 }
+    }
+
+    /// A single full chunk.
+    pub(crate) fn of_one(records: Vec<T>) -> Chunks<T> {
+        let len = records.len();
+        Chunks { chunks: vec![records], shift: u32::BITS, capacity: len, len }
+    }
+
+    /// Records of a range of positions, which lie in the first chunk.
+    #[inline(always)]
+    pub(crate) fn slice(&self, positions: Range<usize>) -> &[T] {
+        &self.chunks[0][positions]
     }
 
     /// An empty list with chunks of the same size.
     pub(crate) fn like(&self) -> Chunks<T> {
-        Chunks { chunks: Vec::new(), shift: self.shift, len: 0 }
+        Chunks { chunks: Vec::new(), shift: self.shift, capacity: self.capacity, len: 0 }
     }
 
     /// How many records there are.
@@ -40,7 +56,7 @@ impl<T> Chunks<T> {
 
     /// Memory of one chunk, in bytes, without the heap of its records.
     pub(crate) fn chunk_bytes(&self) -> usize {
-        size_of::<T>() << self.shift
+        size_of::<T>() * self.capacity
     }
 
     /// Memory of all chunks, in bytes, without the heap of their records.
@@ -50,25 +66,25 @@ impl<T> Chunks<T> {
 
     /// Positions are below this number.
     pub(crate) fn position_end(&self) -> usize {
-        self.chunks.len() << self.shift
+        self.chunks.len().checked_sub(1).map_or(0, |last| (last << self.shift) + self.capacity)
     }
 
     /// Whether a record can be added without another chunk.
     #[inline(always)]
     pub(crate) fn has_room(&self) -> bool {
-        self.chunks.last().is_some_and(|chunk| chunk.len() < 1 << self.shift)
+        self.chunks.last().is_some_and(|chunk| chunk.len() < self.capacity)
     }
 
     /// Adds an empty chunk.
     pub(crate) fn add_chunk(&mut self) {
-        self.chunks.push(Vec::with_capacity(1 << self.shift));
+        self.chunks.push(Vec::with_capacity(self.capacity));
     }
 
     /// Adds a record, for which there must be room.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: T) {
         let chunk = self.chunks.last_mut().expect("a chunk is added first");
-        debug_assert!(chunk.len() < 1 << self.shift, "a chunk doesn't grow");
+        debug_assert!(chunk.len() < self.capacity, "a chunk doesn't grow");
         chunk.push(record);
         self.len += 1;
     }

@@ -1,11 +1,13 @@
 //! The side of a hash join that is built: in memory as far as the budget goes, by partition and on disk beyond it.
 
 use crate::hash_chunks::{Chunks, NO_POSITION};
+use crate::hash_join_index::{KeyRange, Layout, sampled_group};
 use crate::hash_join_table::JoinTable;
+use crate::hash_key::{hash_of, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::{PARTITIONS, Partitions, SpillPlan, partition_of};
 use flinkrs_core::Result;
-use flinkrs_core::types::{Data, heap_bytes, own_heap};
+use flinkrs_core::types::{Data, KeySelector, heap_bytes, own_heap};
 use flinkrs_memory::SpillRun;
 
 /// Records that wait for their table.
@@ -18,6 +20,8 @@ pub(crate) struct BuildSide<B> {
     level: u32,
     /// All records, also those on disk.
     records: u64,
+    /// Of their keys.
+    range: KeyRange,
 }
 
 struct Part<B> {
@@ -35,7 +39,14 @@ impl<B: Data> BuildSide<B> {
     /// An empty side whose records are partitioned by the bits of `level`.
     pub(crate) fn new(memory: &Memory, level: u32) -> BuildSide<B> {
         let part = Part { records: Chunks::for_memory(memory.available()), heap: 0 };
-        BuildSide { parts: vec![part], spilled: 0, files: Partitions::new(), level, records: 0 }
+        BuildSide {
+            parts: vec![part],
+            spilled: 0,
+            files: Partitions::new(),
+            level,
+            records: 0,
+            range: KeyRange::empty(),
+        }
     }
 
     /// How many records were added.
@@ -45,17 +56,18 @@ impl<B: Data> BuildSide<B> {
 
     /// Adds a record; what it takes beyond the budget goes to disk.
     #[inline]
-    pub(crate) fn add(
+    pub(crate) fn add<S: KeySelector<B>>(
         &mut self,
         mut record: B,
         memory: &mut Memory,
         plan: &SpillPlan,
-        hash_of: &impl Fn(&B) -> u64,
+        selector: &S,
     ) -> Result<()> {
         self.records += 1;
+        self.range.add(number_of(selector, &record));
         let heap = own_heap(&mut record);
         loop {
-            let number = if self.parts.len() == 1 { 0 } else { partition_of(hash_of(&record), self.level) };
+            let number = if self.parts.len() == 1 { 0 } else { partition_of(hash_of(selector, &record), self.level) };
             if self.spilled >> number & 1 == 1 {
                 return self.files.push(number, record, plan);
             }
@@ -69,13 +81,14 @@ impl<B: Data> BuildSide<B> {
             if !part.records.has_room() && memory.grow(part.records.chunk_bytes(), self.is_empty()) {
                 self.parts[number].records.add_chunk();
             } else {
-                self.spill_largest(memory, plan, hash_of)?;
+                self.spill_largest(memory, plan, selector)?;
             }
         }
     }
 
     /// Adds a record unless the budget refuses, then gives it back; one record is always taken.
-    pub(crate) fn try_add(&mut self, mut record: B, memory: &mut Memory) -> Option<B> {
+    pub(crate) fn try_add<S: KeySelector<B>>(&mut self, mut record: B, memory: &mut Memory, selector: &S) -> Option<B> {
+        self.range.add(number_of(selector, &record));
         let heap = own_heap(&mut record);
         let force = self.is_empty();
         let part = &mut self.parts[0];
@@ -102,9 +115,12 @@ impl<B: Data> BuildSide<B> {
 
     /// Moves the largest partition that is in memory to disk; there must be one.
     #[cold]
-    fn spill_largest(&mut self, memory: &mut Memory, plan: &SpillPlan, hash_of: &impl Fn(&B) -> u64) -> Result<()> {
+    fn spill_largest<S>(&mut self, memory: &mut Memory, plan: &SpillPlan, selector: &S) -> Result<()>
+    where
+        S: KeySelector<B>,
+    {
         if self.parts.len() == 1 {
-            self.split(memory, hash_of);
+            self.split(memory, selector);
         }
         let largest = (0..PARTITIONS).max_by_key(|number| self.parts[*number].records.bytes());
         let number = largest.expect("there are partitions");
@@ -120,14 +136,14 @@ impl<B: Data> BuildSide<B> {
     }
 
     /// Deals the records out to partitions.
-    fn split(&mut self, memory: &mut Memory, hash_of: &impl Fn(&B) -> u64) {
+    fn split<S: KeySelector<B>>(&mut self, memory: &mut Memory, selector: &S) {
         let mut whole = self.parts.pop().expect("there is one part");
         self.parts = (0..PARTITIONS).map(|_| Part::like(&whole.records)).collect();
         memory.shrink(whole.heap);
         while let Some(chunk) = whole.records.pop_chunk() {
             memory.shrink(whole.records.chunk_bytes());
             for record in chunk {
-                let part = &mut self.parts[partition_of(hash_of(&record), self.level)];
+                let part = &mut self.parts[partition_of(hash_of(selector, &record), self.level)];
                 let heap = heap_bytes(&record, usize::MAX);
                 if !part.records.has_room() {
                     // Within the memory of the chunks that were taken apart, but for the last of each partition.
@@ -144,31 +160,52 @@ impl<B: Data> BuildSide<B> {
     /// Ends the building: a table of what is in memory, and the files of the rest.
     ///
     /// The table is reserved first; partitions go to disk as long as it doesn't fit.
-    pub(crate) fn seal(
+    pub(crate) fn seal<S: KeySelector<B>>(
         mut self,
         memory: &mut Memory,
         plan: &SpillPlan,
-        hash_of: &impl Fn(&B) -> u64,
-        same_key: &impl Fn(&B, &B) -> bool,
+        selector: &S,
         may_spill: bool,
     ) -> Result<Sealed<B>> {
-        loop {
-            let records = self.parts.iter().map(|part| part.records.len()).sum();
-            let positions = self.parts.iter().map(|part| part.records.position_end()).sum();
-            let fits = positions < NO_POSITION as usize;
-            if fits && memory.grow(JoinTable::<B>::index_bytes(records, positions), records == 0 || !may_spill) {
-                break;
+        let layout = loop {
+            if let Some(layout) = self.reserve(memory, selector, !may_spill) {
+                break layout;
             }
-            self.spill_largest(memory, plan, hash_of)?;
-        }
+            self.spill_largest(memory, plan, selector)?;
+        };
         let mut parts = self.parts.into_iter();
         let mut all = parts.next().expect("there is at least one part");
         for mut part in parts {
             all.records.append(&mut part.records);
             all.heap += part.heap;
         }
-        let table = JoinTable::build(all.records, all.heap, hash_of, same_key);
+        let table = JoinTable::build(all.records, all.heap, &layout, selector, memory);
         Ok(Sealed { table, spilled: self.spilled, files: self.files.finish()? })
+    }
+
+    /// Reserves a table of what is in memory, the best that the budget allows.
+    fn reserve<S: KeySelector<B>>(&self, memory: &mut Memory, selector: &S, force: bool) -> Option<Layout> {
+        let records = self.parts.iter().map(|part| part.records.len()).sum();
+        let positions: usize = self.parts.iter().map(|part| part.records.position_end()).sum();
+        if positions >= NO_POSITION as usize {
+            return None;
+        }
+        let group = sampled_group(records, |number| self.hash_at(number, selector));
+        Layout::candidates(records, group, self.range).find(|layout| {
+            let force = layout.is_plain() && (force || records == 0);
+            memory.grow(layout.index_bytes(records, positions), force)
+        })
+    }
+
+    /// The hash of a record's key; records are counted through all parts that are in memory.
+    fn hash_at<S: KeySelector<B>>(&self, mut number: usize, selector: &S) -> u64 {
+        for part in &self.parts {
+            if number < part.records.len() {
+                return hash_of(selector, part.records.get(number as u32));
+            }
+            number -= part.records.len();
+        }
+        0
     }
 }
 

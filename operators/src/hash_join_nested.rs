@@ -4,7 +4,6 @@ use crate::hash_join_build::BuildSide;
 use crate::hash_join_probe::{Emit, Keeps, Logic, Matched, emit_lone, probe};
 use crate::hash_join_round::Pair;
 use crate::hash_join_table::JoinTable;
-use crate::hash_key::hash_of;
 use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
 use flinkrs_core::types::{Data, KeySelector};
@@ -91,7 +90,7 @@ impl<B: Data, P: Data> Nested<B, P> {
         let is_last = loop {
             match self.rest.pop() {
                 Some(record) => {
-                    if let Some(record) = build.try_add(record, memory) {
+                    if let Some(record) = build.try_add(record, memory, &logic.build_key) {
                         self.rest.push(record);
                         break false;
                     }
@@ -105,9 +104,7 @@ impl<B: Data, P: Data> Nested<B, P> {
                 },
             }
         };
-        let hash_of = |record: &B| hash_of(&logic.build_key, record);
-        let same_key = |a: &B, b: &B| logic.build_key.same_key(a, b);
-        let mut table = build.seal(memory, plan, &hash_of, &same_key, false)?.table;
+        let mut table = build.seal(memory, plan, &logic.build_key, false)?.table;
         if logic.keeps.tracks_build() {
             table.track_matches();
         }

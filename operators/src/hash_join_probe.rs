@@ -1,8 +1,8 @@
 //! The inner loops of a hash join: look up, and show to the function what the join type keeps.
 
 use crate::hash_chunks::NO_POSITION;
-use crate::hash_join_table::{BLOCK, JoinTable};
-use crate::hash_key::hash_of;
+use crate::hash_join_table::{BLOCK, Hashed, JoinTable};
+use crate::hash_key::{hash_of, number_of};
 use flinkrs_core::Collector;
 use flinkrs_core::strategy::{JoinType, Side};
 use flinkrs_core::types::{Data, KeySelector};
@@ -131,13 +131,13 @@ pub(crate) fn probe<B, P, O, SB, SP, E>(
             let record = &block[*hit as usize];
             let first = keeps.tracks_build() && table.mark(*head);
             if keeps.pairs {
-                table.chain(*head).for_each(|other| emit.emit(Some(other), Some(record), out));
+                table.for_each(*head, |other| emit.emit(Some(other), Some(record), out));
             } else if keeps.matched_probe {
                 if !matched.as_ref().is_some_and(|matched| matched.is_marked(*hit as usize)) {
                     emit.emit(None, Some(record), out);
                 }
             } else if keeps.matched_build && first {
-                table.chain(*head).for_each(|other| emit.emit(Some(other), None, out));
+                table.for_each(*head, |other| emit.emit(Some(other), None, out));
             }
             if let Some(matched) = &mut matched {
                 matched.mark(*hit as usize);
@@ -151,10 +151,28 @@ pub(crate) fn probe<B, P, O, SB, SP, E>(
 
 /// Finds the partners of a block, and says how many records have some.
 ///
-/// First hashes only are compared and nothing else of the built side is touched; then the keys of what was found, so
-/// that the processor waits for many built records at once. Hits and misses are told apart without a branch, which
-/// would often be mispredicted.
+/// Hits and misses are told apart without a branch, which would often be mispredicted.
 fn look_up<B, P, SB, SP, E>(logic: &Logic<SB, SP, E>, table: &JoinTable<B>, block: &[P], found: &mut Found) -> usize
+where
+    SB: KeySelector<B>,
+    SP: KeySelector<P, Key = SB::Key>,
+{
+    if let Some((base, heads)) = table.direct() {
+        return look_up_direct(&logic.probe_key, base, heads, block, found);
+    }
+    table.hashed().map_or(0, |table| look_up_hashed(logic, &table, block, found))
+}
+
+/// Finds partners by hash.
+///
+/// First hashes only are compared and nothing else of the built side is touched; then the keys of what was found, so
+/// that the processor waits for many built records at once.
+fn look_up_hashed<B, P, SB, SP, E>(
+    logic: &Logic<SB, SP, E>,
+    table: &Hashed<'_, B>,
+    block: &[P],
+    found: &mut Found,
+) -> usize
 where
     SB: KeySelector<B>,
     SP: KeySelector<P, Key = SB::Key>,
@@ -178,6 +196,22 @@ where
             found.misses[block.len() - candidates + candidate - hits] = i;
         }
         found.hits[hits] = (i, head);
+        hits += usize::from(head != NO_POSITION);
+    }
+    hits
+}
+
+/// Finds partners of integer keys in an array.
+fn look_up_direct<P, SP>(probe_key: &SP, base: u64, heads: &[u32], block: &[P], found: &mut Found) -> usize
+where
+    SP: KeySelector<P>,
+{
+    let mut hits = 0;
+    for (i, record) in block.iter().enumerate() {
+        let place = number_of(probe_key, record).and_then(|key| usize::try_from(key.wrapping_sub(base)).ok());
+        let head = place.and_then(|place| heads.get(place)).copied().unwrap_or(NO_POSITION);
+        found.hits[hits] = (i as u32, head);
+        found.misses[i - hits] = i as u32;
         hits += usize::from(head != NO_POSITION);
     }
     hits
@@ -213,7 +247,7 @@ where
     while *bucket < table.bucket_end() {
         let end = (*bucket + STEP_BUCKETS).min(table.bucket_end());
         for head in (*bucket..end).filter_map(|bucket| table.head(bucket)).filter(|head| !table.is_marked(*head)) {
-            table.chain(head).for_each(|other| logic.emit.emit(Some(other), None, out));
+            table.for_each(head, |other| logic.emit.emit(Some(other), None, out));
         }
         *bucket = end;
         if !out.has_room() {

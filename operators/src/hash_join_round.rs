@@ -116,8 +116,7 @@ impl<B: Data, P: Data> State<B, P> {
         if round.stage != Stage::Build {
             return Err(Error::internal("a join got records of the built side after the first of the other"));
         }
-        let hash_of = |record: &B| hash_of(&logic.build_key, record);
-        records.drain(..).try_for_each(|record| round.build.add(record, memory, plan, &hash_of))
+        records.drain(..).try_for_each(|record| round.build.add(record, memory, plan, &logic.build_key))
     }
 
     /// The built side is complete: makes the table.
@@ -125,9 +124,7 @@ impl<B: Data, P: Data> State<B, P> {
         let State { memory, plan, round, .. } = self;
         let build = std::mem::replace(&mut round.build, BuildSide::new(memory, round.level));
         round.build_records = build.records();
-        let hash_of = |record: &B| hash_of(&logic.build_key, record);
-        let same_key = |a: &B, b: &B| logic.build_key.same_key(a, b);
-        let sealed = build.seal(memory, plan, &hash_of, &same_key, true)?;
+        let sealed = build.seal(memory, plan, &logic.build_key, true)?;
         round.table = sealed.table;
         round.spilled = sealed.spilled;
         round.build_files = sealed.files.into_iter().map(|file| file.map(Arc::new)).collect();

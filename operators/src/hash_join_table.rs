@@ -1,16 +1,24 @@
 //! The table of a hash join: built once, when all its records are known.
 
 use crate::hash_chunks::{Chunks, NO_POSITION};
+use crate::hash_join_grouped::{Grouped, group_records};
+use crate::hash_join_index::{Heads, Layout};
+use crate::hash_key::hash_of;
 use crate::hash_memory::Memory;
+use flinkrs_core::types::KeySelector;
 use hashbrown::HashTable;
 
-/// Records in chunks, a table with one position per key, and chains through the records of equal keys.
+/// Records, and where those of a key begin: found by hash, or in an array if keys are integers close together.
+///
+/// Records of one key lie next to each other where many have the same key, and are chained otherwise.
 pub(crate) struct JoinTable<B> {
     records: Chunks<B>,
     heap: usize,
-    heads: HashTable<u32>,
-    /// The next record with the same key, by position; empty when no two records have the same key.
+    heads: Heads,
+    /// The next record with the same key, by position; empty when no two records have the same key, or are grouped.
     next: Vec<u32>,
+    /// A bit for the first record of each key and one behind the last record; empty when records aren't grouped.
+    starts: Vec<u64>,
     /// A bit per position: whether the key whose head is there has met a partner.
     matched: Vec<u64>,
     index_bytes: usize,
@@ -25,44 +33,75 @@ impl<B> JoinTable<B> {
         JoinTable {
             records: Chunks::for_memory(0),
             heap: 0,
-            heads: HashTable::new(),
+            heads: Heads::empty(),
             next: Vec::new(),
+            starts: Vec::new(),
             matched: Vec::new(),
             index_bytes: 0,
         }
     }
 
-    /// Memory of a table over so many records with so many positions, in bytes, without the records.
-    pub(crate) fn index_bytes(records: usize, positions: usize) -> usize {
-        let buckets = (records * 8).div_ceil(7).next_power_of_two().max(4);
-        buckets * (size_of::<u32>() + 1) + 32 + positions * size_of::<u32>() + positions / 8
-    }
-
-    /// Builds the table; the memory of the result is reserved already.
-    pub(crate) fn build(
+    /// Builds the table, for which [`Layout::index_bytes`] are reserved already.
+    pub(crate) fn build<S: KeySelector<B>>(
         records: Chunks<B>,
         heap: usize,
-        hash_of: impl Fn(&B) -> u64,
-        same_key: impl Fn(&B, &B) -> bool,
+        layout: &Layout,
+        selector: &S,
+        memory: &mut Memory,
     ) -> JoinTable<B> {
-        let mut heads = HashTable::with_capacity(records.len());
+        let index_bytes = layout.index_bytes(records.len(), records.position_end());
+        let table = JoinTable { heap, index_bytes, ..JoinTable::empty() };
+        if layout.is_grouped {
+            table.grouped(records, layout, selector, memory)
+        } else {
+            table.chained(records, layout, selector)
+        }
+    }
+
+    fn chained<S: KeySelector<B>>(self, records: Chunks<B>, layout: &Layout, selector: &S) -> JoinTable<B> {
+        let mut heads = layout.heads();
         let mut next = Vec::new();
         let mut hashes = [0u64; BLOCK];
         for (start, chunk) in records.iter() {
             for (number, block) in chunk.chunks(BLOCK).enumerate() {
-                block.iter().zip(&mut hashes).for_each(|(record, hash)| *hash = hash_of(record));
-                for (i, (record, hash)) in block.iter().zip(hashes).enumerate() {
+                if layout.direct.is_none() {
+                    block.iter().zip(&mut hashes).for_each(|(record, hash)| *hash = hash_of(selector, record));
+                }
+                for (i, hash) in hashes[..block.len()].iter().enumerate() {
                     let position = start + (number * BLOCK + i) as u32;
-                    if let Some(head) = heads.find(hash, |other| same_key(records.get(*other), record)) {
-                        chain(&mut next, *head, position, records.position_end());
-                    } else {
-                        heads.insert_unique(hash, position, |other| hash_of(records.get(*other)));
+                    if let Some(head) = heads.insert(position, *hash, &records, selector) {
+                        chain(&mut next, head, position, records.position_end());
                     }
                 }
             }
         }
-        let index_bytes = JoinTable::<B>::index_bytes(records.len(), records.position_end());
-        JoinTable { records, heap, heads, next, matched: Vec::new(), index_bytes }
+        JoinTable { records, heads, next, ..self }
+    }
+
+    fn grouped<S: KeySelector<B>>(
+        self,
+        records: Chunks<B>,
+        layout: &Layout,
+        selector: &S,
+        memory: &mut Memory,
+    ) -> JoinTable<B> {
+        let bytes_before = records.bytes() + self.index_bytes;
+        let Grouped { records, starts, mut heads } = group_records(records, layout, selector, memory);
+        if let Heads::Hashed(heads) = &mut heads {
+            let end = records.len();
+            let firsts = || ones(&starts).filter(|start| *start < end);
+            *heads = HashTable::with_capacity(firsts().count());
+            for start in firsts() {
+                let hash = hash_of(selector, &records[start]);
+                heads.insert_unique(hash, start as u32, |other| hash_of(selector, &records[*other as usize]));
+            }
+        }
+        let records = Chunks::of_one(records);
+        // As much for the keys that have met a partner as for where keys start.
+        let index_bytes = heads.bytes() + 2 * starts.len() * size_of::<u64>();
+        memory.force((records.bytes() + index_bytes).saturating_sub(bytes_before));
+        memory.shrink(bytes_before.saturating_sub(records.bytes() + index_bytes));
+        JoinTable { records, heads, starts, index_bytes, ..self }
     }
 
     /// Drops the table and gives its memory back.
@@ -76,28 +115,36 @@ impl<B> JoinTable<B> {
         self.matched.resize(self.records.position_end().div_ceil(64), 0);
     }
 
-    /// The first record with the key of this hash for which `same_key` holds, or [`NO_POSITION`].
+    /// The positions of keys by integer and the integer of the first, if there is such an array.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, same_key: impl Fn(&B) -> bool) -> u32 {
-        self.heads.find(hash, |head| same_key(self.records.get(*head))).copied().unwrap_or(NO_POSITION)
+    pub(crate) fn direct(&self) -> Option<(u64, &[u32])> {
+        match &self.heads {
+            Heads::Hashed(_) => None,
+            Heads::Direct { base, heads } => Some((*base, heads)),
+        }
     }
 
-    /// A position that [`JoinTable::find`] would look at for this hash, or [`NO_POSITION`] if there is none.
+    /// The hash table of positions; empty where there is an array instead.
     #[inline(always)]
-    pub(crate) fn candidate(&self, hash: u64) -> u32 {
-        self.heads.find(hash, |_| true).copied().unwrap_or(NO_POSITION)
+    pub(crate) fn hashed(&self) -> Option<Hashed<'_, B>> {
+        match &self.heads {
+            Heads::Hashed(heads) => Some(Hashed { heads, records: &self.records }),
+            Heads::Direct { .. } => None,
+        }
     }
 
-    /// The record at a position.
+    /// Shows the records with the key of the one at `head` to `show`.
     #[inline(always)]
-    pub(crate) fn record(&self, position: u32) -> &B {
-        self.records.get(position)
-    }
-
-    /// The records with the key of the one at `head`.
-    #[inline(always)]
-    pub(crate) fn chain(&self, head: u32) -> Chain<'_, B> {
-        Chain { table: self, position: head }
+    pub(crate) fn for_each(&self, head: u32, mut show: impl FnMut(&B)) {
+        if !self.starts.is_empty() {
+            let range = head as usize..next_one(&self.starts, head as usize + 1);
+            return self.records.slice(range).iter().for_each(show);
+        }
+        let mut position = head;
+        while position != NO_POSITION {
+            show(self.records.get(position));
+            position = self.next.get(position as usize).copied().unwrap_or(NO_POSITION);
+        }
     }
 
     /// Notes that a key has met a partner, and says whether that is the first time.
@@ -116,23 +163,57 @@ impl<B> JoinTable<B> {
 
     /// The head in bucket `bucket`, if there is one; buckets are below [`JoinTable::bucket_end`].
     pub(crate) fn head(&self, bucket: usize) -> Option<u32> {
-        self.heads.get_bucket(bucket).copied()
+        match &self.heads {
+            Heads::Hashed(heads) => heads.get_bucket(bucket).copied(),
+            Heads::Direct { heads, .. } => heads.get(bucket).copied().filter(|head| *head != NO_POSITION),
+        }
     }
 
     /// How many buckets there are.
     pub(crate) fn bucket_end(&self) -> usize {
-        if self.heads.is_empty() { 0 } else { self.heads.num_buckets() }
+        match &self.heads {
+            Heads::Hashed(heads) if heads.is_empty() => 0,
+            Heads::Hashed(heads) => heads.num_buckets(),
+            Heads::Direct { heads, .. } => heads.len(),
+        }
     }
 
     /// Takes the records out, chunk by chunk, and the table apart; their memory is given back with each chunk.
     pub(crate) fn take_chunk(&mut self, memory: &mut Memory) -> Option<Vec<B>> {
-        self.heads = HashTable::new();
+        self.heads = Heads::empty();
         self.next = Vec::new();
+        self.starts = Vec::new();
         self.matched = Vec::new();
         memory.shrink(std::mem::take(&mut self.index_bytes) + std::mem::take(&mut self.heap));
         let chunk = self.records.pop_chunk()?;
         memory.shrink(self.records.chunk_bytes());
         Some(chunk)
+    }
+}
+
+/// Looks keys up by hash.
+pub(crate) struct Hashed<'a, B> {
+    heads: &'a HashTable<u32>,
+    records: &'a Chunks<B>,
+}
+
+impl<B> Hashed<'_, B> {
+    /// The first record with the key of this hash for which `same_key` holds, or [`NO_POSITION`].
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64, same_key: impl Fn(&B) -> bool) -> u32 {
+        self.heads.find(hash, |head| same_key(self.records.get(*head))).copied().unwrap_or(NO_POSITION)
+    }
+
+    /// A position that [`Hashed::find`] would look at for this hash, or [`NO_POSITION`] if there is none.
+    #[inline(always)]
+    pub(crate) fn candidate(&self, hash: u64) -> u32 {
+        self.heads.find(hash, |_| true).copied().unwrap_or(NO_POSITION)
+    }
+
+    /// The record at a position.
+    #[inline(always)]
+    pub(crate) fn record(&self, position: u32) -> &B {
+        self.records.get(position)
     }
 }
 
@@ -145,22 +226,25 @@ fn chain(next: &mut Vec<u32>, head: u32, position: u32, positions: usize) {
     next[head as usize] = position;
 }
 
-/// The records of one key.
-pub(crate) struct Chain<'a, B> {
-    table: &'a JoinTable<B>,
-    position: u32,
-}
-
-impl<'a, B> Iterator for Chain<'a, B> {
-    type Item = &'a B;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<&'a B> {
-        if self.position == NO_POSITION {
-            return None;
-        }
-        let record = self.table.records.get(self.position);
-        self.position = self.table.next.get(self.position as usize).copied().unwrap_or(NO_POSITION);
-        Some(record)
+/// The first bit that is set from `from` on; there is one.
+#[inline(always)]
+fn next_one(words: &[u64], from: usize) -> usize {
+    let mut word = from / 64;
+    let mut bits = words[word] & (u64::MAX << (from % 64));
+    while bits == 0 {
+        word += 1;
+        bits = words[word];
     }
+    word * 64 + bits.trailing_zeros() as usize
 }
+
+/// The bits that are set.
+fn ones(words: &[u64]) -> impl Iterator<Item = usize> {
+    words
+        .iter()
+        .enumerate()
+        .flat_map(|(number, word)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| number * 64 + bit))
+}
+
+#[cfg(test)]
+mod tests;

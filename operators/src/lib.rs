@@ -19,6 +19,8 @@ mod hash_group_spill;
 mod hash_join;
 mod hash_join_build;
 mod hash_join_core;
+mod hash_join_grouped;
+mod hash_join_index;
 mod hash_join_nested;
 mod hash_join_probe;
 mod hash_join_round;

@@ -98,6 +98,33 @@ proptest! {
     }
 }
 
+/// Many records of one key, close together or far apart, below 0 and up to the largest number.
+#[test]
+fn many_records_per_key() {
+    let mut seed = 1u64;
+    let mut next = |below: u64| {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (seed >> 33) % below
+    };
+    for (keys, spread) in [(40, 1), (40, u64::MAX / 39), (150, 3), (60, 0x9e37_79b9_7f4a_7c15)] {
+        let left: Vec<Left<u64>> = (0..2_000).map(|i| (next(keys).wrapping_mul(spread), i)).collect();
+        let right: Vec<Right<u64>> = (0..200).map(|i| (next(keys + 20).wrapping_mul(spread), i)).collect();
+        check(&left, &right);
+        let signed = |key: u64| (key as i64).wrapping_sub(20);
+        check(
+            &left.iter().map(|l| (signed(l.0), l.1)).collect::<Vec<_>>(),
+            &right.iter().map(|r| (signed(r.0), r.1)).collect::<Vec<_>>(),
+        );
+    }
+    let left: Vec<Left<u64>> = (0..2_000).map(|i| (u64::MAX - next(50), i)).collect();
+    let right: Vec<Right<u64>> = (0..200).map(|i| (if i % 5 == 0 { i } else { u64::MAX - i }, i)).collect();
+    check(&left, &right);
+    let left: Vec<Left<String>> =
+        (0..1_500).map(|i| (format!("a key with heap of its own: {}", next(30)), i)).collect();
+    let right: Vec<Right<String>> = (0..40).map(|i| (format!("a key with heap of its own: {i}"), i)).collect();
+    check(&left, &right);
+}
+
 #[test]
 fn an_empty_side() {
     let left: Vec<Left<u64>> = (0..500).map(|i| (u64::from(i) / 2, i)).collect();
@@ -149,10 +176,12 @@ fn large_sides_recurse() {
 /// A built side that has ended stays, in memory or on disk; one that hasn't is read anew.
 #[test]
 fn keeps_a_constant_built_side_over_supersteps() {
-    for (constant, memory) in [(true, 1 << 30), (true, 16 << 10), (false, 1 << 30), (false, 16 << 10)] {
+    for (constant, memory) in [(true, 1 << 30), (true, 2 << 30), (true, 16 << 10), (false, 1 << 30), (false, 16 << 10)]
+    {
         for join_type in TYPES {
             let context = RuntimeContext::standalone(memory, &std::env::temp_dir());
-            let left: Vec<Left<u64>> = (0..2_000).map(|i| (u64::from(i) % 1_500, i)).collect();
+            let keys = if memory > 1 << 30 { 80 } else { 1_500 };
+            let left: Vec<Left<u64>> = (0..2_000).map(|i| (u64::from(i) % keys, i)).collect();
             let mut operator = join::<u64>(join_type, Side::First);
             operator.open(&context).expect("it opens");
             for round in 1..4u32 {

@@ -1,0 +1,193 @@
+//! Puts the records of each key next to each other: into buckets that fit into the cache first, then bucket by bucket.
+
+use crate::hash_chunks::Chunks;
+use crate::hash_join_index::{Heads, Layout, place_of};
+use crate::hash_key::hash_of;
+use crate::hash_memory::Memory;
+use flinkrs_core::types::KeySelector;
+use hashbrown::HashTable;
+
+/// Records by key.
+pub(crate) struct Grouped<B> {
+    pub(crate) records: Vec<B>,
+    /// A bit for the first record of each key, and one behind the last record.
+    pub(crate) starts: Vec<u64>,
+    pub(crate) heads: Heads,
+}
+
+/// Bytes of records in a bucket, about.
+const BUCKET_BYTES: usize = 256 << 10;
+
+/// More buckets than this are more than the processor writes to at once.
+const BUCKETS_MAX: usize = 1024;
+
+/// Bits of the hash in which the keys of a bucket differ most; other bits name the bucket.
+const BUCKET_SHIFT: u32 = 16;
+
+/// Names the bucket of a record, and its place in the bucket's array of keys, if there is one.
+struct Bucketing<'a, S> {
+    selector: &'a S,
+    direct: Option<u64>,
+    shift: u32,
+    buckets: usize,
+}
+
+impl<'a, S> Bucketing<'a, S> {
+    fn new<B>(layout: &Layout, records: usize, selector: &'a S) -> Bucketing<'a, S> {
+        let buckets = (records * size_of::<B>() / BUCKET_BYTES).next_power_of_two().min(BUCKETS_MAX);
+        match layout.direct {
+            Some((base, places)) => {
+                let shift = places.next_power_of_two().ilog2().saturating_sub(buckets.ilog2());
+                Bucketing { selector, direct: Some(base), shift, buckets }
+            }
+            None => Bucketing { selector, direct: None, shift: BUCKET_SHIFT, buckets },
+        }
+    }
+
+    #[inline(always)]
+    fn bucket_of<B>(&self, record: &B) -> usize
+    where
+        S: KeySelector<B>,
+    {
+        match self.direct {
+            Some(base) => place_of(self.selector, record, base) >> self.shift,
+            None => (hash_of(self.selector, record) >> self.shift) as usize & (self.buckets - 1),
+        }
+    }
+}
+
+/// Groups the records; there are not two copies of them at any time, but for one chunk or bucket.
+pub(crate) fn group_records<B, S: KeySelector<B>>(
+    chunks: Chunks<B>,
+    layout: &Layout,
+    selector: &S,
+    memory: &mut Memory,
+) -> Grouped<B> {
+    let count = chunks.len();
+    let bucketing = Bucketing::new::<B>(layout, count, selector);
+    let mut buckets = deal(chunks, &bucketing);
+    let largest = buckets.iter().map(Vec::len).max().unwrap_or(0);
+    let scratch_bytes = 2 * largest * size_of::<u32>();
+    memory.force(scratch_bytes);
+    let mut grouped =
+        Grouped { records: Vec::with_capacity(count), starts: vec![0; count / 64 + 1], heads: layout.heads() };
+    let mut scratch = Scratch::default();
+    for (number, bucket) in buckets.iter_mut().enumerate().filter(|(_, bucket)| !bucket.is_empty()) {
+        let bucket = std::mem::take(bucket);
+        match bucketing.direct {
+            Some(base) => scratch.number_by_place(&bucket, selector, base + ((number as u64) << bucketing.shift)),
+            None => scratch.number_by_hash(&bucket, selector),
+        }
+        grouped.add(bucket, &mut scratch, number << bucketing.shift);
+    }
+    grouped.starts[count / 64] |= 1 << (count % 64);
+    memory.shrink(scratch_bytes);
+    grouped
+}
+
+/// Moves the records into their buckets.
+fn deal<B, S: KeySelector<B>>(mut chunks: Chunks<B>, bucketing: &Bucketing<'_, S>) -> Vec<Vec<B>> {
+    let mut counts = vec![0usize; bucketing.buckets];
+    if bucketing.buckets == 1 {
+        counts[0] = chunks.len();
+    } else {
+        for record in chunks.iter().flat_map(|(_, chunk)| chunk) {
+            counts[bucketing.bucket_of(record)] += 1;
+        }
+    }
+    let mut buckets: Vec<Vec<B>> = counts.into_iter().map(Vec::with_capacity).collect();
+    while let Some(mut chunk) = chunks.pop_chunk() {
+        match &mut *buckets {
+            [bucket] => bucket.append(&mut chunk),
+            buckets => chunk.into_iter().for_each(|record| buckets[bucketing.bucket_of(&record)].push(record)),
+        }
+    }
+    buckets
+}
+
+/// What is needed for one bucket at a time.
+#[derive(Default)]
+struct Scratch {
+    /// The number of each record's key; then where the record goes.
+    numbers: Vec<u32>,
+    /// By number of the key: how many records; then where the next one goes.
+    counts: Vec<u32>,
+    /// The first record of each key, by number.
+    firsts: Vec<u32>,
+    table: HashTable<u32>,
+}
+
+impl Scratch {
+    /// Numbers keys by their place behind `base`.
+    fn number_by_place<B, S: KeySelector<B>>(&mut self, bucket: &[B], selector: &S, base: u64) {
+        self.numbers.clear();
+        self.counts.clear();
+        for record in bucket {
+            let number = place_of(selector, record, base);
+            if number >= self.counts.len() {
+                self.counts.resize(number + 1, 0);
+            }
+            self.counts[number] += 1;
+            self.numbers.push(number as u32);
+        }
+    }
+
+    /// Numbers keys in the order of their first record.
+    fn number_by_hash<B, S: KeySelector<B>>(&mut self, bucket: &[B], selector: &S) {
+        let Scratch { numbers, counts, firsts, table } = self;
+        numbers.clear();
+        counts.clear();
+        firsts.clear();
+        table.clear();
+        for (position, record) in bucket.iter().enumerate() {
+            let hash = hash_of(selector, record);
+            let same = |number: &u32| selector.same_key(&bucket[firsts[*number as usize] as usize], record);
+            let number = match table.find(hash, same) {
+                Some(number) => *number,
+                None => {
+                    let number = firsts.len() as u32;
+                    firsts.push(position as u32);
+                    counts.push(0);
+                    let hash_at = |number: &u32| hash_of(selector, &bucket[firsts[*number as usize] as usize]);
+                    table.insert_unique(hash, number, hash_at);
+                    number
+                }
+            };
+            counts[number as usize] += 1;
+            numbers.push(number);
+        }
+    }
+}
+
+impl<B> Grouped<B> {
+    /// Adds a bucket, of which the first place in an array of heads is `first_place`.
+    fn add(&mut self, mut bucket: Vec<B>, scratch: &mut Scratch, first_place: usize) {
+        let start = self.records.len();
+        let mut next = 0;
+        for (number, count) in scratch.counts.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+            let position = start + next as usize;
+            self.starts[position / 64] |= 1 << (position % 64);
+            if let Heads::Direct { heads, .. } = &mut self.heads {
+                heads[first_place + number] = position as u32;
+            }
+            next += std::mem::replace(count, next);
+        }
+        for number in &mut scratch.numbers {
+            let target = &mut scratch.counts[*number as usize];
+            *number = std::mem::replace(target, *target + 1);
+        }
+        permute(&mut bucket, &mut scratch.numbers);
+        self.records.append(&mut bucket);
+    }
+}
+
+/// Moves each record to its target.
+fn permute<B>(records: &mut [B], targets: &mut [u32]) {
+    for i in 0..records.len() {
+        while targets[i] as usize != i {
+            let target = targets[i] as usize;
+            records.swap(i, target);
+            targets.swap(i, target);
+        }
+    }
+}
