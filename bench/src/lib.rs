@@ -6,6 +6,7 @@ pub mod csv;
 pub mod driver;
 pub mod files;
 pub mod join_input;
+pub mod loops;
 pub mod masks;
 pub mod parallel;
 pub mod records;

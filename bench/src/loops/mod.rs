@@ -1,0 +1,14 @@
+//! Loops over graphs and points: their inputs, and what the plain programs and the engine's share, so that both read,
+//! time and print the same.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`input`] | making and reading the inputs |
+//! | [`options`] | the command lines |
+//! | [`answer`] | the printed line and the written answer |
+//! | [`csr`] | the index by vertex that the plain programs build |
+
+pub mod answer;
+pub mod csr;
+pub mod input;
+pub mod options;
