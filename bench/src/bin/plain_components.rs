@@ -1,7 +1,7 @@
 //! Finds connected components by hand: an index of the graph, and smallest ids that spread from a frontier.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -15,6 +15,11 @@ use flinkrs_bench::loops::options::{Graph, Output, Threads, run};
 const BLOCK: usize = 1 << 10;
 /// A frontier of at most so many vertices is not worth waking the other threads for.
 const ALONE: usize = 1 << 9;
+
+/// A label takes 31 bits.
+const MAX_VERTICES: u32 = 1 << 31;
+/// The bit below a label that tells that its vertex is in the frontier, or in the next one, and not yet done.
+const WAITING: u32 = 1;
 
 /// The connected components of a graph, its edges taken in both directions; each is named by its smallest vertex.
 #[derive(Parser)]
@@ -33,6 +38,9 @@ struct Args {
 fn main() -> ExitCode {
     run(|args: Args| {
         let (vertices, threads) = (args.graph.vertices, args.threads.count());
+        if vertices > MAX_VERTICES {
+            return Err(format!("{vertices} vertices are more than the limit of {MAX_VERTICES}"));
+        }
         let start = Instant::now();
         let edges = read_edges(&args.graph.edges, vertices)?;
         let read = Instant::now();
@@ -51,9 +59,8 @@ fn main() -> ExitCode {
 /// Labels on their way through a graph: every vertex gets the smallest of its neighbours', until nothing changes.
 struct Spread<'g> {
     graph: &'g Csr,
+    /// The labels, shifted by one, and [`WAITING`]: a single operation lowers the label and tells who was first.
     labels: Vec<AtomicU32>,
-    /// Whether a vertex is in the frontier, or in the next one, and not yet done.
-    waiting: Vec<AtomicBool>,
     /// Vertices with a label that their neighbours have not been told.
     frontier: RwLock<Vec<u32>>,
     /// How much of the frontier has been taken.
@@ -66,8 +73,7 @@ impl<'g> Spread<'g> {
         let vertices = graph.vertices();
         Spread {
             graph,
-            labels: (0..vertices).map(|vertex| AtomicU32::new(vertex as u32)).collect(),
-            waiting: (0..vertices).map(|_| AtomicBool::new(true)).collect(),
+            labels: (0..vertices as u32).map(|vertex| AtomicU32::new(vertex << 1 | WAITING)).collect(),
             frontier: RwLock::new((0..vertices as u32).collect()),
             taken: AtomicUsize::new(0),
             next: Mutex::default(),
@@ -82,7 +88,7 @@ impl<'g> Spread<'g> {
                 scope.spawn(|| self.work(&barrier));
             }
         });
-        self.labels.into_iter().map(AtomicU32::into_inner).collect()
+        self.labels.into_iter().map(|label| label.into_inner() >> 1).collect()
     }
 
     /// What each thread does: its part of every frontier, until there is none.
@@ -126,16 +132,15 @@ impl<'g> Spread<'g> {
     #[inline]
     fn tell(&self, vertex: u32, found: &mut Vec<u32>) {
         let vertex = vertex as usize;
-        // Whoever found this vertex waiting lowered its label before, and that label must be seen here.
-        self.waiting[vertex].swap(false, Ordering::Acquire);
-        let label = self.labels[vertex].load(Ordering::Relaxed);
+        // Whoever lowers the label from here on finds the vertex not waiting, and adds it again.
+        let label = self.labels[vertex].fetch_and(!WAITING, Ordering::Relaxed) | WAITING;
         for &neighbour in self.graph.of(vertex) {
             let theirs = &self.labels[neighbour as usize];
-            if theirs.load(Ordering::Relaxed) > label
-                && theirs.fetch_min(label, Ordering::Relaxed) > label
-                && !self.waiting[neighbour as usize].swap(true, Ordering::Release)
-            {
-                found.push(neighbour);
+            if theirs.load(Ordering::Relaxed) > label {
+                let before = theirs.fetch_min(label, Ordering::Relaxed);
+                if before > label && before & WAITING == 0 {
+                    found.push(neighbour);
+                }
             }
         }
     }
