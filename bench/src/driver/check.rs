@@ -11,6 +11,8 @@ use crate::records::{KEY, RECORD};
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 18;
+/// How far numbers of two answers may be apart, as a share of them.
+const TOLERANCE: f64 = 1e-6;
 
 /// The files of an output in the order of their numbers.
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
@@ -65,17 +67,28 @@ impl Lines {
 
     /// Errors with the first difference unless both have the same lines in the same order.
     pub(super) fn same(&self, engine: &Lines) -> Result<(), String> {
-        same(&self.in_order(), &engine.in_order())
+        same(&self.in_order(), &engine.in_order(), |plain, engine| plain == engine)
     }
 
     /// Errors with the first difference unless both have the same lines in some order.
     pub(super) fn same_sorted(&self, engine: &Lines) -> Result<(), String> {
-        same(&self.sorted(), &engine.sorted())
+        same(&self.sorted(), &engine.sorted(), |plain, engine| plain == engine)
+    }
+
+    /// Errors with the first difference unless both have lines of the [same numbers](same_numbers) in some order, the
+    /// first field of each being another.
+    pub(super) fn same_sorted_numbers(&self, engine: &Lines) -> Result<(), String> {
+        same(&self.sorted(), &engine.sorted(), |plain, engine| {
+            str::from_utf8(plain)
+                .ok()
+                .zip(str::from_utf8(engine).ok())
+                .is_some_and(|(plain, engine)| same_numbers(plain, engine))
+        })
     }
 }
 
-fn same(plain: &[&[u8]], engine: &[&[u8]]) -> Result<(), String> {
-    if let Some((plain, engine)) = plain.iter().zip(engine).find(|(plain, engine)| plain != engine) {
+fn same(plain: &[&[u8]], engine: &[&[u8]], agree: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), String> {
+    if let Some((plain, engine)) = plain.iter().zip(engine).find(|(plain, engine)| !agree(plain, engine)) {
         let (plain, engine) = (plain.escape_ascii(), engine.escape_ascii());
         return Err(format!("the answers differ: `{plain}` (plain), `{engine}` (engine)"));
     }
@@ -85,6 +98,25 @@ fn same(plain: &[&[u8]], engine: &[&[u8]]) -> Result<(), String> {
             Err(format!("the answers differ: {plain} lines (plain), {engine} lines (engine)"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether two texts have the same words, where numbers that are not both whole may differ in the digits that depend on
+/// the order of adding.
+pub(super) fn same_numbers(plain: &str, engine: &str) -> bool {
+    let words = |text| str::split(text, |c: char| matches!(c, ',' | ':' | '=') || c.is_whitespace());
+    let near = |plain: &str, engine: &str| match (plain.parse::<f64>(), engine.parse::<f64>()) {
+        _ if plain.parse::<u64>().is_ok() && engine.parse::<u64>().is_ok() => false,
+        (Ok(plain), Ok(engine)) => (plain - engine).abs() <= TOLERANCE * plain.abs().max(engine.abs()),
+        _ => false,
+    };
+    let (mut plain, mut engine) = (words(plain), words(engine));
+    loop {
+        match (plain.next(), engine.next()) {
+            (None, None) => return true,
+            (Some(plain), Some(engine)) if plain == engine || near(plain, engine) => {}
+            _ => return false,
+        }
     }
 }
 
@@ -161,6 +193,17 @@ mod tests {
         assert!(text.same(&lines("a,2\nb,1\n")).is_err_and(|message| message.contains("`b,1`")));
         assert!(text.same_sorted(&lines("a,2\nb,1\nc,1\n")).is_err_and(|message| message.contains("3 lines")));
         assert!(lines("").same(&lines("")).is_err());
+    }
+
+    #[test]
+    fn numbers_may_differ_in_their_last_digits_only() {
+        assert!(same_numbers("SUM=1.25 TOP=7:5.0e-4,8:4.0e-4", "SUM=1.2500001 TOP=7:5.0000001e-4,8:0.0004"));
+        for other in ["SUM=1.25 TOP=7:5.0e-4", "SUM=1.26 TOP=7:5.0e-4,8:4.0e-4", "SUM=1.25 TOP=9:5.0e-4,8:4.0e-4"] {
+            assert!(!same_numbers("SUM=1.25 TOP=7:5.0e-4,8:4.0e-4", other), "{other}");
+        }
+        assert!(!same_numbers("LABELS=253879147659", "LABELS=253879147658"));
+        assert_eq!(lines("2,0.5\n1,3\n").same_sorted_numbers(&lines("1,3\n2,0.50000001\n")), Ok(()));
+        assert!(lines("2,0.5\n1,3\n").same_sorted_numbers(&lines("1,3\n2,0.51\n")).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The comparison: both programs of every job in turn, and a table of what they took.
 
-use super::jobs::{Job, selected};
+use super::jobs::Job;
 use super::process::Run;
 use super::setup::Setup;
 use super::table::{self, median, megabytes, short, sorted};
@@ -19,10 +19,10 @@ const TITLES: [&str; 11] = [
     "engine peak MB",
 ];
 
-/// Runs the jobs that `only` selects; returns whether all answers were right.
-pub(super) fn run(setup: &Setup, only: &[String]) -> Result<bool, String> {
+/// Runs the jobs that `wanted` names; returns whether all answers were right.
+pub(super) fn run(setup: &Setup, wanted: &[&'static str]) -> Result<bool, String> {
     let (mut rows, mut all_right) = (Vec::new(), true);
-    for name in selected(only) {
+    for &name in wanted {
         match Job::new(setup, name).and_then(|mut job| compare(&mut job, setup.runs)) {
             Ok(row) => rows.push(row),
             Err(message) => {

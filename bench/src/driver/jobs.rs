@@ -12,20 +12,15 @@ use crate::records::RECORD;
 use crate::tpch::{CUSTOMER, LINEITEM, NATION, ORDERS, Table};
 
 /// The names of all jobs.
-const NAMES: [&str; 6] = ["wordcount", "sort", "tpch_q3", "tpch_q10", "keyed_1k", "keyed_1m"];
+pub(super) const NAMES: [&str; 6] = ["wordcount", "sort", "tpch_q3", "tpch_q10", "keyed_1k", "keyed_1m"];
 
-/// Errors unless every word begins the name of a job.
-pub(super) fn check_names(only: &[String]) -> Result<(), String> {
-    match only.iter().find(|word| !NAMES.iter().any(|name| name.starts_with(word.as_str()))) {
-        Some(unknown) => Err(format!("there is no job `{unknown}`; jobs are {}", NAMES.join(", "))),
-        None => Ok(()),
+/// The names that a word of `only` begins, or all of them when it is empty; errors when a word begins none.
+pub(super) fn selected(names: &[&'static str], only: &[String]) -> Result<Vec<&'static str>, String> {
+    if let Some(unknown) = only.iter().find(|word| !names.iter().any(|name| name.starts_with(word.as_str()))) {
+        return Err(format!("there is no job `{unknown}`; jobs are {}", names.join(", ")));
     }
-}
-
-/// The names of the jobs that `only` selects: all of them when it is empty.
-pub(super) fn selected(only: &[String]) -> impl Iterator<Item = &'static str> {
     let is_wanted = |name: &&str| only.is_empty() || only.iter().any(|word| name.starts_with(word.as_str()));
-    NAMES.into_iter().filter(is_wanted)
+    Ok(names.iter().copied().filter(is_wanted).collect())
 }
 
 /// A job that both sides do.

@@ -9,6 +9,7 @@
 //! | `jobs` | the jobs: both programs, their inputs, and how their answers agree |
 //! | `check` | comparing outputs |
 //! | `compare` | the plain programs against the engine's |
+//! | `loops` | the programs with loops |
 //! | `memory` | jobs much larger than their memory |
 //! | `single` | figures of the engine alone: parallelism, start, chain, plans |
 //! | `table` | medians and tables |
@@ -16,6 +17,7 @@
 mod check;
 mod compare;
 mod jobs;
+mod loops;
 mod memory;
 mod options;
 mod process;
@@ -28,7 +30,8 @@ use setup::Setup;
 
 /// Does what the options say; returns whether all answers were right.
 pub fn run(options: &Options) -> Result<bool, String> {
-    jobs::check_names(&options.only)?;
+    let names: &[&str] = if options.mode.loops { &loops::NAMES } else { &jobs::NAMES };
+    let wanted = jobs::selected(names, &options.only)?;
     let setup = Setup::new(options)?;
     if options.mode.memory_tests {
         memory::run(&setup)
@@ -40,7 +43,9 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::chain(&setup)
     } else if options.mode.plans {
         single::plans(&setup)
+    } else if options.mode.loops {
+        loops::run(&setup, &wanted)
     } else {
-        compare::run(&setup, &options.only)
+        compare::run(&setup, &wanted)
     }
 }

@@ -33,25 +33,29 @@ pub struct Options {
 
 /// What to do instead of the comparison; one of them at most.
 #[derive(Clone, Copy, Debug, clap::Args)]
-#[group(multiple = false, conflicts_with = "only")]
+#[group(multiple = false)]
 pub struct Mode {
     /// Instead: sort 4 GB and join 2 GB with 4 GB in 256 MB; needs 15 GB of disk
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     pub memory_tests: bool,
 
     /// Instead: word count in 1, 2, 4 and 8 subtasks
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     pub parallelism: bool,
 
     /// Instead: the time of a job with next to nothing to do
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     pub start: bool,
 
     /// Instead: what a chained operator costs per record
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     pub chain: bool,
 
     /// Instead: each choice of the optimizer against the other plan, forced
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     pub plans: bool,
+
+    /// Instead: programs with loops over graphs and points
+    #[arg(long)]
+    pub loops: bool,
 }

@@ -42,8 +42,8 @@ impl Setup {
         let data = options.data.clone().unwrap_or_else(|| bench.join("data")).join(size);
         let programs = release(bench);
         let mut generate = Command::new(programs.join("generate"));
-        generate.arg(&data).args(options.small.then_some("--small")).stdout(Stdio::null());
-        succeed(&mut generate, "generate")?;
+        generate.arg(&data).args(options.small.then_some("--small")).args(options.mode.loops.then_some("--loops"));
+        succeed(generate.stdout(Stdio::null()), "generate")?;
         remove_stale(&data)?;
         let temp = data.join(format!("{TEMP}{}", std::process::id()));
         fs::create_dir_all(&temp).map_err(about(temp.display()))?;
