@@ -1,6 +1,6 @@
 //! Fixed-point numbers for money: exact, eight bytes, and ordered like the amounts they are.
 
-use crate::csv::FIELD_NEWTYPE;
+use crate::csv::{FIELD_NEWTYPE, digits};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::fmt;
@@ -121,9 +121,9 @@ impl<const SCALE: u32> Decimal<SCALE> {
         if SCALE == 0 || text.len() > 18 || point == 0 || text[point] != b'.' {
             return None;
         }
-        let (mut units, mut wrong) = (0u64, false);
-        for &byte in text[..point].iter().chain(&text[point + 1..]) {
-            let digit = byte.wrapping_sub(b'0');
+        let (mut units, mut wrong) = (digits(&text[..point]).ok()?, false);
+        for i in 1..=SCALE as usize {
+            let digit = text[point + i].wrapping_sub(b'0');
             wrong |= digit > 9;
             units = units.wrapping_mul(10).wrapping_add(u64::from(digit));
         }

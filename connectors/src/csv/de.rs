@@ -81,7 +81,7 @@ impl<'de> Deserializer<'de> for RowDeserializer<'_, '_> {
         deserialize_f32 visit_f32 parse, f32, "a number (f32)";
         deserialize_f64 visit_f64 parse_f64, f64, "a number (f64)";
         deserialize_bool visit_bool parse_bool, bool, "true or false";
-        deserialize_char visit_char parse, char, "a single character";
+        deserialize_char visit_char parse_char, char, "a single character";
     }
 
     #[inline(always)]
@@ -191,6 +191,14 @@ impl<'de> Deserializer<'de> for RowDeserializer<'_, '_> {
     fn deserialize_ignored_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, FieldError> {
         self.take("a field")?;
         visitor.visit_unit()
+    }
+}
+
+#[inline(always)]
+fn parse_char(field: &[u8]) -> Option<char> {
+    match field {
+        [byte] if byte.is_ascii() => Some(char::from(*byte)),
+        _ => parse(field),
     }
 }
 

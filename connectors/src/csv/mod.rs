@@ -13,5 +13,6 @@ mod ser;
 
 pub(crate) use de::FIELD_NEWTYPE;
 pub use input::CsvInput;
+pub(crate) use number::digits;
 pub use output::{CsvOutput, CsvWriter};
 pub use reader::CsvReader;
