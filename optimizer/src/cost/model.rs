@@ -17,6 +17,8 @@ const RANGE: f64 = 15.0;
 const HASH_GROUP: f64 = 25.0;
 /// Putting a record into a join's hash table: it is copied and kept.
 const BUILD: f64 = 50.0;
+/// The same, per byte: copied with its heap, into memory that is new.
+const BUILD_BYTE: f64 = 0.3;
 /// Looking a record up in it.
 const PROBE: f64 = 25.0;
 /// Remembering which built records found a partner, where those without one are emitted or left out.
@@ -192,7 +194,7 @@ fn hybrid_hash(
         _ => false,
     };
     let mark = if marks { MARK * build.records } else { 0.0 };
-    let once = build.records * BUILD + probe.records * PROBE;
+    let once = build.records * BUILD + build.bytes() * BUILD_BYTE + probe.records * PROBE;
     Cost {
         network: 0.0,
         disk: 2.0 * spilled * levels * (build.bytes() + probe.bytes()),
