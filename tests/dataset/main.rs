@@ -8,6 +8,7 @@ mod large;
 mod outputs;
 mod pairs;
 mod partitions;
+mod samples;
 mod sorted_groups;
 
 use flinkrs::prelude::*;

@@ -1,4 +1,4 @@
-//! Where records go and in which order: partitioning, sorting, numbering, sampling.
+//! Where records go and in which order: partitioning, sorting, numbering.
 
 use crate::{Rec, by_key, env, everywhere, records, same};
 use flinkrs::prelude::*;
@@ -137,10 +137,23 @@ fn zip_with_index_of_a_data_set_with_another_parallelism() {
 }
 
 #[test]
-fn zip_with_index_with_a_parallelism_of_its_own_is_refused() {
-    let zipped = env(3).from_collection(records(5_000, 50)).zip_with_index().parallelism(2);
-    let error = zipped.collect().unwrap_err();
-    assert!(error.to_string().contains("3 subtasks") && error.exit_code() == 2, "{error}");
+fn zip_with_index_with_a_parallelism_of_its_own() {
+    for (input, result) in [(3, 2), (1, 4), (4, 1)] {
+        let key = |n: &u64| *n;
+        let ranges = env(3).generate_sequence(1, 5_000).partition_by_range(key).parallelism(input);
+        let sorted = ranges.sort_partition(Asc(key)).parallelism(input);
+        let zipped = sorted.zip_with_index().parallelism(result).collect().unwrap();
+        same(zipped, (0..5_000).map(|i| (i, i + 1)).collect());
+    }
+}
+
+/// The order of a single partition counts, whatever the parallelism of others.
+#[test]
+fn zip_with_index_of_one_sorted_partition() {
+    let sorted = env(3).from_collection(records(5_000, 50)).sort_partition(Desc(f1)).parallelism(1);
+    let mut zipped = sorted.zip_with_index().map(|(i, r)| (i, r.1)).collect().unwrap();
+    zipped.sort();
+    assert!(zipped.len() == 5_000 && zipped.is_sorted_by_key(|(_, number)| Reverse(*number)));
 }
 
 #[test]
@@ -151,20 +164,4 @@ fn zip_with_unique_id() {
         assert_eq!(ids.len(), zipped.len(), "no number twice");
         same(zipped.into_iter().map(|(_, r)| r).collect(), data.iter().filter(|r| r.1 != 7).cloned().collect());
     });
-}
-
-#[test]
-fn sample() {
-    everywhere(|env, data| {
-        let input = env.from_collection(data.to_vec());
-        assert_eq!(input.sample(0.0, 1).count().unwrap(), 0);
-        same(input.sample(1.0, 1).collect().unwrap(), data.to_vec());
-        let some = input.sample(0.3, 5).collect().unwrap();
-        assert!(some.iter().all(|r| data.contains(r)), "records of the input");
-        if data.len() > 1000 {
-            assert!((700..1100).contains(&some.len()), "{} of 3000 records", some.len());
-        }
-    });
-    let fixed = |seed| env(1).from_collection(records(1_000, 50)).sample(0.5, seed).collect().unwrap();
-    assert!(fixed(3) == fixed(3) && fixed(3) != fixed(4), "the seed decides");
 }

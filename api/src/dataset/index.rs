@@ -1,9 +1,11 @@
-//! Numbers for records (zipWithIndex, zipWithUniqueId) and samples.
+//! Numbers for records: zipWithIndex, zipWithUniqueId.
 
 use crate::dataset::DataSet;
-use flinkrs_core::types::{Data, hash_key};
-use flinkrs_core::{Collector, Error};
-use flinkrs_operators::Records;
+use crate::program::Plain;
+use flinkrs_core::Collector;
+use flinkrs_core::types::Data;
+use flinkrs_operators::{NoOpOperator, Records};
+use flinkrs_plan::OperatorKind;
 
 /// The name of the broadcast set that holds how many records each subtask has.
 const COUNTS: &str = "records per subtask";
@@ -11,7 +13,8 @@ const COUNTS: &str = "records per subtask";
 impl<T: Data> DataSet<T> {
     /// Numbers the records from 0 without gaps: first those of subtask 0, then those of subtask 1, and so on.
     ///
-    /// Reads the data set twice.
+    /// Reads the data set twice. The records are numbered where they are; a parallelism of the result counts for what
+    /// comes after that.
     pub fn zip_with_index(&self) -> DataSet<(u64, T)> {
         let counts = self
             .map_partition_rich(|context| {
@@ -21,24 +24,24 @@ impl<T: Data> DataSet<T> {
                 })
             })
             .name("CountPerSubtask");
-        self.map_rich(|context| {
-            let subtask = context.subtask.index;
-            let counts = context.broadcast_set::<(u32, u64)>(COUNTS)?;
-            let (counted, here) = (counts.len(), context.subtask.parallelism);
-            if counted != here as usize {
-                return Err(Error::plan(format!(
-                    "zip_with_index counts records in {counted} subtasks and can't number them in {here}; set the \
-                     parallelism of its environment, not that of its result"
-                )));
-            }
-            let mut next: u64 = counts.iter().filter(|(other, _)| *other < subtask).map(|(_, count)| count).sum();
-            Ok(move |record| {
-                next += 1;
-                (next - 1, record)
+        let numbered = self
+            .map_rich(|context| {
+                let subtask = context.subtask.index;
+                let counts = context.broadcast_set::<(u32, u64)>(COUNTS)?;
+                let mut next: u64 = counts.iter().filter(|(other, _)| *other < subtask).map(|(_, count)| count).sum();
+                Ok(move |record| {
+                    next += 1;
+                    (next - 1, record)
+                })
             })
-        })
-        .name("ZipWithIndex")
-        .with_broadcast_set(&counts, COUNTS)
+            .name("Number")
+            .with_broadcast_set(&counts, COUNTS);
+        // What is numbered in a subtask has to be what was counted in it.
+        let parallelism = self.env.explicit_parallelism(self.id);
+        for step in [counts.id, numbered.id] {
+            self.env.change(step, |operator| operator.parallelism = parallelism);
+        }
+        self.env.add("ZipWithIndex", OperatorKind::Map, &[numbered.id], Plain(|| NoOpOperator))
     }
 
     /// Numbers the records without counting them first: unique, with gaps.
@@ -51,18 +54,5 @@ impl<T: Data> DataSet<T> {
             })
         })
         .name("ZipWithUniqueId")
-    }
-
-    /// Each record with probability `fraction`, the same choice for the same seed, data and parallelism.
-    pub fn sample(&self, fraction: f64, seed: u64) -> DataSet<T> {
-        let bound = (fraction.clamp(0.0, 1.0) * u64::MAX as f64) as u64;
-        self.filter_rich(move |context| {
-            let (subtask, mut number) = (context.subtask.index, 0u64);
-            Ok(move |_: &T| {
-                number += 1;
-                hash_key(&(seed, subtask, number)) < bound
-            })
-        })
-        .name("Sample")
     }
 }
