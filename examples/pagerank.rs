@@ -128,9 +128,9 @@ fn pagerank(pages: &DataSet<u64>, links: &DataSet<Link>, iterations: u32, epsilo
         .with_broadcast_set(&count, "count")
         .with_forwarded_fields("f0")
         .name("Rank");
-    step.converge_when(move |_, sums| {
-        matches!(sums.get("change"), Some(AccumulatorValue::Double(change)) if *change < epsilon)
-    })
+    step.converge_when(
+        move |_, sums| matches!(sums.get("change"), Some(AccumulatorValue::Double(change)) if *change < epsilon),
+    )
     .close_with(&next)
     .name("PageRank")
 }

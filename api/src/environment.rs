@@ -25,6 +25,20 @@ pub struct JobExecutionResult {
     pub net_runtime: Duration,
     /// Accumulators, merged over all subtasks.
     pub accumulators: BTreeMap<String, AccumulatorValue>,
+    /// How the loops ended.
+    pub loops: Vec<LoopResult>,
+}
+
+/// How a loop ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoopResult {
+    /// The name of the operator that closes it.
+    pub name: String,
+    /// How many supersteps it had.
+    pub supersteps: u32,
+    /// Whether it ended by itself: by its criterion, its termination data set, or an empty workset. Otherwise the
+    /// greatest number of supersteps ended it.
+    pub converged: bool,
 }
 
 /// Runs plans: in this process, on a cluster, or not at all when only the plan is wanted.

@@ -15,5 +15,5 @@ pub use dataset::{
     Aggregation, Asc, BulkIteration, CoGroupOn, CoGrouped, CrossPair, DataSet, DeltaIteration, Desc, Grouped, JoinOn,
     JoinPair, Joined, Max, Min, OuterKind, SortSpec, Sum, Summable,
 };
-pub use environment::{ExecutionEnvironment, Executor, JobExecutionResult};
+pub use environment::{ExecutionEnvironment, Executor, JobExecutionResult, LoopResult};
 pub use program::Program;

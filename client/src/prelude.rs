@@ -2,7 +2,7 @@
 
 pub use crate::{CommonOptions, Error, LocalEnvironment, Result};
 pub use flinkrs_api::{
-    Aggregation, Asc, DataSet, Desc, ExecutionEnvironment, JobExecutionResult, Max, Min, Sum, Summable,
+    Aggregation, Asc, DataSet, Desc, ExecutionEnvironment, JobExecutionResult, LoopResult, Max, Min, Sum, Summable,
 };
 pub use flinkrs_connectors::*;
 pub use flinkrs_core::function::{AccumulatorValue, RuntimeContext};

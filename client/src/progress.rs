@@ -1,13 +1,16 @@
 //! What a terminal shows of a job: a line per running vertex, and a summary at the end.
 
 use flinkrs_core::resource::ByteSize;
-use flinkrs_runtime::{JobResult, VertexReport};
+use flinkrs_runtime::{JobResult, LoopReport, SuperstepReport, VertexReport};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Names are cut to this width, so that a line stays a line.
 const NAME_WIDTH: usize = 48;
+
+/// Of a loop's supersteps the summary shows so many at the beginning, and so many at the end.
+const SUPERSTEPS_SHOWN: usize = 8;
 
 /// How often a log that isn't a terminal gets a line per vertex.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -28,14 +31,15 @@ impl Progress {
     }
 
     /// Replaces the lines on a terminal; writes new ones to anything else, less often.
-    pub(crate) fn show(&mut self, vertices: &[VertexReport]) {
+    pub(crate) fn show(&mut self, vertices: &[VertexReport], loops: &[LoopReport]) {
         if !self.terminal && self.logged.elapsed() < LOG_INTERVAL {
             return;
         }
         self.logged = Instant::now();
         let seconds = self.started.elapsed().as_secs_f64();
         let running = vertices.iter().filter(|vertex| vertex.subtasks.iter().any(|subtask| !subtask.done));
-        let lines: Vec<String> = running.map(|vertex| line(vertex, seconds)).collect();
+        let looping = loops.iter().filter(|of| !of.supersteps.is_empty()).map(loop_line);
+        let lines: Vec<String> = running.map(|vertex| line(vertex, seconds)).chain(looping).collect();
         self.replace(&lines);
     }
 
@@ -67,6 +71,7 @@ impl Progress {
                 ByteSize(operator.spilled_bytes).to_string(),
             ));
         }
+        result.loops.iter().for_each(|of| lines.extend(loop_summary(of)));
         for (name, value) in &result.accumulators {
             lines.push(format!("accumulator {name}: {value}"));
         }
@@ -86,6 +91,33 @@ fn line(vertex: &VertexReport, seconds: f64) -> String {
         let _ = write!(line, " {:>10}", ByteSize(bytes).to_string());
     }
     line
+}
+
+/// How far a loop is.
+fn loop_line(of: &LoopReport) -> String {
+    let Some(last) = of.supersteps.last() else { return String::new() };
+    format!("{:<NAME_WIDTH$} superstep {}", cut(&of.name), superstep(last))
+}
+
+fn superstep(report: &SuperstepReport) -> String {
+    let millis = report.duration.as_secs_f64() * 1e3;
+    format!("{:>7} {:>13} fed back {:>13} changed {millis:>10.3} ms", report.superstep, report.workset, report.updates)
+}
+
+/// The supersteps of a loop: of many the first and the last.
+fn loop_summary(of: &LoopReport) -> Vec<String> {
+    let count = of.supersteps.len();
+    let total: Duration = of.supersteps.iter().map(|superstep| superstep.duration).sum();
+    let end = if of.converged { "converged" } else { "ended by its limit" };
+    let mut lines = vec![format!("loop '{}': {count} supersteps in {:.3} s, {end}", of.name, total.as_secs_f64())];
+    for (i, report) in of.supersteps.iter().enumerate() {
+        if i < SUPERSTEPS_SHOWN || i + SUPERSTEPS_SHOWN >= count {
+            lines.push(format!("  superstep {}", superstep(report)));
+        } else if i == SUPERSTEPS_SHOWN {
+            lines.push("  …".to_owned());
+        }
+    }
+    lines
 }
 
 fn cut(name: &str) -> String {

@@ -5,12 +5,14 @@
 //! | `plan` | the plan as its JSON describes it |
 //! | `layout` | where each operator of the plan stands in the picture |
 //! | `drawing` | the picture |
+//! | `loops` | what each loop did, superstep by superstep |
 //! | `vertices` | what each vertex did: counters, busy time, skew |
 //! | `html` | escaping, numbers, the style sheet |
 
 mod drawing;
 mod html;
 mod layout;
+mod loops;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ fn page(plan: &Value, text: &str, result: &JobResult) -> String {
         "<h2>Plan</h2>\n".to_owned(),
         drawing::draw(&plan::nodes(plan)),
         format!("<details><summary>As text</summary><pre>{}</pre></details>\n", escape(text)),
+        loops::describe(&result.loops),
         "<h2>Tasks</h2>\n".to_owned(),
         vertices::describe(&result.vertices),
         accumulators(&result.accumulators),

@@ -105,7 +105,7 @@ fn edge(chains: &Chains, link: &Link) -> JobEdge {
 }
 
 /// Whether a link brings the same to every superstep of a loop, and its consumer has to be shown it in each.
-fn replays(context: &Context, physical: &Physical, link: &Link) -> bool {
+pub(crate) fn replays(context: &Context, physical: &Physical, link: &Link) -> bool {
     let (from, to) = (&physical.nodes[link.from], &physical.nodes[link.to]);
     let outside = context.loops.of[from.operator.0 as usize] != context.loops.of[to.operator.0 as usize]
         || context.loops.closed_by(from.operator).is_some();

@@ -10,9 +10,9 @@ use super::table::{self, median, megabytes, sorted};
 use crate::loops::input::{FOLDER, FULL, SMALL};
 
 /// The programs of the jobs: with the same options, they must print and write the same.
-const COMPONENTS: Programs = Programs { plain: "plain_components", engine: None };
-const PAGERANK: Programs = Programs { plain: "plain_pagerank", engine: None };
-const KMEANS: Programs = Programs { plain: "plain_kmeans", engine: None };
+const COMPONENTS: Programs = Programs { plain: "plain_components", engine: Some("engine_components") };
+const PAGERANK: Programs = Programs { plain: "plain_pagerank", engine: Some("engine_pagerank") };
+const KMEANS: Programs = Programs { plain: "plain_kmeans", engine: Some("engine_kmeans") };
 
 /// All jobs.
 const JOBS: [Job; 4] = [

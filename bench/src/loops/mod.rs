@@ -7,8 +7,10 @@
 //! | [`options`] | the command lines |
 //! | [`answer`] | the printed line and the written answer |
 //! | [`csr`] | the index by vertex that the plain programs build |
+//! | [`engine`] | what the engine's programs share |
 
 pub mod answer;
 pub mod csr;
+pub mod engine;
 pub mod input;
 pub mod options;

@@ -47,7 +47,7 @@ pub struct Output {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Threads {
     /// Threads
-    #[arg(short, long = "parallelism", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
     parallelism: u32,
 }
 

@@ -3,7 +3,7 @@
 use crate::local::signals;
 use crate::progress::Progress;
 use crate::report;
-use flinkrs_api::JobExecutionResult;
+use flinkrs_api::{JobExecutionResult, LoopResult};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
@@ -60,7 +60,17 @@ impl LocalExecutor {
         if let Some(file) = &self.report {
             report::write(file, &optimized, &result)?;
         }
-        Ok(JobExecutionResult { job_name: result.name, net_runtime: result.runtime, accumulators: result.accumulators })
+        let loops = result.loops.into_iter().map(|of| LoopResult {
+            supersteps: of.supersteps.len() as u32,
+            converged: of.converged,
+            name: of.name,
+        });
+        Ok(JobExecutionResult {
+            job_name: result.name,
+            net_runtime: result.runtime,
+            accumulators: result.accumulators,
+            loops: loops.collect(),
+        })
     }
 
     fn run_job(&self, optimized: &OptimizedPlan, functions: &dyn FunctionSource) -> Result<JobResult> {
@@ -75,7 +85,7 @@ impl LocalExecutor {
                 return Err(abandon(job));
             }
             if let Some(progress) = &mut progress {
-                progress.show(&job.report());
+                progress.show(&job.report(), &job.loops());
             }
         }
         let result = job.finish();

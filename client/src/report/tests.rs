@@ -2,7 +2,7 @@
 
 use super::{drawing, html, layout, page, plan};
 use flinkrs_core::function::AccumulatorValue;
-use flinkrs_runtime::{JobResult, OperatorReport, SubtaskReport, VertexReport};
+use flinkrs_runtime::{JobResult, LoopReport, OperatorReport, SubtaskReport, SuperstepReport, VertexReport};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +38,19 @@ fn small_result() -> JobResult {
         runtime: Duration::from_millis(1500),
         accumulators: BTreeMap::from([("bad \"lines\"".to_owned(), AccumulatorValue::Long(-7))]),
         vertices: vec![vertex],
+        loops: vec![LoopReport {
+            name: "Ranks <again>".to_owned(),
+            max_supersteps: 1000,
+            supersteps: (1..=3)
+                .map(|superstep| SuperstepReport {
+                    superstep,
+                    duration: Duration::from_micros(50 * u64::from(superstep)),
+                    workset: 5000 / u64::from(superstep),
+                    updates: 10,
+                })
+                .collect(),
+            converged: true,
+        }],
     }
 }
 
@@ -80,6 +93,11 @@ fn is_well_formed_and_names_everything() {
         "3.0 MB",
         "1.50 of records, 1.50 of busy time",
         "bad &quot;lines&quot;",
+        "Ranks &lt;again&gt;",
+        "3 supersteps of at most 1,000 in 0.000 s; it converged",
+        "Records fed back per superstep, at most 5,000 records",
+        "Changes to the solution set per superstep, at most 10 records",
+        "Time per superstep, at most 150 µs",
         "-7",
     ] {
         assert!(page.contains(text), "no {text}");

@@ -2,6 +2,7 @@
 
 use super::{cumulative_costs, format, names};
 use crate::cost::Cost;
+use crate::jobgraph;
 use crate::optimized::OptimizedPlan;
 use crate::physical::{Link, Node};
 use flinkrs_core::strategy::Part;
@@ -22,13 +23,23 @@ pub(crate) fn render(plan: &OptimizedPlan) -> String {
     );
     for (task, nodes) in plan.chains.tasks.iter().enumerate() {
         let parallelism = plan.physical.nodes[nodes[0]].parallelism;
-        line(&mut text, 0, &format!("\ntask {task}, parallelism {parallelism}"));
+        line(&mut text, 0, &format!("\ntask {task}, parallelism {parallelism}{}", in_loop(plan, nodes)));
         for &node in nodes {
             let links = inputs[node].iter().map(|link| &plan.physical.links[*link]);
             render_node(&mut text, plan, &cumulative, &plan.physical.nodes[node], links);
         }
     }
     text
+}
+
+/// What a task is to a loop.
+fn in_loop(plan: &OptimizedPlan, nodes: &[usize]) -> String {
+    let loops = &plan.context.loops;
+    let Some(of) = loops.get(plan.physical.nodes[nodes[0]].operator) else { return String::new() };
+    let has = |id| nodes.iter().any(|node| plan.physical.nodes[*node].operator == id);
+    let end = if has(of.close) { "; supersteps end here, and synchronise" } else { "" };
+    let begin = if has(of.head) { "; supersteps begin here" } else { "" };
+    format!(", in each superstep of '{}'{begin}{end}", plan.context.operator(of.close).name)
 }
 
 fn render_node<'a>(
@@ -96,7 +107,22 @@ fn input(plan: &OptimizedPlan, link: &Link) -> String {
         (Some((id, input)), false) => local_sort(plan, id, input as usize),
         _ => String::new(),
     };
-    format!("{what}: {}{side} [{}], {how}{sort}", from.name, from.operator)
+    format!("{what}: {}{side} [{}], {how}{sort}{}", from.name, from.operator, constant(plan, link))
+}
+
+/// What becomes of a link that brings the same to every superstep of a loop.
+fn constant(plan: &OptimizedPlan, link: &Link) -> &'static str {
+    let loops = &plan.context.loops;
+    let to = &plan.physical.nodes[link.to];
+    let comes_once = !loops.feeds_anew(plan.physical.nodes[link.from].operator, to.operator);
+    match loops.get(to.operator) {
+        Some(_) if to.part == Part::LoopHead => "",
+        Some(_) if comes_once && jobgraph::replays(&plan.context, &plan.physical, link) => {
+            ", cached and read again in each superstep"
+        }
+        Some(_) if comes_once => ", cached: built once, kept over supersteps",
+        _ => "",
+    }
 }
 
 /// A sort inside a driver; other sorts are nodes of their own.
