@@ -7,10 +7,8 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(crate) struct Chunks<T> {
     chunks: Vec<Vec<T>>,
-    /// The positions of a chunk begin at a multiple of `1 << shift`.
+    /// A chunk holds at most `1 << shift` records.
     shift: u32,
-    /// A chunk holds at most so many records, usually all that it has positions for.
-    capacity: usize,
     len: usize,
 }
 
@@ -28,25 +26,12 @@ impl<T> Chunks<T> {
     pub(crate) fn for_memory(available: usize) -> Chunks<T> {
         let fit = available / CHUNK_SHARE / size_of::<T>().max(1);
         let records = fit.max(CHUNK_RECORDS_MIN).min(batch_capacity::<T>());
-        let shift = records.ilog2();
-        Chunks { chunks: Vec::new(), shift, capacity: 1 << shift, len: 0 }
-    }
-
-    /// A single full chunk.
-    pub(crate) fn of_one(records: Vec<T>) -> Chunks<T> {
-        let len = records.len();
-        Chunks { chunks: vec![records], shift: u32::BITS, capacity: len, len }
-    }
-
-    /// Records of a range of positions, which lie in the first chunk.
-    #[inline(always)]
-    pub(crate) fn slice(&self, positions: Range<usize>) -> &[T] {
-        &self.chunks[0][positions]
+        Chunks { chunks: Vec::new(), shift: records.ilog2(), len: 0 }
     }
 
     /// An empty list with chunks of the same size.
     pub(crate) fn like(&self) -> Chunks<T> {
-        Chunks { chunks: Vec::new(), shift: self.shift, capacity: self.capacity, len: 0 }
+        Chunks { chunks: Vec::new(), shift: self.shift, len: 0 }
     }
 
     /// How many records there are.
@@ -56,7 +41,7 @@ impl<T> Chunks<T> {
 
     /// Memory of one chunk, in bytes, without the heap of its records.
     pub(crate) fn chunk_bytes(&self) -> usize {
-        size_of::<T>() * self.capacity
+        size_of::<T>() << self.shift
     }
 
     /// Memory of all chunks, in bytes, without the heap of their records.
@@ -66,25 +51,31 @@ impl<T> Chunks<T> {
 
     /// Positions are below this number.
     pub(crate) fn position_end(&self) -> usize {
-        self.chunks.len().checked_sub(1).map_or(0, |last| (last << self.shift) + self.capacity)
+        self.chunks.len() << self.shift
     }
 
     /// Whether a record can be added without another chunk.
     #[inline(always)]
     pub(crate) fn has_room(&self) -> bool {
-        self.chunks.last().is_some_and(|chunk| chunk.len() < self.capacity)
+        self.chunks.last().is_some_and(|chunk| chunk.len() < 1 << self.shift)
     }
 
     /// Adds an empty chunk.
     pub(crate) fn add_chunk(&mut self) {
-        self.chunks.push(Vec::with_capacity(self.capacity));
+        self.add_chunk_of(None);
+    }
+
+    /// Adds an empty chunk, in memory of one that has become empty if there is some.
+    pub(crate) fn add_chunk_of(&mut self, emptied: Option<Vec<T>>) {
+        debug_assert!(emptied.as_ref().is_none_or(|chunk| chunk.is_empty() && chunk.capacity() >> self.shift > 0));
+        self.chunks.push(emptied.unwrap_or_else(|| Vec::with_capacity(1 << self.shift)));
     }
 
     /// Adds a record, for which there must be room.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: T) {
         let chunk = self.chunks.last_mut().expect("a chunk is added first");
-        debug_assert!(chunk.len() < self.capacity, "a chunk doesn't grow");
+        debug_assert!(chunk.len() < 1 << self.shift, "a chunk doesn't grow");
         chunk.push(record);
         self.len += 1;
     }
@@ -94,6 +85,18 @@ impl<T> Chunks<T> {
     pub(crate) fn get(&self, position: u32) -> &T {
         let position = position as usize;
         &self.chunks[position >> self.shift][position & ((1 << self.shift) - 1)]
+    }
+
+    /// Shows the records of a range of positions to `show`; all chunks but the last must be full.
+    #[inline(always)]
+    pub(crate) fn for_each_in(&self, positions: Range<usize>, mut show: impl FnMut(&T)) {
+        let mut start = positions.start;
+        while start < positions.end {
+            let first = start >> self.shift << self.shift;
+            let end = positions.end.min(first + (1 << self.shift));
+            self.chunks[start >> self.shift][start - first..end - first].iter().for_each(&mut show);
+            start = end;
+        }
     }
 
     /// The chunks, each with the position of its first record.

@@ -1,6 +1,7 @@
 //! The side of a hash join that is built: in memory as far as the budget goes, by partition and on disk beyond it.
 
 use crate::hash_chunks::{Chunks, NO_POSITION};
+use crate::hash_join_grouped::SPARE_POSITIONS;
 use crate::hash_join_index::{KeyRange, Layout, sampled_group};
 use crate::hash_join_table::JoinTable;
 use crate::hash_key::{hash_of, number_of};
@@ -187,7 +188,7 @@ impl<B: Data> BuildSide<B> {
     fn reserve<S: KeySelector<B>>(&self, memory: &mut Memory, selector: &S, force: bool) -> Option<Layout> {
         let records = self.parts.iter().map(|part| part.records.len()).sum();
         let positions: usize = self.parts.iter().map(|part| part.records.position_end()).sum();
-        if positions >= NO_POSITION as usize {
+        if positions >= NO_POSITION as usize - SPARE_POSITIONS {
             return None;
         }
         let group = sampled_group(records, |number| self.hash_at(number, selector));

@@ -4,12 +4,14 @@ use crate::hash_chunks::Chunks;
 use crate::hash_join_index::{Heads, Layout, place_of};
 use crate::hash_key::hash_of;
 use crate::hash_memory::Memory;
+use flinkrs_core::batch::BATCH_RECORDS;
 use flinkrs_core::types::KeySelector;
 use hashbrown::HashTable;
 
 /// Records by key.
 pub(crate) struct Grouped<B> {
-    pub(crate) records: Vec<B>,
+    /// All chunks but the last are full.
+    pub(crate) records: Chunks<B>,
     /// A bit for the first record of each key, and one behind the last record.
     pub(crate) starts: Vec<u64>,
     pub(crate) heads: Heads,
@@ -20,6 +22,9 @@ const BUCKET_BYTES: usize = 256 << 10;
 
 /// More buckets than this are more than the processor writes to at once.
 const BUCKETS_MAX: usize = 1024;
+
+/// Positions by which records that are in buckets may have more than they had before.
+pub(crate) const SPARE_POSITIONS: usize = BUCKETS_MAX * BATCH_RECORDS;
 
 /// Bits of the hash in which the keys of a bucket differ most; other bits name the bucket.
 const BUCKET_SHIFT: u32 = 16;
@@ -56,51 +61,68 @@ impl<'a, S> Bucketing<'a, S> {
     }
 }
 
-/// Groups the records; there are not two copies of them at any time, but for one chunk or bucket.
+/// Groups the records, in the memory that they are in, but for a chunk per bucket and a copy of one bucket.
+///
+/// Gives them back, in another order, if one bucket has so many that the budget refuses the copy.
 pub(crate) fn group_records<B, S: KeySelector<B>>(
     chunks: Chunks<B>,
     layout: &Layout,
     selector: &S,
     memory: &mut Memory,
-) -> Grouped<B> {
-    let count = chunks.len();
+) -> Result<Grouped<B>, Chunks<B>> {
+    let (count, bytes, like) = (chunks.len(), chunks.bytes(), chunks.like());
     let bucketing = Bucketing::new::<B>(layout, count, selector);
-    let mut buckets = deal(chunks, &bucketing);
-    let largest = buckets.iter().map(Vec::len).max().unwrap_or(0);
-    let scratch_bytes = 2 * largest * size_of::<u32>();
-    memory.force(scratch_bytes);
-    let mut grouped =
-        Grouped { records: Vec::with_capacity(count), starts: vec![0; count / 64 + 1], heads: layout.heads() };
+    let open_bytes = bucketing.buckets * like.chunk_bytes();
+    memory.force(open_bytes);
+    let mut pool = Vec::new();
+    let buckets = deal(chunks, &bucketing, &mut pool);
+    let largest = buckets.iter().map(Chunks::len).max().unwrap_or(0);
+    let copy_bytes = largest * (size_of::<B>() + 2 * size_of::<u32>());
+    if !memory.grow(copy_bytes, largest * size_of::<B>() <= 2 * BUCKET_BYTES) {
+        memory.shrink(open_bytes);
+        let mut all = like;
+        buckets.into_iter().for_each(|mut bucket| all.append(&mut bucket));
+        memory.exchange(bytes, all.bytes());
+        return Err(all);
+    }
+    let mut grouped = Grouped { records: like, starts: vec![0; count / 64 + 1], heads: layout.heads() };
     let mut scratch = Scratch::default();
-    for (number, bucket) in buckets.iter_mut().enumerate().filter(|(_, bucket)| !bucket.is_empty()) {
-        let bucket = std::mem::take(bucket);
-        match bucketing.direct {
-            Some(base) => scratch.number_by_place(&bucket, selector, base + ((number as u64) << bucketing.shift)),
-            None => scratch.number_by_hash(&bucket, selector),
+    let mut copy = Vec::with_capacity(largest);
+    for (number, mut bucket) in buckets.into_iter().enumerate().filter(|(_, bucket)| bucket.len() > 0) {
+        while let Some(mut chunk) = bucket.pop_chunk() {
+            copy.append(&mut chunk);
+            pool.push(chunk);
         }
-        grouped.add(bucket, &mut scratch, number << bucketing.shift);
+        match bucketing.direct {
+            Some(base) => scratch.number_by_place(&copy, selector, base + ((number as u64) << bucketing.shift)),
+            None => scratch.number_by_hash(&copy, selector),
+        }
+        grouped.add(&mut copy, &mut scratch, number << bucketing.shift, &mut pool);
     }
     grouped.starts[count / 64] |= 1 << (count % 64);
-    memory.shrink(scratch_bytes);
-    grouped
+    memory.shrink(open_bytes + copy_bytes);
+    Ok(grouped)
 }
 
-/// Moves the records into their buckets.
-fn deal<B, S: KeySelector<B>>(mut chunks: Chunks<B>, bucketing: &Bucketing<'_, S>) -> Vec<Vec<B>> {
-    let mut counts = vec![0usize; bucketing.buckets];
+/// Moves the records into their buckets; chunks that become empty are used again.
+fn deal<B, S: KeySelector<B>>(
+    mut chunks: Chunks<B>,
+    bucketing: &Bucketing<'_, S>,
+    pool: &mut Vec<Vec<B>>,
+) -> Vec<Chunks<B>> {
     if bucketing.buckets == 1 {
-        counts[0] = chunks.len();
-    } else {
-        for record in chunks.iter().flat_map(|(_, chunk)| chunk) {
-            counts[bucketing.bucket_of(record)] += 1;
-        }
+        return vec![chunks];
     }
-    let mut buckets: Vec<Vec<B>> = counts.into_iter().map(Vec::with_capacity).collect();
+    let mut buckets: Vec<Chunks<B>> = (0..bucketing.buckets).map(|_| chunks.like()).collect();
     while let Some(mut chunk) = chunks.pop_chunk() {
-        match &mut *buckets {
-            [bucket] => bucket.append(&mut chunk),
-            buckets => chunk.into_iter().for_each(|record| buckets[bucketing.bucket_of(&record)].push(record)),
+        for record in chunk.drain(..) {
+            let bucket = &mut buckets[bucketing.bucket_of(&record)];
+            if !bucket.has_room() {
+                bucket.add_chunk_of(pool.pop());
+            }
+            bucket.push(record);
         }
+        pool.push(chunk);
     }
     buckets
 }
@@ -161,7 +183,7 @@ impl Scratch {
 
 impl<B> Grouped<B> {
     /// Adds a bucket, of which the first place in an array of heads is `first_place`.
-    fn add(&mut self, mut bucket: Vec<B>, scratch: &mut Scratch, first_place: usize) {
+    fn add(&mut self, bucket: &mut Vec<B>, scratch: &mut Scratch, first_place: usize, pool: &mut Vec<Vec<B>>) {
         let start = self.records.len();
         let mut next = 0;
         for (number, count) in scratch.counts.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
@@ -176,8 +198,13 @@ impl<B> Grouped<B> {
             let target = &mut scratch.counts[*number as usize];
             *number = std::mem::replace(target, *target + 1);
         }
-        permute(&mut bucket, &mut scratch.numbers);
-        self.records.append(&mut bucket);
+        permute(bucket, &mut scratch.numbers);
+        for record in bucket.drain(..) {
+            if !self.records.has_room() {
+                self.records.add_chunk_of(pool.pop());
+            }
+            self.records.push(record);
+        }
     }
 }
 

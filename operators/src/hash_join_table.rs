@@ -86,22 +86,37 @@ impl<B> JoinTable<B> {
         memory: &mut Memory,
     ) -> JoinTable<B> {
         let bytes_before = records.bytes() + self.index_bytes;
-        let Grouped { records, starts, mut heads } = group_records(records, layout, selector, memory);
+        let Grouped { records, starts, mut heads } = match group_records(records, layout, selector, memory) {
+            Ok(grouped) => grouped,
+            Err(records) => return self.chained_instead(records, layout, selector, memory),
+        };
         if let Heads::Hashed(heads) = &mut heads {
             let end = records.len();
             let firsts = || ones(&starts).filter(|start| *start < end);
             *heads = HashTable::with_capacity(firsts().count());
             for start in firsts() {
-                let hash = hash_of(selector, &records[start]);
-                heads.insert_unique(hash, start as u32, |other| hash_of(selector, &records[*other as usize]));
+                let hash = hash_of(selector, records.get(start as u32));
+                heads.insert_unique(hash, start as u32, |other| hash_of(selector, records.get(*other)));
             }
         }
-        let records = Chunks::of_one(records);
         // As much for the keys that have met a partner as for where keys start.
         let index_bytes = heads.bytes() + 2 * starts.len() * size_of::<u64>();
-        memory.force((records.bytes() + index_bytes).saturating_sub(bytes_before));
-        memory.shrink(bytes_before.saturating_sub(records.bytes() + index_bytes));
+        memory.exchange(bytes_before, records.bytes() + index_bytes);
         JoinTable { records, heads, starts, index_bytes, ..self }
+    }
+
+    /// Chains records for which grouping was planned and reserved.
+    fn chained_instead<S: KeySelector<B>>(
+        self,
+        records: Chunks<B>,
+        layout: &Layout,
+        selector: &S,
+        memory: &mut Memory,
+    ) -> JoinTable<B> {
+        let layout = Layout { is_grouped: false, keys: records.len(), ..*layout };
+        let index_bytes = layout.index_bytes(records.len(), records.position_end());
+        memory.exchange(self.index_bytes, index_bytes);
+        JoinTable { index_bytes, ..self }.chained(records, &layout, selector)
     }
 
     /// Drops the table and gives its memory back.
@@ -137,8 +152,8 @@ impl<B> JoinTable<B> {
     #[inline(always)]
     pub(crate) fn for_each(&self, head: u32, mut show: impl FnMut(&B)) {
         if !self.starts.is_empty() {
-            let range = head as usize..next_one(&self.starts, head as usize + 1);
-            return self.records.slice(range).iter().for_each(show);
+            let end = next_one(&self.starts, head as usize + 1);
+            return self.records.for_each_in(head as usize..end, show);
         }
         let mut position = head;
         while position != NO_POSITION {

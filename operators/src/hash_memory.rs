@@ -43,6 +43,12 @@ impl Memory {
         self.budget.shrink(bytes - over);
     }
 
+    /// What took `before` bytes takes `after` from now on, whatever the budget says.
+    pub(crate) fn exchange(&mut self, before: usize, after: usize) {
+        self.force(after.saturating_sub(before));
+        self.shrink(before.saturating_sub(after));
+    }
+
     /// Bytes that could be reserved now.
     pub(crate) fn available(&self) -> usize {
         self.budget.available()

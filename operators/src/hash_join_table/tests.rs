@@ -138,3 +138,23 @@ fn the_layout_follows_from_keys_and_memory() {
     assert!(!direct && on_disk > 0);
     assert!(sealed(&of(50_000, 1_000, far), 600_000).2 > 0);
 }
+
+/// Most records are of one key, and memory ends when the copy of its bucket is needed.
+#[test]
+fn a_bucket_that_cannot_be_copied_is_chained() {
+    let records: Vec<(u64, u64)> = (0..200_000).map(|i| (if i % 8 == 0 { i / 8 } else { 3 }, i)).collect();
+    let chunks = chunks(&records);
+    let layout = Layout { direct: Some((0, 25_000)), is_grouped: true, keys: 25_000 };
+    let bytes = chunks.bytes() + layout.index_bytes(chunks.len(), chunks.position_end());
+    for (spare, is_grouped) in [(2 << 20, false), (8 << 20, true)] {
+        let context = RuntimeContext::standalone(bytes + spare, &std::env::temp_dir());
+        let mut memory = Memory::new(context.budget());
+        assert!(memory.try_grow(bytes));
+        let chunks = self::chunks(&records);
+        let table = JoinTable::build(chunks, 0, &layout, &f0, &mut memory);
+        assert_eq!(!table.starts.is_empty(), is_grouped);
+        assert_eq!(groups(&table), model(&records));
+        table.release(&mut memory);
+        assert_eq!(memory.available(), bytes + spare);
+    }
+}
