@@ -68,7 +68,20 @@ impl<T> Chunks<T> {
     /// Adds an empty chunk, in memory of one that has become empty if there is some.
     pub(crate) fn add_chunk_of(&mut self, emptied: Option<Vec<T>>) {
         debug_assert!(emptied.as_ref().is_none_or(|chunk| chunk.is_empty() && chunk.capacity() >> self.shift > 0));
-        self.chunks.push(emptied.unwrap_or_else(|| Vec::with_capacity(1 << self.shift)));
+        self.chunks.push(emptied.unwrap_or_else(|| self.new_chunk()));
+    }
+
+    /// An empty chunk that isn't part of the list.
+    pub(crate) fn new_chunk(&self) -> Vec<T> {
+        Vec::with_capacity(1 << self.shift)
+    }
+
+    /// Adds a chunk, unless it is empty.
+    pub(crate) fn push_chunk(&mut self, chunk: Vec<T>) {
+        if !chunk.is_empty() {
+            self.len += chunk.len();
+            self.chunks.push(chunk);
+        }
     }
 
     /// Adds a record, for which there must be room.

@@ -29,36 +29,11 @@ pub(crate) const SPARE_POSITIONS: usize = BUCKETS_MAX * BATCH_RECORDS;
 /// Bits of the hash in which the keys of a bucket differ most; other bits name the bucket.
 const BUCKET_SHIFT: u32 = 16;
 
-/// Names the bucket of a record, and its place in the bucket's array of keys, if there is one.
-struct Bucketing<'a, S> {
-    selector: &'a S,
-    direct: Option<u64>,
-    shift: u32,
-    buckets: usize,
-}
-
-impl<'a, S> Bucketing<'a, S> {
-    fn new<B>(layout: &Layout, records: usize, selector: &'a S) -> Bucketing<'a, S> {
-        let buckets = (records * size_of::<B>() / BUCKET_BYTES).next_power_of_two().min(BUCKETS_MAX);
-        match layout.direct {
-            Some((base, places)) => {
-                let shift = places.next_power_of_two().ilog2().saturating_sub(buckets.ilog2());
-                Bucketing { selector, direct: Some(base), shift, buckets }
-            }
-            None => Bucketing { selector, direct: None, shift: BUCKET_SHIFT, buckets },
-        }
-    }
-
-    #[inline(always)]
-    fn bucket_of<B>(&self, record: &B) -> usize
-    where
-        S: KeySelector<B>,
-    {
-        match self.direct {
-            Some(base) => place_of(self.selector, record, base) >> self.shift,
-            None => (hash_of(self.selector, record) >> self.shift) as usize & (self.buckets - 1),
-        }
-    }
+/// How many buckets there are, and the lowest of the bits of a key's place or hash that name them.
+fn buckets_of<B>(layout: &Layout, records: usize) -> (usize, u32) {
+    let buckets = (records * size_of::<B>() / BUCKET_BYTES).next_power_of_two().min(BUCKETS_MAX);
+    let place_bits = |places: usize| places.next_power_of_two().ilog2();
+    (buckets, layout.direct.map_or(BUCKET_SHIFT, |(_, places)| place_bits(places).saturating_sub(buckets.ilog2())))
 }
 
 /// Groups the records, in the memory that they are in, but for a chunk per bucket and a copy of one bucket.
@@ -71,11 +46,14 @@ pub(crate) fn group_records<B, S: KeySelector<B>>(
     memory: &mut Memory,
 ) -> Result<Grouped<B>, Chunks<B>> {
     let (count, bytes, like) = (chunks.len(), chunks.bytes(), chunks.like());
-    let bucketing = Bucketing::new::<B>(layout, count, selector);
-    let open_bytes = bucketing.buckets * like.chunk_bytes();
+    let (number, shift) = buckets_of::<B>(layout, count);
+    let open_bytes = number * like.chunk_bytes();
     memory.force(open_bytes);
     let mut pool = Vec::new();
-    let buckets = deal(chunks, &bucketing, &mut pool);
+    let buckets = match layout.direct {
+        Some((base, _)) => deal(chunks, number, &mut pool, |record| place_of(selector, record, base) >> shift),
+        None => deal(chunks, number, &mut pool, |record| (hash_of(selector, record) >> shift) as usize & (number - 1)),
+    };
     let largest = buckets.iter().map(Chunks::len).max().unwrap_or(0);
     let copy_bytes = largest * (size_of::<B>() + 2 * size_of::<u32>());
     if !memory.grow(copy_bytes, largest * size_of::<B>() <= 2 * BUCKET_BYTES) {
@@ -93,11 +71,11 @@ pub(crate) fn group_records<B, S: KeySelector<B>>(
             copy.append(&mut chunk);
             pool.push(chunk);
         }
-        match bucketing.direct {
-            Some(base) => scratch.number_by_place(&copy, selector, base + ((number as u64) << bucketing.shift)),
+        match layout.direct {
+            Some((base, _)) => scratch.number_by_place(&copy, selector, base + ((number as u64) << shift)),
             None => scratch.number_by_hash(&copy, selector),
         }
-        grouped.add(&mut copy, &mut scratch, number << bucketing.shift, &mut pool);
+        grouped.add(&mut copy, &mut scratch, number << shift, &mut pool);
     }
     grouped.starts[count / 64] |= 1 << (count % 64);
     memory.shrink(open_bytes + copy_bytes);
@@ -105,26 +83,32 @@ pub(crate) fn group_records<B, S: KeySelector<B>>(
 }
 
 /// Moves the records into their buckets; chunks that become empty are used again.
-fn deal<B, S: KeySelector<B>>(
+fn deal<B>(
     mut chunks: Chunks<B>,
-    bucketing: &Bucketing<'_, S>,
+    buckets: usize,
     pool: &mut Vec<Vec<B>>,
+    bucket_of: impl Fn(&B) -> usize,
 ) -> Vec<Chunks<B>> {
-    if bucketing.buckets == 1 {
+    if buckets == 1 {
         return vec![chunks];
     }
-    let mut buckets: Vec<Chunks<B>> = (0..bucketing.buckets).map(|_| chunks.like()).collect();
+    let mut full: Vec<Chunks<B>> = (0..buckets).map(|_| chunks.like()).collect();
+    // The last chunk of each bucket lies apart, so that what is needed per record stays in the cache.
+    let mut open: Vec<Vec<B>> = (0..buckets).map(|_| Vec::new()).collect();
     while let Some(mut chunk) = chunks.pop_chunk() {
         for record in chunk.drain(..) {
-            let bucket = &mut buckets[bucketing.bucket_of(&record)];
-            if !bucket.has_room() {
-                bucket.add_chunk_of(pool.pop());
+            let number = bucket_of(&record);
+            let bucket = &mut open[number];
+            if bucket.len() == bucket.capacity() {
+                let empty = pool.pop().unwrap_or_else(|| chunks.new_chunk());
+                full[number].push_chunk(std::mem::replace(bucket, empty));
             }
             bucket.push(record);
         }
         pool.push(chunk);
     }
-    buckets
+    full.iter_mut().zip(open).for_each(|(full, open)| full.push_chunk(open));
+    full
 }
 
 /// What is needed for one bucket at a time.
