@@ -1,5 +1,7 @@
 //! Records of integer keys that lie close together: an array with a place per key instead of a hash table.
 
+use crate::prefetch::{LARGE_BYTES, prefetch};
+
 /// Keys whose places are allocated together.
 pub(crate) const SEGMENT: usize = 1 << SEGMENT_BITS;
 
@@ -120,6 +122,21 @@ impl<T: Clone> DenseTable<T> {
     pub(crate) fn add_segment(&mut self, key: u64, record: &T) {
         let segment = (key.wrapping_sub(self.base) >> SEGMENT_BITS) as usize;
         self.segments[segment] = vec![record.clone(); SEGMENT];
+    }
+
+    /// Whether the places are so many that most of them lie in no near cache.
+    pub(crate) fn is_large(&self) -> bool {
+        self.segments.len() * DenseTable::<T>::segment_bytes() > LARGE_BYTES
+    }
+
+    /// Begins to load the place of a key.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, key: u64) {
+        let place = key.wrapping_sub(self.base);
+        let segment = self.segments.get((place >> SEGMENT_BITS) as usize);
+        if let Some(record) = segment.and_then(|places| places.get(place as usize & (SEGMENT - 1))) {
+            prefetch(record);
+        }
     }
 
     /// The record of a key.

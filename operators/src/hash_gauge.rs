@@ -15,7 +15,17 @@ pub(crate) struct Gauge {
     factor: usize,
     /// Records of a try.
     trial: usize,
+    /// Supersteps since combining was tried and left more than half of the records, counted from 1; 0 if it helped.
+    vain_supersteps: u32,
+    /// Records of the last of them.
+    last: usize,
 }
+
+/// Of fewer records nothing follows for the next superstep.
+const VAIN_MIN: usize = 1 << 12;
+
+/// After so many supersteps without combining it is tried again.
+const VAIN_SUPERSTEPS: u32 = 8;
 
 /// Records after which combining is given up if it hasn't helped: enough that a table that fits into memory fills.
 const TRIED_RECORDS: usize = 1 << 18;
@@ -25,7 +35,7 @@ const FACTORS: std::ops::RangeInclusive<usize> = 4..=32;
 
 impl Default for Gauge {
     fn default() -> Gauge {
-        Gauge { seen: 0, skip: 0, factor: *FACTORS.start(), trial: TRIED_RECORDS }
+        Gauge { seen: 0, skip: 0, factor: *FACTORS.start(), trial: TRIED_RECORDS, vain_supersteps: 0, last: 0 }
     }
 }
 
@@ -63,6 +73,24 @@ impl Gauge {
         self.seen = 0;
     }
 
+    /// How many records of the next superstep aren't worth combining, after one that has made so many groups.
+    ///
+    /// A record that is combined costs about as much as one that is shipped and grouped behind, so half of them have to
+    /// go for it to pay. More than twice as many records as before may have other keys, and are tried.
+    fn skip_of_next(&mut self, groups: usize) -> usize {
+        let tried = self.seen > 0;
+        if self.seen >= VAIN_MIN && groups * 2 > self.seen {
+            self.vain_supersteps = 1;
+            self.last = self.seen;
+        } else if tried || self.vain_supersteps == 0 || self.vain_supersteps == VAIN_SUPERSTEPS {
+            self.vain_supersteps = 0;
+            return 0;
+        } else {
+            self.vain_supersteps += 1;
+        }
+        2 * self.last
+    }
+
     /// The table is emptied of so many groups because a superstep has ended.
     pub(crate) fn superstep_ended(&mut self, groups: usize) {
         // Few records prove nothing in either direction.
@@ -70,13 +98,36 @@ impl Gauge {
             self.factor = *FACTORS.start();
         }
         self.trial = TRIED_RECORDS / (self.factor / *FACTORS.start());
-        (self.seen, self.skip) = (0, 0);
+        self.skip = self.skip_of_next(groups);
+        self.seen = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loop_whose_records_hardly_combine_rests_for_some_supersteps() {
+        let mut gauge = Gauge::default();
+        let skips: Vec<bool> = (0..20)
+            .map(|_| {
+                let skips = gauge.skips(10_000);
+                if !skips {
+                    gauge.count(10_000);
+                }
+                gauge.superstep_ended(if skips { 0 } else { 8_000 });
+                skips
+            })
+            .collect();
+        let tried: Vec<usize> = (0..20).filter(|superstep| !skips[*superstep]).collect();
+        assert_eq!(tried, [0, 9, 18]);
+        gauge = Gauge::default();
+        gauge.count(10_000);
+        gauge.superstep_ended(8_000);
+        assert!(gauge.skips(15_000) && gauge.skips(15_000), "as many as before, and as many again");
+        assert!(!gauge.skips(10_000), "a superstep of many more records is another matter");
+    }
 
     #[test]
     fn a_combiner_that_does_not_help_steps_aside_and_tries_again() {

@@ -7,6 +7,7 @@ use crate::hash_key::{hash_of, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
 use crate::hash_table::{GroupTable, Leaving, TableOf};
+use crate::prefetch::AHEAD;
 use flinkrs_core::element::Superstep;
 use flinkrs_core::types::{Data, KeySelector, heap_bytes, own_heap};
 use flinkrs_core::{Batch, Collector, Operator, Output, Progress, Result, RuntimeContext};
@@ -183,14 +184,21 @@ where
     F: FnMut(&mut T, T),
 {
     let Grouping { selector, reduce } = grouping;
-    for record in records {
-        let Some(key) = number_of(selector, &record) else {
-            return Some(record);
-        };
-        if let Some(found) = dense.find_mut(key) {
-            reduce(found, record);
-        } else if let Some(record) = dense.put(key, record) {
-            return Some(record);
+    let looks_ahead = dense.is_large();
+    while records.len() > 0 {
+        if looks_ahead {
+            let next = records.as_slice().iter().take(AHEAD);
+            next.filter_map(|record| number_of(selector, record)).for_each(|key| dense.prefetch(key));
+        }
+        for record in records.by_ref().take(AHEAD) {
+            let Some(key) = number_of(selector, &record) else {
+                return Some(record);
+            };
+            if let Some(found) = dense.find_mut(key) {
+                reduce(found, record);
+            } else if let Some(record) = dense.put(key, record) {
+                return Some(record);
+            }
         }
     }
     None

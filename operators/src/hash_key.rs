@@ -24,8 +24,9 @@ macro_rules! integers {
             false $(|| key == TypeId::of::<$unsigned>())* $(|| key == TypeId::of::<$signed>())*
         }
 
+        /// A key as a number, if it is an integer.
         #[inline(always)]
-        fn number<K: Key>(key: &K) -> Option<u64> {
+        pub(crate) fn number<K: Key>(key: &K) -> Option<u64> {
             let key: &dyn Any = key;
             $(if let Some(key) = key.downcast_ref::<$unsigned>() {
                 return Some(*key as u64);

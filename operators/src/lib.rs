@@ -35,6 +35,7 @@ mod merge_inputs;
 mod merge_join;
 mod order;
 mod partition;
+mod prefetch;
 mod range;
 mod rich;
 mod sink;

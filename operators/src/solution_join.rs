@@ -1,6 +1,8 @@
 //! Joins and coGroups with the solution set: each record of the other input is a lookup.
 
 use crate::group::Group;
+use crate::hash_chunks::NO_POSITION;
+use crate::prefetch::{AHEAD, prefetch};
 use crate::solution_set::{SharedIndex, lock, shared_index};
 use flinkrs_core::element::Superstep;
 use flinkrs_core::id::OperatorId;
@@ -58,12 +60,21 @@ where
     fn process(&mut self, _input: usize, batch: &mut Batch, out: &mut dyn Output) -> Result<()> {
         let index = lock(self.index.as_ref().expect("an operator gets no records before it is opened"));
         let mut collector = Collector::new(&mut self.buffer, out);
-        for record in batch.records::<P>().iter() {
-            let found = self.keys.0.with_key(record, |key| index.get(key));
-            match (self.join_type, found) {
-                (JoinType::Inner, None) | (JoinType::Semi, None) | (JoinType::Anti, Some(_)) => {}
-                (JoinType::Semi, Some(_)) => (self.function)(record, None, &mut collector),
-                (_, found) => (self.function)(record, found, &mut collector),
+        let mut positions = [NO_POSITION; AHEAD];
+        for block in batch.records::<P>().chunks(AHEAD) {
+            // All positions first: the processor then waits for many records of the index at once.
+            for (record, position) in block.iter().zip(&mut positions) {
+                *position = self.keys.0.with_key(record, |key| index.position(key));
+                if let Some(found) = index.record(*position) {
+                    prefetch(found);
+                }
+            }
+            for (record, position) in block.iter().zip(positions) {
+                match (self.join_type, index.record(position)) {
+                    (JoinType::Inner, None) | (JoinType::Semi, None) | (JoinType::Anti, Some(_)) => {}
+                    (JoinType::Semi, Some(_)) => (self.function)(record, None, &mut collector),
+                    (_, found) => (self.function)(record, found, &mut collector),
+                }
             }
         }
         batch.clear();
@@ -111,9 +122,11 @@ where
     fn finish_group(&mut self, out: &mut dyn Output) -> Result<()> {
         let Some(State { index, group, solution, key }) = &mut self.state else { return Ok(()) };
         let Some(key) = key.take() else { return Ok(()) };
-        if let Some(found) = lock(index).get(&key) {
+        let index = lock(index);
+        if let Some(found) = index.record(index.position(&key)) {
             solution.push(found.clone())?;
         }
+        drop(index);
         group.seal()?;
         solution.seal()?;
         let mut collector = Collector::new(&mut self.buffer, out);

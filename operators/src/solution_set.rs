@@ -1,5 +1,7 @@
 //! The solution set of a delta iteration: an index by key, built once and updated in place.
 
+use crate::hash_chunks::NO_POSITION;
+use crate::hash_key::{hash_of, number, number_of};
 use crate::hash_memory::Memory;
 use crate::iteration::iteration;
 use flinkrs_core::element::Superstep;
@@ -17,12 +19,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The operators of the slot share it and take turns; a lookup in superstep *n* sees what superstep *n - 1* left.
 pub(crate) struct SolutionIndex<K, T> {
     records: Vec<T>,
-    positions: HashTable<u32>,
-    has_key: Box<dyn Fn(&T, &K) -> bool + Send>,
-    hash: Box<dyn Fn(&T) -> u64 + Send>,
+    positions: Positions,
+    keys: Keys<K, T>,
     memory: Option<Memory>,
     reserved: usize,
 }
+
+/// What the index knows of keys; the type of the selector doesn't matter to who looks a key up.
+struct Keys<K, T> {
+    has: Box<dyn Fn(&T, &K) -> bool + Send>,
+    hash: Box<dyn Fn(&T) -> u64 + Send>,
+    number: Box<dyn Fn(&T) -> Option<u64> + Send>,
+}
+
+/// Where the record of a key is.
+enum Positions {
+    Hashed(HashTable<u32>),
+    /// A position, or none, for each integer from `base` on.
+    Direct {
+        base: u64,
+        places: Vec<u32>,
+    },
+}
+
+/// With fewer records an array isn't worth it.
+const DIRECT_MIN: usize = 1 << 10;
+
+/// An array has at most so many places per record.
+const PLACES_PER_RECORD: usize = 8;
 
 /// The shared handle.
 pub(crate) type SharedIndex<K, T> = Mutex<SolutionIndex<K, T>>;
@@ -34,12 +58,15 @@ pub(crate) fn shared_index<K: Key, T: Data>(
     selector: &impl KeySelector<T, Key = K>,
 ) -> Result<Arc<SharedIndex<K, T>>> {
     let make = || {
-        let (has, hash) = (selector.clone(), selector.clone());
+        let (has, hash, number) = (selector.clone(), selector.clone(), selector.clone());
         Mutex::new(SolutionIndex {
             records: Vec::new(),
-            positions: HashTable::new(),
-            has_key: Box::new(move |record: &T, key: &K| has.with_key(record, |found| found == key)),
-            hash: Box::new(move |record: &T| table_hash(hash.key_hash(record), 0)),
+            positions: Positions::Hashed(HashTable::new()),
+            keys: Keys {
+                has: Box::new(move |record: &T, key: &K| has.with_key(record, |found| found == key)),
+                hash: Box::new(move |record: &T| hash_of(&hash, record)),
+                number: Box::new(move |record: &T| number_of(&number, record)),
+            },
             memory: None,
             reserved: 0,
         })
@@ -54,33 +81,103 @@ pub(crate) fn lock<K, T>(index: &SharedIndex<K, T>) -> MutexGuard<'_, SolutionIn
 }
 
 impl<K: Key, T: Data> SolutionIndex<K, T> {
-    /// The record of a key.
-    #[inline]
-    pub(crate) fn get(&self, key: &K) -> Option<&T> {
-        let hash = table_hash(hash_key(key), 0);
-        let position = self.positions.find(hash, |position| (self.has_key)(&self.records[*position as usize], key))?;
-        Some(&self.records[*position as usize])
+    /// The position of the record of a key, or [`NO_POSITION`].
+    #[inline(always)]
+    pub(crate) fn position(&self, key: &K) -> u32 {
+        match &self.positions {
+            Positions::Direct { base, places } => {
+                let place = number(key).and_then(|key| usize::try_from(key.wrapping_sub(*base)).ok());
+                place.and_then(|place| places.get(place)).copied().unwrap_or(NO_POSITION)
+            }
+            Positions::Hashed(table) => {
+                let same = |position: &u32| (self.keys.has)(&self.records[*position as usize], key);
+                table.find(table_hash(hash_key(key), 0), same).copied().unwrap_or(NO_POSITION)
+            }
+        }
+    }
+
+    /// The record at a position; `None` at [`NO_POSITION`].
+    #[inline(always)]
+    pub(crate) fn record(&self, position: u32) -> Option<&T> {
+        self.records.get(position as usize)
     }
 
     /// Puts a record in place of that with its key, or adds it; whether it was added.
     fn put(&mut self, key: &K, mut record: T) -> Result<bool> {
-        let hash = table_hash(hash_key(key), 0);
         own_heap(&mut record);
-        let SolutionIndex { records, positions, has_key, hash: hash_of, .. } = self;
-        if let Some(position) = positions.find(hash, |position| has_key(&records[*position as usize], key)) {
-            records[*position as usize] = record;
+        let position = self.position(key);
+        if let Some(found) = self.records.get_mut(position as usize) {
+            *found = record;
             return Ok(false);
         }
-        let position = u32::try_from(records.len()).map_err(|_| too_large("four billion records per subtask"))?;
-        positions.insert_unique(hash, position, |other| hash_of(&records[*other as usize]));
-        records.push(record);
+        let position = u32::try_from(self.records.len()).ok().filter(|position| *position != NO_POSITION);
+        let position = position.ok_or_else(|| too_large("four billion records per subtask"))?;
+        self.records.push(record);
+        if self.records.len() >= DIRECT_MIN && self.records.len().is_power_of_two() {
+            self.index_directly();
+        }
+        self.insert(number(key), position);
         self.reserve()?;
         Ok(true)
     }
 
+    /// Notes where the record of a new key is.
+    fn insert(&mut self, key: Option<u64>, position: u32) {
+        if let Positions::Direct { base, places } = &mut self.positions {
+            let most = self.records.len() * PLACES_PER_RECORD;
+            let place = key.and_then(|key| usize::try_from(key.wrapping_sub(*base)).ok());
+            match place.filter(|place| *place < most) {
+                Some(place) => {
+                    if place >= places.len() {
+                        places.resize((place + 1).max(places.len() + places.len() / 4), NO_POSITION);
+                    }
+                    places[place] = position;
+                }
+                // The key lies too far from the others, or below them.
+                None => self.index_by_hash(),
+            }
+            return;
+        }
+        self.insert_by_hash(position);
+    }
+
+    fn insert_by_hash(&mut self, position: u32) {
+        let SolutionIndex { records, positions, keys, .. } = self;
+        if let Positions::Hashed(table) = positions {
+            let hash = |position: &u32| (keys.hash)(&records[*position as usize]);
+            table.insert_unique(hash(&position), position, hash);
+        }
+    }
+
+    /// Makes an array of the positions of all records but the last, if their keys are integers close together.
+    fn index_directly(&mut self) {
+        let known = &self.records[..self.records.len() - 1];
+        let numbers = || known.iter().map_while(|record| (self.keys.number)(record));
+        let (Some(lowest), Some(highest)) = (numbers().min(), numbers().max()) else { return };
+        let places = (highest - lowest) as usize;
+        if matches!(self.positions, Positions::Direct { .. }) || places >= known.len() * PLACES_PER_RECORD {
+            return;
+        }
+        let mut direct = vec![NO_POSITION; places + 1];
+        for (position, key) in numbers().enumerate() {
+            direct[(key - lowest) as usize] = position as u32;
+        }
+        self.positions = Positions::Direct { base: lowest, places: direct };
+    }
+
+    /// Makes a hash table of the positions of all records.
+    fn index_by_hash(&mut self) {
+        self.positions = Positions::Hashed(HashTable::with_capacity(self.records.len()));
+        (0..self.records.len() as u32).for_each(|position| self.insert_by_hash(position));
+    }
+
     /// Reserves memory for what the index has grown by.
     fn reserve(&mut self) -> Result<()> {
-        let bytes = self.records.capacity() * size_of::<T>() + self.positions.allocation_size();
+        let positions = match &self.positions {
+            Positions::Hashed(table) => table.allocation_size(),
+            Positions::Direct { places, .. } => places.capacity() * size_of::<u32>(),
+        };
+        let bytes = self.records.capacity() * size_of::<T>() + positions;
         if bytes > self.reserved
             && let Some(memory) = &mut self.memory
         {
@@ -226,8 +323,72 @@ impl<T: Data, S: KeySelector<T>> Operator for DeltaIterationOperator<T, S> {
     fn close(&mut self) -> Result<()> {
         if let Some(state) = self.state.take() {
             let mut index = lock(&state.index);
-            (index.records, index.positions, index.memory) = (Vec::new(), HashTable::new(), None);
+            (index.records, index.memory) = (Vec::new(), None);
+            index.positions = Positions::Hashed(HashTable::new());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flinkrs_core::types::f0;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn context() -> RuntimeContext {
+        RuntimeContext::standalone(1 << 20, &std::env::temp_dir())
+    }
+
+    /// Puts records in and looks all keys up after each `step` of them.
+    fn check<K: Key + std::fmt::Debug>(records: &[(K, u64)], step: usize) {
+        let context = context();
+        let index = shared_index::<K, (K, u64)>(&context, OperatorId(0), &f0).expect("it is the first");
+        let mut index = lock(&index);
+        let mut model = BTreeMap::new();
+        for (i, (key, value)) in records.iter().enumerate() {
+            let added = index.put(key, (key.clone(), *value)).expect("no memory is counted");
+            assert_eq!(added, model.insert(key.clone(), *value).is_none());
+            if i % step == 0 || i + 1 == records.len() {
+                for (key, value) in &model {
+                    assert_eq!(index.record(index.position(key)), Some(&(key.clone(), *value)), "{key:?}");
+                }
+            }
+        }
+        assert_eq!(index.records.len(), model.len());
+    }
+
+    #[test]
+    fn finds_dense_and_sparse_keys_and_text() {
+        let dense: Vec<(i64, u64)> = (-3000..3000).map(|key| (key, key as u64)).collect();
+        check(&dense, 1000);
+        // Dense at first, then below, then far away.
+        let mut mixed: Vec<(u64, u64)> = (5000..9000).map(|key| (key, key)).collect();
+        mixed.extend((0..100).map(|key| (key, 1)));
+        mixed.extend([(u64::MAX, 2), (u64::MAX - 1, 3)]);
+        mixed.extend((5000..9000).map(|key| (key, 4)));
+        check(&mixed, 1000);
+        let texts: Vec<(String, u64)> = (0..3000).map(|key| (format!("key {}", key % 1500), key)).collect();
+        check(&texts, 1000);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn finds_what_was_put_last(keys in proptest::collection::vec(0u32..20_000, 0..5000), spread in 1u32..100) {
+            let records: Vec<(u32, u64)> = keys.iter().zip(0..).map(|(key, i)| (key * spread, i)).collect();
+            check(&records, 1024);
+        }
+    }
+
+    #[test]
+    fn an_index_beyond_its_memory_is_an_error_that_says_what_to_do() {
+        let mut operator = SolutionSetOperator::<(u64, u64), f0>::new(f0);
+        operator.open(&context()).expect("it opens");
+        let mut batch = Batch::new((0..100_000u64).map(|key| (key, key)).collect::<Vec<_>>());
+        let mut out = crate::testing::Gathered::<u64>::default();
+        let error = operator.process(0, &mut batch, &mut out).expect_err("there is too little memory");
+        assert!(error.to_string().contains("raise --memory"), "{error}");
     }
 }

@@ -218,7 +218,7 @@ fn an_array_takes_dense_keys_and_leaves_far_ones_to_the_table() {
     for mode in [GroupMode::Combine, GroupMode::Final] {
         let mut operator = HashGroup::new(f0, sum::<u64>, mode);
         operator.open(&context).expect("it opens");
-        let mut records: Vec<(u64, u64)> = (0..20_000).map(|i| (i * 7919 % 20_000, 1)).collect();
+        let mut records: Vec<(u64, u64)> = (0..60_000).map(|i| (i * 7919 % 20_000, 1)).collect();
         records.insert(10_000, (u64::MAX, 1));
         let out = superstep(&mut operator, &records);
         assert!(is_dense(&mut operator));
