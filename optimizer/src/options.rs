@@ -35,6 +35,14 @@ impl Default for OptimizerOptions {
     }
 }
 
+impl OptimizerOptions {
+    /// Options for jobs that run inside one process, where batches move by pointer: what a shipped byte costs there is
+    /// that another core reads it, 0.1 ns.
+    pub fn in_process() -> OptimizerOptions {
+        OptimizerOptions { network_weight: 0.1, ..OptimizerOptions::default() }
+    }
+}
+
 /// Pins one choice of one operator, for tests and benchmarks that compare a plan with the other one.
 ///
 /// A pin that no valid plan satisfies is an error that names the operator.

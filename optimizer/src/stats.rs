@@ -16,8 +16,9 @@ const FILTER_SELECTIVITY: f64 = 0.5;
 const FLAT_MAP_FACTOR: f64 = 2.0;
 /// Distinct keys per record of a grouping: few enough for a combiner to help, as it does more often than not.
 const GROUPS_PER_RECORD: f64 = 0.1;
-/// Output per input record of a combiner whose number of keys is unknown.
-pub(crate) const COMBINED_PER_RECORD: f64 = 0.25;
+/// Output per input record of a combiner whose number of keys is unknown: so few that it is used, since it gives up by
+/// itself where it doesn't help.
+pub(crate) const COMBINED_PER_RECORD: f64 = 0.1;
 /// How much larger an unknown input may be than its estimate, where that would hurt.
 const UNKNOWN_FACTOR: f64 = 1000.0;
 /// No estimate grows past this, so that sums and products stay finite.

@@ -93,21 +93,37 @@ fn inputs_that_are_sorted_anyway_are_merged() {
     }
 }
 
+fn word_count(keys: Option<f64>) -> Plan {
+    let mut builder = PlanBuilder::named("word count", 4);
+    let source = builder.source(1e6, 20.0);
+    let words = builder.flat_map(source);
+    let count = builder.reduce(words, &[0]);
+    builder.op(count).hints.distinct_keys = keys;
+    builder.sink(count);
+    builder.build()
+}
+
 #[test]
 fn a_combiner_is_used_unless_keys_are_nearly_distinct() {
-    let plan = |keys: Option<f64>| {
-        let mut builder = PlanBuilder::named("word count", 4);
-        let source = builder.source(1e6, 20.0);
-        let words = builder.flat_map(source);
-        let count = builder.reduce(words, &[0]);
-        builder.op(count).hints.distinct_keys = keys;
-        builder.sink(count);
-        builder.build()
-    };
     let combine = Part::Combine(DriverStrategy::HashGroup);
-    assert!(has(&graph(&optimized("combine_unknown_keys", &plan(None))), combine));
-    assert!(has(&graph(&optimized("combine_few_keys", &plan(Some(1e4)))), combine));
-    assert!(!has(&graph(&optimized("combine_many_keys", &plan(Some(1.9e6)))), combine));
+    assert!(has(&graph(&optimized("combine_unknown_keys", &word_count(None))), combine));
+    assert!(has(&graph(&optimized("combine_few_keys", &word_count(Some(1e4)))), combine));
+    assert!(!has(&graph(&optimized("combine_many_keys", &word_count(Some(1.9e6)))), combine));
+}
+
+/// Where shipping costs next to nothing, it still costs something.
+#[test]
+fn choices_flip_inside_a_process_as_well() {
+    let chosen = |plan: &Plan| graph(&optimize(plan, &OptimizerOptions::in_process()).expect("a plan"));
+    let combine = Part::Combine(DriverStrategy::HashGroup);
+    for (keys, combined) in [(None, true), (Some(1e4), true), (Some(1e6), false), (Some(2e6), false)] {
+        assert_eq!(has(&chosen(&word_count(keys)), combine), combined, "{keys:?}");
+    }
+    for (first, ship) in [(1e3, ShipStrategy::Broadcast), (5e5, ShipStrategy::PartitionHash)] {
+        let graph = chosen(&join(first, 1e6, 4));
+        assert!(edges_with(&graph, |edge| edge.ship == ship) > 0, "{first}");
+        assert_eq!(driver(&graph, "join"), DriverStrategy::HybridHash { build: Side::First });
+    }
 }
 
 #[test]

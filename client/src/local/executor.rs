@@ -16,9 +16,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a shipped byte costs here, where batches move by pointer, against one on a network of 10 Gbit/s.
-const NETWORK_WEIGHT: f64 = 0.1;
-
 /// How often the job is looked at while it runs.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -37,10 +34,7 @@ impl LocalExecutor {
     pub(crate) fn optimize(&self, plan: &Plan) -> Result<OptimizedPlan> {
         let slots = plan.reachable().into_iter().map(|id| plan.parallelism(id)).max().unwrap_or(1);
         let memory_bytes = (self.runtime.memory_bytes / slots as usize) as u64;
-        optimize(
-            plan,
-            &OptimizerOptions { memory_bytes, network_weight: NETWORK_WEIGHT, ..OptimizerOptions::default() },
-        )
+        optimize(plan, &OptimizerOptions { memory_bytes, ..OptimizerOptions::in_process() })
     }
 
     /// Runs the plan and waits for its end.

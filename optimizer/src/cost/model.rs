@@ -9,8 +9,8 @@ use flinkrs_plan::{OperatorKind, PlanOperator};
 
 /// Any operator, per record: handing it over.
 const PASS: f64 = 2.0;
-/// Serializing, routing and deserializing a record.
-const SHIP: f64 = 20.0;
+/// Routing a record into a batch and handing that over, inside a process; what a network adds is weighed by the byte.
+const SHIP: f64 = 4.0;
 /// Drawing a sample of keys, and finding a record's place among the bounds.
 const RANGE: f64 = 15.0;
 /// Finding a record's group in a hash table and combining with it.
@@ -20,15 +20,17 @@ const BUILD: f64 = 50.0;
 /// The same, per byte: copied with its heap, into memory that is new.
 const BUILD_BYTE: f64 = 0.3;
 /// Looking a record up in it.
-const PROBE: f64 = 25.0;
+const PROBE: f64 = 10.0;
 /// Remembering which built records found a partner, where those without one are emitted or left out.
 const MARK: f64 = 5.0;
 /// Sorting, per record: copying it into the sorter and out of it.
 const SORT: f64 = 20.0;
 /// Sorting, per record and doubling of their number: a comparison.
 const COMPARE: f64 = 3.0;
-/// Comparing a record with its neighbour, or with the other side's head in a merge.
+/// Comparing a record with its neighbour.
 const ADJACENT: f64 = 4.0;
+/// Merging sorted inputs, per record: comparing it with the other side's head, and keeping it as long as its key.
+const MERGE: f64 = 15.0;
 /// One pair of a nested loop.
 const PAIR: f64 = 1.0;
 /// A table that spills is split into so many parts per level.
@@ -114,19 +116,21 @@ fn combine(
     cost
 }
 
-/// How many records a combiner leaves.
-fn combined_records(grouping: &Size, input: &Size, producers: f64, table_bytes: f64) -> f64 {
+/// How many records the combiners of all producers leave, if records come in random order.
+pub(super) fn combined_records(grouping: &Size, input: &Size, producers: f64, table_bytes: f64) -> f64 {
     if !grouping.groups_known {
         return input.records * COMBINED_PER_RECORD;
     }
     let groups = grouping.groups.max(1.0);
     let each = input.records / producers;
-    // Of so many groups, so many are seen by one of the producers if records come in random order.
-    let seen = groups * -f64::exp_m1(-each / groups);
-    let room = (table_bytes / input.record_bytes).max(1.0);
-    // A full table is emptied and starts again: a record finds its group only with the chance that it is in there.
-    let left = if seen > room { (each * (1.0 - room / groups)).max(seen) } else { seen };
-    (left * producers).min(input.records)
+    // A producer sees a group unless all of the group's records are with the others.
+    let missed = (1.0 - 1.0 / producers).powf(input.records / groups);
+    let seen = (groups * (1.0 - missed)).min(each);
+    let part = (table_bytes / input.record_bytes).max(1.0) / seen;
+    // A full table is emptied and starts again: a record that isn't its group's first finds the group with the chance
+    // that it is there, while the table fills.
+    let found = if part < 1.0 { 1.0 + part / f64::ln_1p(-part) } else { 1.0 };
+    (each - (each - seen) * found) * producers
 }
 
 fn sort(context: &Context, size: &Size, parallelism: f64) -> Cost {
@@ -154,7 +158,7 @@ fn driver(context: &Context, op: &PlanOperator, choice: &Choice, sizes: &[Size],
         }
         DriverStrategy::HybridHash { build } => hybrid_hash(context, op, choice, build, sizes, parallelism),
         DriverStrategy::Merge { sort_first, sort_second } => {
-            let mut cost = Cost { cpu: records * ADJACENT, ..Cost::default() };
+            let mut cost = Cost { cpu: records * MERGE, ..Cost::default() };
             for (sorts, size) in [(sort_first, &sizes[0]), (sort_second, &sizes[1])] {
                 if sorts {
                     cost += sort(context, size, parallelism);

@@ -51,7 +51,7 @@ struct Forcing {
 
 impl Executor for Forcing {
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
-        let mut options = OptimizerOptions { memory_bytes: SLOT_BYTES, ..OptimizerOptions::default() };
+        let mut options = OptimizerOptions { memory_bytes: SLOT_BYTES, ..OptimizerOptions::in_process() };
         for (name, pin) in self.pins {
             let operator = plan.operators.iter().find(|operator| operator.name == *name);
             let operator = operator.ok_or_else(|| Error::usage(format!("there is no operator '{name}'")))?;

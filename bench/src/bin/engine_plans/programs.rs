@@ -75,16 +75,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "broadcast or hash",
-        name: "broadcast, nearly hash: 2 M ⋈ 8 M",
+        name: "hash, nearly broadcast: 2 M ⋈ 8 M",
         build: |env, divisor| {
             join(&unique(env, 2_000_000 / divisor), &picked(env, 8_000_000 / divisor, 2_000_000 / divisor))
         },
-        chosen: &[(JOIN, BROADCAST_FIRST)],
-        forced: &[(JOIN, SHUFFLE_HASH)],
-        pins: &[
-            (JOIN, |operator| ship(operator, 0, ShipStrategy::PartitionHash)),
-            (JOIN, |operator| ship(operator, 1, ShipStrategy::PartitionHash)),
-        ],
+        chosen: &[(JOIN, SHUFFLE_HASH)],
+        forced: &[(JOIN, BROADCAST_FIRST)],
+        pins: &[(JOIN, |operator| ship(operator, 0, ShipStrategy::Broadcast))],
     },
     Program {
         choice: "broadcast or hash",
@@ -104,7 +101,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "sort-merge or hash",
-        name: "merge: sorted, 2 M ⋈ 10 M",
+        name: "merge, nearly hash: sorted, 2 M ⋈ 10 M",
         build: |env, divisor| sorted_join(env, 2_000_000 / divisor, 5),
         chosen: &[(JOIN, STAY_MERGE)],
         forced: &[(JOIN, STAY_BUILD_FIRST)],
@@ -112,14 +109,19 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "sort-merge or hash",
+        name: "hash: sorted, 500 k ⋈ 10 M",
+        build: |env, divisor| sorted_join(env, 500_000 / divisor, 20),
+        chosen: &[(JOIN, STAY_BUILD_FIRST)],
+        forced: &[(JOIN, STAY_MERGE)],
+        pins: &[(JOIN, |operator| merge_join(operator, false))],
+    },
+    Program {
+        choice: "sort-merge or hash",
         name: "hash: unsorted, 5 M ⋈ 5 M",
         build: |env, divisor| equal_join(env, 5_000_000 / divisor),
         chosen: &[(JOIN, SHUFFLE_HASH)],
         forced: &[(JOIN, SHUFFLE_MERGE)],
-        pins: &[(JOIN, |operator| {
-            let driver = DriverStrategy::Merge { sort_first: true, sort_second: true };
-            Force::Driver { operator, driver }
-        })],
+        pins: &[(JOIN, |operator| merge_join(operator, true))],
     },
     Program {
         choice: "combiner or none",
@@ -131,11 +133,11 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "combiner or none",
-        name: "combiner, nearly none: 8 M of 2 M keys",
+        name: "none, nearly combiner: 8 M of 2 M keys",
         build: |env, divisor| group(&picked(env, 8_000_000 / divisor, 2_000_000 / divisor), 2_000_000 / divisor),
-        chosen: &[(GROUP, COMBINE_GROUP)],
-        forced: &[(GROUP, SHUFFLE_GROUP)],
-        pins: &[(GROUP, |operator| Force::Combiner { operator, combine: false })],
+        chosen: &[(GROUP, SHUFFLE_GROUP)],
+        forced: &[(GROUP, COMBINE_GROUP)],
+        pins: &[(GROUP, |operator| Force::Combiner { operator, combine: true })],
     },
     Program {
         choice: "combiner or none",
@@ -172,6 +174,10 @@ pub(crate) const PROGRAMS: &[Program] = &[
 
 fn hash_join(operator: OperatorId, build: Side) -> Force {
     Force::Driver { operator, driver: DriverStrategy::HybridHash { build } }
+}
+
+fn merge_join(operator: OperatorId, sort: bool) -> Force {
+    Force::Driver { operator, driver: DriverStrategy::Merge { sort_first: sort, sort_second: sort } }
 }
 
 fn ship(operator: OperatorId, input: u8, ship: ShipStrategy) -> Force {
