@@ -230,6 +230,7 @@ mod tests {
             ship: ShipStrategy::Forward,
             mode: ExchangeMode::Pipelined,
             partitioner: None,
+            replay: false,
         }
     }
 
@@ -242,8 +243,9 @@ mod tests {
             inputs: 1,
             source: None,
             broadcast_inputs: Vec::new(),
+            of_loop: None,
         };
-        JobGraph { name: String::new(), vertices: (0..vertices).map(vertex).collect(), edges }
+        JobGraph { name: String::new(), vertices: (0..vertices).map(vertex).collect(), edges, loops: Vec::new() }
     }
 
     #[test]
