@@ -54,8 +54,8 @@ impl<T: Data> DataSet<T> {
         merged.name("SampleWithSize").parallelism(1)
     }
 
-    /// Draws a record for each of `n` places in every subtask, and for each place one of those, the more likely the more
-    /// records its subtask has.
+    /// Draws a record for each of `n` places in every subtask, and for each place one of those, the more likely the
+    /// more records its subtask has.
     fn draws(&self, n: usize, seed: u64) -> DataSet<T> {
         let here = self
             .map_partition_rich(move |context| {
@@ -122,8 +122,8 @@ impl<T: Data> Largest<T> {
 
 /// Draws one of `records` for each of `n` places, and counts the records; none if there is no record.
 ///
-/// A place takes record number `k` with probability `1 / k`. What it takes next follows from one random number, `random`
-/// of place and record, so that the others need not be looked at.
+/// A place takes record number `k` with probability `1 / k`. What it takes next follows from one random number,
+/// `random` of place and record, so that the others need not be looked at.
 fn draw<T: Data>(n: usize, records: impl Iterator<Item = T>, random: impl Fn(u64, u64) -> f64) -> (Vec<T>, u64) {
     let mut drawn = Vec::new();
     let mut next: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();

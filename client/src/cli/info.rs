@@ -52,8 +52,8 @@ impl Info {
         match status.code() {
             Some(PLAN_SHOWN) => Ok(()),
             Some(0) => Err(Error::usage(format!(
-                "program {program} ended without showing a plan; it has to use flinkrs and to execute, collect, count or \
-                 print something"
+                "program {program} ended without showing a plan; it has to use flinkrs and to execute, collect, count \
+                 or print something"
             ))),
             // The program has said what is wrong.
             Some(code) => std::process::exit(code),
