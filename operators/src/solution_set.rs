@@ -27,10 +27,16 @@ pub(crate) struct SolutionIndex<K, T> {
 
 /// What the index knows of keys; the type of the selector doesn't matter to who looks a key up.
 struct Keys<K, T> {
-    has: Box<dyn Fn(&T, &K) -> bool + Send>,
-    hash: Box<dyn Fn(&T) -> u64 + Send>,
-    number: Box<dyn Fn(&T) -> Option<u64> + Send>,
+    has: Box<Has<K, T>>,
+    hash: Box<Of<T, u64>>,
+    number: Box<Of<T, Option<u64>>>,
 }
+
+/// Whether a record has a key.
+type Has<K, T> = dyn Fn(&T, &K) -> bool + Send;
+
+/// Something of a record's key.
+type Of<T, R> = dyn Fn(&T) -> R + Send;
 
 /// Where the record of a key is.
 enum Positions {

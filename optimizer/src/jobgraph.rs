@@ -48,11 +48,12 @@ fn vertex(context: &Context, physical: &Physical, chains: &Chains, task: usize) 
         .collect();
     let names: Vec<&str> = chain.iter().map(|op| op.name.as_str()).collect();
     let kind = &context.operator(head.operator).kind;
+    // Not a sort in front of it, and not a lookup of a solution set, to which nothing flows.
+    let is_lookup = matches!(head.part, Part::Driver(DriverStrategy::SolutionSet { .. }));
+    let pairs = matches!(head.part, Part::Driver(_)) && !is_lookup;
     let (inputs, source) = match kind {
         OperatorKind::Source { splits, .. } => (0, Some(JobSource { splits: splits.clone() })),
-        OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } | OperatorKind::Cross { .. } if matches!(head.part, Part::Driver(driver) if !matches!(driver, DriverStrategy::SolutionSet { .. })) => {
-            (2, None)
-        }
+        OperatorKind::Join { .. } | OperatorKind::CoGroup { .. } | OperatorKind::Cross { .. } if pairs => (2, None),
         OperatorKind::LoopInput | OperatorKind::BulkIteration { .. } | OperatorKind::DeltaIteration { .. } => {
             (context.operator(head.operator).inputs.len() as u8, None)
         }

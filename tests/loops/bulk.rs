@@ -268,7 +268,7 @@ fn a_diamond_in_a_loop() {
             let step = env.from_collection((0..20_000u64).map(|n| (n, n)).collect::<Vec<_>>()).iterate(4);
             let one = step.map(|(key, n)| (key, n + 1));
             let two = step.map(|(key, n)| (key, n + 2));
-            let next = one.join(&two).hint(hint).on(f0, f0).map(|(key, a), (_, b)| (*key, a.max(b) + 0));
+            let next = one.join(&two).hint(hint).on(f0, f0).map(|(key, a), (_, b)| (*key, *a.max(b)));
             let expected: Vec<(u64, u64)> = (0..20_000).map(|n| (n, n + 8)).collect();
             assert_eq!(sorted(&step.close_with(&next)), expected);
         });

@@ -214,7 +214,8 @@ impl Deployer<'_> {
         if to.of_loop.is_some() && from.of_loop == to.of_loop && !leaves {
             Course::Anew
         } else if edge.replay {
-            Course::Again(BatchSpillBuffer::new(&self.space(to, subtask), self.guaranteed(REPLAY_WEIGHT)), false)
+            let kept = BatchSpillBuffer::new(&self.space(to, subtask), self.guaranteed(REPLAY_WEIGHT));
+            Course::Again(Box::new(kept), false)
         } else {
             Course::Once
         }

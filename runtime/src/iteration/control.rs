@@ -82,7 +82,7 @@ pub(crate) enum Next {
     /// The superstep isn't over; the head is woken.
     Pending,
     /// Another one: what was fed back.
-    Superstep(BatchSpillBuffer),
+    Superstep(Box<BatchSpillBuffer>),
     /// The loop is over.
     Over,
 }
@@ -182,7 +182,7 @@ impl LoopControl {
         if state.superstep == ended {
             return Next::Pending;
         }
-        state.feedback[subtask].take().map_or(Next::Pending, Next::Superstep)
+        state.feedback[subtask].take().map_or(Next::Pending, |fed_back| Next::Superstep(Box::new(fed_back)))
     }
 
     /// What a subtask of the tail has fed back last: the result of a bulk iteration that is over.

@@ -17,7 +17,7 @@ pub(crate) struct TaskLoop {
     /// Whether the task is the loop's head, which gets what is fed back.
     pub(crate) is_head: bool,
     /// In the head: what was fed back and is being emitted.
-    pub(crate) replay: Option<BatchSpillBuffer>,
+    pub(crate) replay: Option<Box<BatchSpillBuffer>>,
 }
 
 impl TaskLoop {
@@ -60,7 +60,7 @@ pub(crate) enum LoopResult {
     /// Its last operator has it: the solution set.
     InOperator,
     /// What was fed back in the last superstep.
-    FedBack(BatchSpillBuffer),
+    FedBack(Box<BatchSpillBuffer>),
 }
 
 struct Feedback {
@@ -110,7 +110,7 @@ impl OutputLoop {
         let Some(feedback) = &mut self.feedback else { return LoopResult::Elsewhere };
         feedback.over = true;
         match self.control.take_result(feedback.subtask) {
-            Some(result) if feedback.is_bulk => LoopResult::FedBack(result),
+            Some(result) if feedback.is_bulk => LoopResult::FedBack(Box::new(result)),
             _ => LoopResult::InOperator,
         }
     }

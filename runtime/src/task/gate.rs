@@ -18,7 +18,7 @@ pub(crate) enum Course {
     /// The edge comes from inside the loop: something else in each superstep.
     Anew,
     /// The same in each superstep, kept here; the flag says whether it has all come.
-    Again(BatchSpillBuffer, bool),
+    Again(Box<BatchSpillBuffer>, bool),
 }
 
 /// One logical input: several edges feed it when it is a union.

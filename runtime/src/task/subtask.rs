@@ -32,7 +32,7 @@ enum Phase {
     /// This operator has no input any more and may still emit.
     Finishing(usize),
     /// In the tail of a bulk iteration that is over: emits what was fed back last.
-    Result(BatchSpillBuffer),
+    Result(Box<BatchSpillBuffer>),
     Ended,
 }
 
@@ -178,7 +178,7 @@ impl Task {
         }
         for _ in 0..BATCHES_PER_RUN {
             let replay = self.looping.as_mut().and_then(|looping| looping.replay.as_mut());
-            match replay.map_or(Ok(None), BatchSpillBuffer::pop)? {
+            match replay.map_or(Ok(None), |replay| replay.pop())? {
                 Some(mut batch) => self.chain.process(0, &mut batch)?,
                 None => {
                     self.looping.iter_mut().for_each(|looping| looping.replay = None);
