@@ -93,6 +93,30 @@ impl<T> Chunks<T> {
         self.len += 1;
     }
 
+    /// Adds so many copies of a record, in chunks that have become empty as far as there are some.
+    pub(crate) fn fill(&mut self, count: usize, record: &T, pool: &mut Vec<Vec<T>>)
+    where
+        T: Clone,
+    {
+        let mut left = count;
+        while left > 0 {
+            if !self.has_room() {
+                self.add_chunk_of(pool.pop());
+            }
+            let chunk = self.chunks.last_mut().expect("a chunk was added");
+            let more = left.min((1 << self.shift) - chunk.len());
+            chunk.resize(chunk.len() + more, record.clone());
+            left -= more;
+        }
+        self.len += count;
+    }
+
+    /// The record at a position, to be replaced.
+    #[inline(always)]
+    pub(crate) fn get_mut(&mut self, position: usize) -> &mut T {
+        &mut self.chunks[position >> self.shift][position & ((1 << self.shift) - 1)]
+    }
+
     /// The record at a position.
     #[inline(always)]
     pub(crate) fn get(&self, position: u32) -> &T {

@@ -39,7 +39,7 @@ fn buckets_of<B>(layout: &Layout, records: usize) -> (usize, u32) {
 /// Groups the records, in the memory that they are in, but for a chunk per bucket and a copy of one bucket.
 ///
 /// Gives them back, in another order, if one bucket has so many that the budget refuses the copy.
-pub(crate) fn group_records<B, S: KeySelector<B>>(
+pub(crate) fn group_records<B: Clone, S: KeySelector<B>>(
     chunks: Chunks<B>,
     layout: &Layout,
     selector: &S,
@@ -165,7 +165,7 @@ impl Scratch {
     }
 }
 
-impl<B> Grouped<B> {
+impl<B: Clone> Grouped<B> {
     /// Adds a bucket, of which the first place in an array of heads is `first_place`.
     fn add(&mut self, bucket: &mut Vec<B>, scratch: &mut Scratch, first_place: usize, pool: &mut Vec<Vec<B>>) {
         let start = self.records.len();
@@ -178,16 +178,26 @@ impl<B> Grouped<B> {
             }
             next += std::mem::replace(count, next);
         }
-        for number in &mut scratch.numbers {
-            let target = &mut scratch.counts[*number as usize];
-            *number = std::mem::replace(target, *target + 1);
-        }
-        permute(bucket, &mut scratch.numbers);
-        for record in bucket.drain(..) {
-            if !self.records.has_room() {
-                self.records.add_chunk_of(pool.pop());
+        if std::mem::needs_drop::<B>() {
+            for number in &mut scratch.numbers {
+                let target = &mut scratch.counts[*number as usize];
+                *number = std::mem::replace(target, *target + 1);
             }
-            self.records.push(record);
+            permute(bucket, &mut scratch.numbers);
+            for record in bucket.drain(..) {
+                if !self.records.has_room() {
+                    self.records.add_chunk_of(pool.pop());
+                }
+                self.records.push(record);
+            }
+        } else {
+            // Copies cost nothing but the writing, and each goes straight to its place.
+            self.records.fill(bucket.len(), &bucket[0], pool);
+            for (record, number) in bucket.drain(..).zip(&scratch.numbers) {
+                let target = &mut scratch.counts[*number as usize];
+                *self.records.get_mut(start + *target as usize) = record;
+                *target += 1;
+            }
         }
     }
 }

@@ -154,11 +154,16 @@ pub(crate) fn probe<B, P, O, SB, SP, E>(
 /// Hits and misses are told apart without a branch, which would often be mispredicted.
 fn look_up<B, P, SB, SP, E>(logic: &Logic<SB, SP, E>, table: &JoinTable<B>, block: &[P], found: &mut Found) -> usize
 where
+    B: Clone,
     SB: KeySelector<B>,
     SP: KeySelector<P, Key = SB::Key>,
 {
     if let Some((base, heads)) = table.direct() {
-        return look_up_direct(&logic.probe_key, base, heads, block, found);
+        let hits = look_up_direct(&logic.probe_key, base, heads, block, found);
+        if table.is_large() {
+            found.hits[..hits].iter().for_each(|(_, head)| table.prefetch(*head));
+        }
+        return hits;
     }
     table.hashed().map_or(0, |table| look_up_hashed(logic, &table, block, found))
 }

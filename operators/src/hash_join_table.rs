@@ -5,6 +5,7 @@ use crate::hash_join_grouped::{Grouped, group_records};
 use crate::hash_join_index::{Heads, Layout};
 use crate::hash_key::hash_of;
 use crate::hash_memory::Memory;
+use crate::prefetch::{LARGE_BYTES, prefetch};
 use flinkrs_core::types::KeySelector;
 use hashbrown::HashTable;
 
@@ -27,7 +28,7 @@ pub(crate) struct JoinTable<B> {
 /// Records that are hashed first and then looked up, so that the processor waits for several lookups at once.
 pub(crate) const BLOCK: usize = 128;
 
-impl<B> JoinTable<B> {
+impl<B: Clone> JoinTable<B> {
     /// A table without records or memory.
     pub(crate) fn empty() -> JoinTable<B> {
         JoinTable {
@@ -128,6 +129,20 @@ impl<B> JoinTable<B> {
     pub(crate) fn track_matches(&mut self) {
         self.matched.clear();
         self.matched.resize(self.records.position_end().div_ceil(64), 0);
+    }
+
+    /// Whether the records are so many that most of them lie in no near cache.
+    pub(crate) fn is_large(&self) -> bool {
+        self.records.bytes() > LARGE_BYTES
+    }
+
+    /// Begins to load the record at a position.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, position: u32) {
+        prefetch(self.records.get(position));
+        if let Some(word) = self.starts.get(position as usize / 64) {
+            prefetch(word);
+        }
     }
 
     /// The positions of keys by integer and the integer of the first, if there is such an array.

@@ -4,6 +4,7 @@ use crate::hash_chunks::NO_POSITION;
 use crate::hash_key::{hash_of, number, number_of};
 use crate::hash_memory::Memory;
 use crate::iteration::iteration;
+use crate::prefetch::prefetch;
 use flinkrs_core::element::Superstep;
 use flinkrs_core::function::IterationContext;
 use flinkrs_core::id::OperatorId;
@@ -302,6 +303,10 @@ impl<T: Data, S: KeySelector<T>> Operator for DeltaIterationOperator<T, S> {
         let mut updates = 0;
         while let Some(records) = state.delta.pop_batch()? {
             updates += records.len() as u64;
+            for record in &records {
+                let position = self.selector.with_key(record, |key| index.position(key));
+                index.record(position).into_iter().for_each(prefetch);
+            }
             for record in records {
                 let key = self.selector.key(&record);
                 index.put(&key, record)?;

@@ -27,6 +27,11 @@ struct Args {
     common: CommonOptions,
 }
 
+/// A page is its own key.
+fn whole(page: &u32) -> u32 {
+    *page
+}
+
 fn main() -> ExitCode {
     flinkrs::main(|args: Args| {
         let start = Instant::now();
@@ -36,10 +41,8 @@ fn main() -> ExitCode {
         let count = f64::from(args.graph.vertices);
         let links = in_memory(&env, &edges).map(|[from, to]| (from, to)).name("Links");
         let degrees = links.map(|(from, _)| (from, 1u32)).group_by(f0).sum(f1).name("Degrees");
-        let step = env
-            .generate_sequence(0, u64::from(args.graph.vertices) - 1)
-            .map(move |page| (page as u32, 1.0 / count))
-            .iterate(args.rounds.rounds);
+        let pages = env.generate_sequence(0, u64::from(args.graph.vertices) - 1).map(|page| page as u32).name("Pages");
+        let step = pages.map(move |page| (page, 1.0 / count)).iterate(args.rounds.rounds);
         let shares = step
             .join(&degrees)
             .on(f0, f0)
@@ -52,11 +55,11 @@ fn main() -> ExitCode {
             .name("Shares")
             .group_by(f0)
             .sum(f1);
-        let next = step
+        let next = pages
             .left_outer_join(&shares)
-            .on(f0, f0)
-            .map(move |page, sum| (page.0, 0.15 / count + 0.85 * sum.map_or(0.0, |sum| sum.1)))
-            .with_forwarded_fields_first("f0")
+            .on(whole, f0)
+            .map(move |page, sum| (*page, 0.15 / count + 0.85 * sum.map_or(0.0, |sum| sum.1)))
+            .with_forwarded_fields_second("f0")
             .name("Rank");
         let mut ranks = step.close_with(&next).name("PageRank").collect()?;
         Times::until_now(start, read).print(&answer::ranks(ranks.iter().copied()));
