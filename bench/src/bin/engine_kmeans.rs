@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Parser;
 use flinkrs::prelude::*;
 use flinkrs_bench::loops::answer::{self, Times};
+use flinkrs_bench::loops::clusters::clusters;
 use flinkrs_bench::loops::engine::{failed, in_memory};
 use flinkrs_bench::loops::input::{Point, read_centers, read_points};
 use flinkrs_bench::loops::options::{Output, Points, Rounds};
@@ -30,7 +31,7 @@ struct Args {
 type Centroid = (u32, f64, f64);
 
 /// Of a centroid the sum and the number of its points.
-type Sum = (u32, f64, f64, u64);
+type Sum = (u32, f64, f64, f64);
 
 fn main() -> ExitCode {
     flinkrs::main(|args: Args| {
@@ -45,8 +46,13 @@ fn main() -> ExitCode {
             .map_batches_rich(|context| {
                 let mut centroids = context.broadcast_set::<Centroid>("centroids")?.to_vec();
                 centroids.sort_by_key(|centroid| centroid.0);
+                let places: Vec<Point> = centroids.iter().map(|(_, x, y)| [*x, *y]).collect();
                 Ok(move |points: &mut Vec<Point>, out: &mut Collector<'_, Sum>| {
-                    sum_of_each(&centroids, points).into_iter().filter(|sum| sum.3 > 0).for_each(|sum| out.collect(sum));
+                    for (centroid, cluster) in centroids.iter().zip(clusters(points, &places)) {
+                        if cluster.points > 0.0 {
+                            out.collect((centroid.0, cluster.x, cluster.y, cluster.points));
+                        }
+                    }
                 })
             })
             .with_broadcast_set(&step, "centroids")
@@ -58,7 +64,7 @@ fn main() -> ExitCode {
                 sum.2 += next.2;
                 sum.3 += next.3;
             })
-            .map(|(id, x, y, count)| (id, x / count as f64, y / count as f64))
+            .map(|(id, x, y, count)| (id, x / count, y / count))
             .name("Mean");
         let moved = step.left_outer_join(&means).on(f0, f0).map(|old, new| *new.unwrap_or(old)).name("Move");
         let mut centers = step.close_with(&moved).name("KMeans").collect()?;
@@ -67,34 +73,4 @@ fn main() -> ExitCode {
         answer::write(args.output.output.as_deref(), centers.iter().map(|(id, x, y)| format!("{id},{x},{y}")))
             .map_err(failed)
     })
-}
-
-/// Points that are compared with one centroid after the other.
-const BLOCK: usize = 64;
-
-/// The sums of a batch's points, by nearest centroid.
-fn sum_of_each(centroids: &[Centroid], points: &[Point]) -> Vec<Sum> {
-    let mut sums: Vec<Sum> = centroids.iter().map(|centroid| (centroid.0, 0.0, 0.0, 0)).collect();
-    for block in points.chunks(BLOCK) {
-        let (mut xs, mut ys) = ([0.0; BLOCK], [0.0; BLOCK]);
-        for (i, [x, y]) in block.iter().enumerate() {
-            (xs[i], ys[i]) = (*x, *y);
-        }
-        let (mut nearest, mut least) = ([0u64; BLOCK], [f64::INFINITY; BLOCK]);
-        for (number, (_, x, y)) in (0u64..).zip(centroids) {
-            for i in 0..BLOCK {
-                let distance = (xs[i] - x) * (xs[i] - x) + (ys[i] - y) * (ys[i] - y);
-                let nearer = distance < least[i];
-                least[i] = if nearer { distance } else { least[i] };
-                nearest[i] = if nearer { number } else { nearest[i] };
-            }
-        }
-        for (i, [x, y]) in block.iter().enumerate() {
-            let sum = &mut sums[nearest[i] as usize];
-            sum.1 += x;
-            sum.2 += y;
-            sum.3 += 1;
-        }
-    }
-    sums
 }

@@ -81,7 +81,12 @@ impl Executor for Forcing {
             committer.as_ref().map_or(Ok(()), |committer| committer.commit(plan.parallelism(*id)))?;
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = run;
-        Ok(JobExecutionResult { job_name: result.name, net_runtime: result.runtime, accumulators: result.accumulators, ..JobExecutionResult::default() })
+        Ok(JobExecutionResult {
+            job_name: result.name,
+            net_runtime: result.runtime,
+            accumulators: result.accumulators,
+            ..JobExecutionResult::default()
+        })
     }
 }
 
