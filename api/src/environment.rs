@@ -140,7 +140,7 @@ impl ExecutionEnvironment {
             output_type: short_type_name(std::any::type_name::<T>()),
             output_bytes: size_of::<T>() as f64,
         });
-        state.program.add(Arc::new(code));
+        state.program.add::<T>(Arc::new(code));
         drop(state);
         DataSet::new(self.clone(), id)
     }

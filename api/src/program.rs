@@ -1,6 +1,5 @@
 //! The typed code of a program, beside its plan: what the runtime instantiates, found by operator.
 
-use flinkrs_core::Operator;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{BroadcastBuilder, Convergence, FunctionSource, Partitioner};
 use flinkrs_core::id::OperatorId;
@@ -8,6 +7,7 @@ use flinkrs_core::sink::Committer;
 use flinkrs_core::source::{Split, Statistics};
 use flinkrs_core::strategy::{Part, ShipStrategy};
 use flinkrs_core::types::Data;
+use flinkrs_core::{Batch, Operator};
 use flinkrs_operators::{BroadcastVec, NoOpOperator};
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ pub(crate) trait Code: Send + Sync {
 
 struct Entry {
     code: Arc<dyn Code>,
+    empty_batch: fn() -> Batch,
     broadcast: Vec<Arc<dyn Fn() -> Box<dyn BroadcastBuilder> + Send + Sync>>,
 }
 
@@ -58,15 +59,20 @@ pub struct Program {
 
 impl Clone for Program {
     fn clone(&self) -> Program {
-        let entry = |entry: &Entry| Entry { code: Arc::clone(&entry.code), broadcast: entry.broadcast.clone() };
+        let entry = |entry: &Entry| Entry {
+            code: Arc::clone(&entry.code),
+            empty_batch: entry.empty_batch,
+            broadcast: entry.broadcast.clone(),
+        };
         Program { entries: self.entries.iter().map(entry).collect() }
     }
 }
 
 impl Program {
-    /// Adds the code of the next operator; its id is its position.
-    pub(crate) fn add(&mut self, code: Arc<dyn Code>) {
-        self.entries.push(Entry { code, broadcast: Vec::new() });
+    /// Adds the code of the next operator, which emits records of type `T`; its id is its position.
+    pub(crate) fn add<T: Data>(&mut self, code: Arc<dyn Code>) {
+        let empty_batch = || Batch::new(Vec::<T>::new());
+        self.entries.push(Entry { code, empty_batch, broadcast: Vec::new() });
     }
 
     /// Adds a broadcast set of `T` to an operator.
@@ -104,6 +110,10 @@ impl FunctionSource for Program {
             _ => entry.broadcast.get(usize::from(index)).map(|make| make()),
         };
         builder.ok_or_else(|| Error::internal(format!("operator {id} has no broadcast set {index}")))
+    }
+
+    fn empty_batch(&self, id: OperatorId) -> Result<Batch> {
+        Ok((self.entry(id)?.empty_batch)())
     }
 
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>> {

@@ -1,7 +1,7 @@
 //! The unit that moves: a vector of records whose type the runtime doesn't know.
 
 use crate::error::Result;
-use crate::types::{Data, codec, heap_bytes};
+use crate::types::{Data, codec, hash_key, heap_bytes, shape};
 use std::any::Any;
 use std::fmt;
 
@@ -11,6 +11,9 @@ pub const BATCH_RECORDS: usize = 1024;
 
 /// Bytes per batch at most, unless a single record is larger.
 pub const BATCH_BYTES: usize = 256 << 10;
+
+/// A longer description of a type is shown by its hash.
+const SHAPE_SHOWN: usize = 200;
 
 /// How many records of type `T` a batch takes before their heap is counted; at least one.
 pub const fn batch_capacity<T>() -> usize {
@@ -85,6 +88,11 @@ impl Batch {
         self.0.len()
     }
 
+    /// The type of the records, its size, and what it reads: all that a snapshot's records have to be equal in.
+    pub fn record_type(&self) -> String {
+        self.0.record_type()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -145,6 +153,7 @@ trait ErasedBatch: Send + Sync {
     fn as_any_mut(&mut self) -> &mut dyn Any;
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
     fn type_name(&self) -> &'static str;
+    fn record_type(&self) -> String;
     fn empty_like(&self) -> Box<dyn ErasedBatch>;
     fn clone_box(&self) -> Box<dyn ErasedBatch>;
     fn len(&self) -> usize;
@@ -168,6 +177,11 @@ impl<T: Data> ErasedBatch for Vec<T> {
     }
     fn type_name(&self) -> &'static str {
         std::any::type_name::<T>()
+    }
+    fn record_type(&self) -> String {
+        let shape = shape::<T>();
+        let shown = if shape.len() <= SHAPE_SHOWN { shape } else { format!("{:016x}", hash_key(&shape)) };
+        format!("{} of {} bytes as {shown}", std::any::type_name::<T>(), size_of::<T>())
     }
     fn empty_like(&self) -> Box<dyn ErasedBatch> {
         Box::new(Vec::<T>::new())

@@ -32,6 +32,8 @@ pub trait FileSystem: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
     /// Creates a folder and those above it.
     fn create_dir(&self, path: &Path) -> Result<()>;
+    /// Makes what was written to a file, or the entries of a folder, outlast a crash of the machine.
+    fn sync(&self, path: &Path) -> Result<()>;
     /// Removes a file, or a folder with all it holds; nothing there is no error.
     fn remove(&self, path: &Path) -> Result<()>;
 }
@@ -83,6 +85,11 @@ impl FileSystem for LocalFileSystem {
 
     fn create_dir(&self, path: &Path) -> Result<()> {
         fs::create_dir_all(path).map_err(|e| Error::io("create folder", path, e))
+    }
+
+    fn sync(&self, path: &Path) -> Result<()> {
+        let synced = fs::File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(|e| Error::io("sync", path, e))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {

@@ -21,6 +21,7 @@
 //! | [`function`] | what user functions see at run time, and where typed code is found |
 //! | [`source`], [`sink`] | splits and readers; writers and their commit |
 //! | [`strategy`] | the optimizer's choices as values |
+//! | [`state`] | what of an operator is written to a snapshot and read from it |
 //! | [`fs`] | the file system trait and the local one |
 //! | [`resource`] | bytes, memory budgets |
 
@@ -34,6 +35,7 @@ pub mod operator;
 pub mod resource;
 pub mod sink;
 pub mod source;
+pub mod state;
 pub mod strategy;
 pub mod types;
 

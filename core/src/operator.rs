@@ -4,6 +4,7 @@ use crate::batch::{Batch, batch_capacity};
 use crate::element::{Barrier, Superstep, Watermark};
 use crate::error::{Error, Result};
 use crate::function::RuntimeContext;
+use crate::state::{Extent, StateReader, StateWriter};
 use crate::types::{Data, heap_bytes};
 
 /// Whether an operator has more to do without new input.
@@ -64,6 +65,17 @@ pub trait Operator: Send {
     /// A round of the enclosing loop is over on all inputs of the dynamic path: emit as at the end, then reset.
     fn superstep_end(&mut self, superstep: Superstep, out: &mut dyn Output) -> Result<()> {
         out.superstep_end(superstep)
+    }
+
+    /// Writes what the operator keeps beyond the superstep that has just ended on it; of those that close a loop.
+    fn snapshot(&mut self, _extent: Extent, _state: &mut dyn StateWriter) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called after `open` when the job goes on from a snapshot: takes the state over, all of it and then the changes
+    /// in order, and ignores the input that follows.
+    fn restore(&mut self, _state: &mut dyn StateReader) -> Result<()> {
+        Ok(())
     }
 
     /// A timer that the operator registered for `time` (milliseconds) is due.

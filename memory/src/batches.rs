@@ -118,6 +118,24 @@ impl BatchSpillBuffer {
         Ok(None)
     }
 
+    /// Shows all that waits to be taken out, encoded, block by block; not to be mixed with
+    /// [`next_kept`](BatchSpillBuffer::next_kept).
+    pub fn encoded(&mut self, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut block = Vec::new();
+        for (batch, _) in &self.memory {
+            block.clear();
+            batch.encode(&mut block)?;
+            show(&block)?;
+        }
+        if let Some(disk) = &mut self.disk {
+            let mut reader = disk.file.reader(0..disk.file.end(), READ_BYTES);
+            while let Some(block) = reader.next_block()? {
+                show(block)?;
+            }
+        }
+        Ok(())
+    }
+
     fn pop_from_disk(&mut self) -> Result<Option<Batch>> {
         let Some(disk) = &mut self.disk else { return Ok(None) };
         let reader = disk.reader.as_mut().expect("a queue is sealed before it is read");
@@ -192,6 +210,26 @@ mod tests {
                 }
                 assert_eq!(sum, 49_995_000);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_shown_encoded_decodes_and_stays() {
+        for limit in [usize::MAX, 10_000, 0] {
+            let mut queue = BatchSpillBuffer::new(&SpillSpace::new(&std::env::temp_dir()), limit);
+            for chunk in (0..10_000u64).collect::<Vec<_>>().chunks(1000) {
+                queue.push(Batch::new(chunk.to_vec())).expect("there is space");
+            }
+            queue.seal().expect("there is space");
+            let mut shown: Vec<u64> = Vec::new();
+            let like = Batch::new(Vec::<u64>::new());
+            let decode = |block: &[u8]| {
+                shown.append(like.decode_like(block)?.records());
+                Ok(())
+            };
+            queue.encoded(decode).expect("the queue is readable");
+            assert!(shown.into_iter().eq(0..10_000u64));
+            assert_eq!(queue.pop().expect("the queue is readable").map(|batch| batch.len()), Some(1000));
         }
     }
 

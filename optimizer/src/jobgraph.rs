@@ -81,6 +81,7 @@ fn job_loop(context: &Context, physical: &Physical, chains: &Chains, of: &Loop) 
     JobLoop {
         name: context.operator(of.close).name.clone(),
         close: of.close,
+        solution: of.solution,
         head: vertex(of.head),
         tail: vertex(of.close),
         max_supersteps: of.max_supersteps,

@@ -4,6 +4,7 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::source::Split;
 use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::types::hash_key;
 use serde::{Deserialize, Serialize};
 
 /// A job as the runtime takes it: vertices in topological order, and the edges between them.
@@ -26,6 +27,8 @@ pub struct JobLoop {
     pub name: String,
     /// The operator that closes it, the last of the tail's chain; it has the convergence criterion.
     pub close: OperatorId,
+    /// Of a delta iteration the operator that has the solution set.
+    pub solution: Option<OperatorId>,
     /// Where supersteps begin: its input is the first superstep's, and then what the tail feeds back.
     pub head: VertexId,
     /// Where they end; subtask `i` feeds back to subtask `i` of the head.
@@ -154,6 +157,25 @@ impl JobGraph {
         lists
     }
 
+    /// A number that says what the job computes and how: equal for equal programs with equal plans.
+    ///
+    /// What may change from one run to the next is left out: what sources read, the memory, the limits of loops.
+    pub fn fingerprint(&self) -> u64 {
+        let operator = |op: &ChainedOperator| hash_key(&(op.operator, op.part, &op.name));
+        let vertex = |vertex: &JobVertex| {
+            let chain: Vec<u64> = vertex.chain.iter().map(operator).collect();
+            hash_key(&(vertex.parallelism, chain, vertex.inputs, &vertex.broadcast_inputs, vertex.of_loop))
+        };
+        let edge = |edge: &JobEdge| {
+            hash_key(&(edge.from, edge.side, edge.to, edge.input, edge.ship, edge.partitioner, edge.replay))
+        };
+        let of_loop = |of: &JobLoop| hash_key(&(&of.name, of.close, of.solution, of.head, of.tail, of.end));
+        let vertices: Vec<u64> = self.vertices.iter().map(vertex).collect();
+        let edges: Vec<u64> = self.edges.iter().map(edge).collect();
+        let loops: Vec<u64> = self.loops.iter().map(of_loop).collect();
+        hash_key(&(&self.name, vertices, edges, loops))
+    }
+
     /// Checks what the runtime relies on; an error names the vertex.
     pub fn validate(&self) -> Result<()> {
         for (i, vertex) in self.vertices.iter().enumerate() {
@@ -262,5 +284,35 @@ mod tests {
         let lists = graph(VERTICES, (1..VERTICES).map(|to| edge(to - 1, to)).collect()).edge_lists();
         let found = |id: u32| lists.edges_into(VertexId(id)).len() + lists.edges_out_of(VertexId(id)).len();
         assert_eq!((0..VERTICES).map(found).sum::<usize>(), 2 * (VERTICES as usize - 1));
+    }
+
+    #[test]
+    fn a_fingerprint_says_what_is_computed_and_not_on_which_input() {
+        let chained = |name: &str| ChainedOperator {
+            operator: OperatorId(0),
+            part: Part::NoOp,
+            name: name.to_owned(),
+            memory_weight: 1,
+        };
+        let mut one = graph(2, vec![edge(0, 1)]);
+        one.vertices[0].chain = vec![chained("Map")];
+        let changed = |change: fn(&mut JobGraph)| {
+            let mut other = one.clone();
+            change(&mut other);
+            other.fingerprint()
+        };
+        let split = |graph: &mut JobGraph| {
+            let split = Split { payload: vec![1], bytes: 1, hosts: Vec::new() };
+            graph.vertices[0].source = Some(JobSource { splits: vec![split] });
+        };
+        let same: [fn(&mut JobGraph); 2] = [split, |graph| graph.vertices[0].chain[0].memory_weight = 7];
+        assert!(same.into_iter().all(|change| changed(change) == one.fingerprint()));
+        let other: [fn(&mut JobGraph); 4] = [
+            |graph| graph.vertices[0].parallelism = 2,
+            |graph| graph.vertices[0].chain[0].name = "Filter".to_owned(),
+            |graph| graph.vertices[0].chain[0].operator = OperatorId(1),
+            |graph| graph.edges[0].ship = ShipStrategy::Rebalance,
+        ];
+        assert!(other.into_iter().all(|change| changed(change) != one.fingerprint()));
     }
 }

@@ -28,6 +28,9 @@ pub trait FunctionSource: Send + Sync {
     /// Gathers broadcast set `index` of operator `id`.
     fn broadcast_set(&self, id: OperatorId, index: u8) -> Result<Box<dyn BroadcastBuilder>>;
 
+    /// An empty batch of the records that operator `id` emits.
+    fn empty_batch(&self, id: OperatorId) -> Result<Batch>;
+
     /// What makes the output of sink `id` visible, if it is one that needs it.
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>>;
 

@@ -1,9 +1,12 @@
 //! How batches become bytes on a local disk or a wire within one version of the engine.
 //!
-//! The format is bitcode's and may change between versions: it is never a checkpoint's.
+//! The format is bitcode's and may change between its versions: what outlives a process says by [`NAME`] which it is.
 
 use crate::error::{Error, Result};
 use crate::types::Data;
+
+/// The format and its version.
+pub const NAME: &str = "bitcode 0.6";
 
 /// Appends `records`, encoded, to `out`.
 pub fn encode<T: Data>(records: &[T], out: &mut Vec<u8>) -> Result<()> {
