@@ -5,10 +5,12 @@ use crate::hash_key::{hash_of, number, number_of};
 use crate::hash_memory::Memory;
 use crate::iteration::iteration;
 use crate::prefetch::prefetch;
+use flinkrs_core::batch::{BATCH_BYTES, batch_capacity};
 use flinkrs_core::element::Superstep;
 use flinkrs_core::function::IterationContext;
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::types::{Data, Key, KeySelector, hash_key, own_heap, table_hash};
+use flinkrs_core::state::{Extent, StateReader, StateWriter};
+use flinkrs_core::types::{Data, Key, KeySelector, codec, hash_key, heap_bytes, own_heap, table_hash};
 use flinkrs_core::{Batch, Collector, Error, Operator, Output, Progress, Result, RuntimeContext};
 use flinkrs_memory::{SpillBuffer, SpillSpace};
 use hashbrown::HashTable;
@@ -24,6 +26,8 @@ pub(crate) struct SolutionIndex<K, T> {
     keys: Keys<K, T>,
     memory: Option<Memory>,
     reserved: usize,
+    /// A bit for each position whose record was added or changed since the index was written last, once it was.
+    changed: Option<Vec<u64>>,
 }
 
 /// What the index knows of keys; the type of the selector doesn't matter to who looks a key up.
@@ -76,6 +80,7 @@ pub(crate) fn shared_index<K: Key, T: Data>(
             },
             memory: None,
             reserved: 0,
+            changed: None,
         })
     };
     let index = context.slot.shared(owner, make);
@@ -115,11 +120,13 @@ impl<K: Key, T: Data> SolutionIndex<K, T> {
         let position = self.position(key);
         if let Some(found) = self.records.get_mut(position as usize) {
             *found = record;
+            mark(&mut self.changed, position);
             return Ok(false);
         }
         let position = u32::try_from(self.records.len()).ok().filter(|position| *position != NO_POSITION);
         let position = position.ok_or_else(|| too_large("four billion records per subtask"))?;
         self.records.push(record);
+        mark(&mut self.changed, position);
         if self.records.len() >= DIRECT_MIN && self.records.len().is_power_of_two() {
             self.index_directly();
         }
@@ -184,7 +191,8 @@ impl<K: Key, T: Data> SolutionIndex<K, T> {
             Positions::Hashed(table) => table.allocation_size(),
             Positions::Direct { places, .. } => places.capacity() * size_of::<u32>(),
         };
-        let bytes = self.records.capacity() * size_of::<T>() + positions;
+        let marks = self.changed.as_ref().map_or(0, |words| words.capacity() * size_of::<u64>());
+        let bytes = self.records.capacity() * size_of::<T>() + positions + marks;
         if bytes > self.reserved
             && let Some(memory) = &mut self.memory
         {
@@ -197,6 +205,88 @@ impl<K: Key, T: Data> SolutionIndex<K, T> {
     }
 }
 
+impl<K: Key, T: Data> SolutionIndex<K, T> {
+    /// Writes all records, or those that have changed since the last time, and remembers from now on what changes.
+    fn write(&mut self, extent: Extent, state: &mut dyn StateWriter) -> Result<()> {
+        let mut block = Vec::new();
+        match self.changed.take() {
+            Some(mut changed) if extent == Extent::Changes => {
+                let mut records = Vec::new();
+                let mut bytes = 0;
+                for position in marked(&changed) {
+                    let record = self.records[position].clone();
+                    bytes += heap_bytes(&record, BATCH_BYTES);
+                    records.push(record);
+                    if records.len() >= batch_capacity::<T>() || bytes >= BATCH_BYTES {
+                        write_block(&records, &mut block, state)?;
+                        records.clear();
+                        bytes = 0;
+                    }
+                }
+                write_block(&records, &mut block, state)?;
+                changed.fill(0);
+                self.changed = Some(changed);
+            }
+            _ => {
+                let mut rest = &self.records[..];
+                while !rest.is_empty() {
+                    let (records, behind) = rest.split_at(block_records(rest));
+                    write_block(records, &mut block, state)?;
+                    rest = behind;
+                }
+                self.changed = Some(vec![0; self.records.len().div_ceil(64)]);
+            }
+        }
+        self.reserve()
+    }
+}
+
+fn write_block<T: Data>(records: &[T], block: &mut Vec<u8>, state: &mut dyn StateWriter) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    block.clear();
+    codec::encode(records, block)?;
+    state.block(block)
+}
+
+/// How many of the records make a block.
+fn block_records<T: Data>(records: &[T]) -> usize {
+    let most = records.len().min(batch_capacity::<T>());
+    if !std::mem::needs_drop::<T>() {
+        return most;
+    }
+    let mut bytes = 0;
+    let full = |record: &T| {
+        bytes += heap_bytes(record, BATCH_BYTES);
+        bytes >= BATCH_BYTES
+    };
+    records[..most].iter().position(full).map_or(most, |last| last + 1)
+}
+
+/// Notes that the record of a position has changed, if anybody wants to know.
+#[inline]
+fn mark(changed: &mut Option<Vec<u64>>, position: u32) {
+    let Some(words) = changed else { return };
+    let word = position as usize / 64;
+    if word >= words.len() {
+        words.resize(word + 1, 0);
+    }
+    words[word] |= 1 << (position % 64);
+}
+
+/// The positions that are marked, in order.
+fn marked(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(word, bits)| {
+        let mut rest = *bits;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(word * 64 + bit)
+        })
+    })
+}
+
 fn too_large(limit: &str) -> Error {
     Error::Resource { message: format!("the solution set takes more than {limit}; raise --memory or --parallelism") }
 }
@@ -205,12 +295,14 @@ fn too_large(limit: &str) -> Error {
 pub struct SolutionSetOperator<T, S: KeySelector<T>> {
     selector: S,
     index: Option<Arc<SharedIndex<S::Key, T>>>,
+    /// Whether the index comes from a snapshot, and not from the initial records.
+    restored: bool,
 }
 
 impl<T: Data, S: KeySelector<T>> SolutionSetOperator<T, S> {
     /// An index by the key that `selector` takes out.
     pub fn new(selector: S) -> Self {
-        SolutionSetOperator { selector, index: None }
+        SolutionSetOperator { selector, index: None, restored: false }
     }
 }
 
@@ -223,6 +315,10 @@ impl<T: Data, S: KeySelector<T>> Operator for SolutionSetOperator<T, S> {
     }
 
     fn process(&mut self, _input: usize, batch: &mut Batch, _out: &mut dyn Output) -> Result<()> {
+        if self.restored {
+            batch.clear();
+            return Ok(());
+        }
         let mut index = lock(self.index.as_ref().expect("an operator gets no records before it is opened"));
         for record in batch.records::<T>().drain(..) {
             let key = self.selector.key(&record);
@@ -233,6 +329,18 @@ impl<T: Data, S: KeySelector<T>> Operator for SolutionSetOperator<T, S> {
                 ));
             }
         }
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut dyn StateReader) -> Result<()> {
+        let mut index = lock(self.index.as_ref().expect("an operator is opened before its state comes back"));
+        while let Some(block) = state.next_block()? {
+            for record in codec::decode::<T>(block)? {
+                let key = self.selector.key(&record);
+                index.put(&key, record)?;
+            }
+        }
+        self.restored = true;
         Ok(())
     }
 
@@ -318,6 +426,11 @@ impl<T: Data, S: KeySelector<T>> Operator for DeltaIterationOperator<T, S> {
         out.superstep_end(superstep)
     }
 
+    fn snapshot(&mut self, extent: Extent, writer: &mut dyn StateWriter) -> Result<()> {
+        let state = self.state.as_mut().expect("a superstep ends after the operator was opened");
+        lock(&state.index).write(extent, writer)
+    }
+
     fn advance(&mut self, out: &mut dyn Output) -> Result<Progress> {
         let Some(state) = &mut self.state else { return Ok(Progress::Done) };
         let index = lock(&state.index);
@@ -334,7 +447,7 @@ impl<T: Data, S: KeySelector<T>> Operator for DeltaIterationOperator<T, S> {
     fn close(&mut self) -> Result<()> {
         if let Some(state) = self.state.take() {
             let mut index = lock(&state.index);
-            (index.records, index.memory) = (Vec::new(), None);
+            (index.records, index.changed, index.memory) = (Vec::new(), None, None);
             index.positions = Positions::Hashed(HashTable::new());
         }
         Ok(())
@@ -401,5 +514,75 @@ mod tests {
         let mut out = crate::testing::Gathered::<u64>::default();
         let error = operator.process(0, &mut batch, &mut out).expect_err("there is too little memory");
         assert!(error.to_string().contains("raise --memory"), "{error}");
+    }
+
+    /// State in memory.
+    #[derive(Default)]
+    struct Kept(Vec<Vec<u8>>, usize);
+
+    impl StateWriter for Kept {
+        fn block(&mut self, bytes: &[u8]) -> Result<()> {
+            self.0.push(bytes.to_vec());
+            Ok(())
+        }
+    }
+
+    impl StateReader for Kept {
+        fn next_block(&mut self) -> Result<Option<&[u8]>> {
+            self.1 += 1;
+            Ok(self.0.get(self.1 - 1).map(Vec::as_slice))
+        }
+    }
+
+    type Record = (u64, String);
+
+    fn put(index: &SharedIndex<u64, Record>, keys: impl Iterator<Item = u64>, text: &str) {
+        for key in keys {
+            lock(index).put(&key, (key, text.to_owned())).expect("there is memory");
+        }
+    }
+
+    fn records(kept: &Kept) -> Vec<Record> {
+        kept.0.iter().flat_map(|block| codec::decode::<Record>(block).expect("it was encoded")).collect()
+    }
+
+    #[test]
+    fn an_index_is_written_whole_and_then_what_changes_and_comes_back() {
+        let context = RuntimeContext::standalone(64 << 20, &std::env::temp_dir());
+        let index = shared_index::<u64, Record>(&context, context.operator, &f0).expect("it is the first");
+        put(&index, 0..5000, "a");
+        let mut all = Kept::default();
+        lock(&index).write(Extent::All, &mut all).expect("it is kept");
+        assert!(all.0.len() >= 5, "blocks of about a thousand records");
+        assert_eq!(records(&all).len(), 5000);
+
+        put(&index, (70..5100).step_by(70), "b");
+        put(&index, (70..5100).step_by(140), "c");
+        let mut changes = Kept::default();
+        lock(&index).write(Extent::Changes, &mut changes).expect("it is kept");
+        assert_eq!(records(&changes).len(), 72, "each of them once");
+        let mut nothing = Kept::default();
+        lock(&index).write(Extent::Changes, &mut nothing).expect("it is kept");
+        assert_eq!(nothing.0.len(), 0);
+
+        let context = RuntimeContext::standalone(64 << 20, &std::env::temp_dir());
+        let mut operator = SolutionSetOperator::<Record, f0>::new(f0);
+        operator.open(&context).expect("it opens");
+        all.0.append(&mut changes.0);
+        operator.restore(&mut all).expect("it was written");
+        let mut initial = Batch::new(vec![(1u64, "initial".to_owned())]);
+        let mut out = crate::testing::Gathered::<Record>::default();
+        operator.process(0, &mut initial, &mut out).expect("it is ignored");
+        let back = shared_index::<u64, Record>(&context, context.operator, &f0).expect("it is there");
+        assert!(lock(&back).records == lock(&index).records);
+    }
+
+    #[test]
+    fn a_block_ends_where_its_texts_are_long() {
+        let long = |n: usize| vec!["x".repeat(n); 100];
+        assert_eq!(block_records(&long(BATCH_BYTES / 4)), 4);
+        assert_eq!(block_records(&long(BATCH_BYTES * 2)), 1);
+        assert_eq!(block_records(&long(10)), 100);
+        assert_eq!(block_records(&[0u64; 5000]), 1024);
     }
 }
