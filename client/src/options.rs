@@ -6,8 +6,11 @@ use flinkrs_core::error::Result;
 use flinkrs_core::resource::ByteSize;
 use std::path::PathBuf;
 
+/// Supersteps from one snapshot of a loop to the next, unless the program's options say otherwise.
+const SNAPSHOT_EVERY: u32 = 10;
+
 /// Options of every program: `#[command(flatten)] common: CommonOptions`.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct CommonOptions {
     /// How many subtasks each operator runs in [default: the number of cores]
     #[arg(short, long)]
@@ -28,6 +31,33 @@ pub struct CommonOptions {
     /// Write a page with plan, strategies, timings and skew
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
+
+    /// Keep the states of loops in this folder while the job runs, so that it can go on with --resume
+    #[arg(long, value_name = "DIR")]
+    pub loop_snapshot: Option<PathBuf>,
+
+    /// Supersteps of a loop from one snapshot to the next
+    #[arg(long, value_name = "N", default_value_t = SNAPSHOT_EVERY, requires = "loop_snapshot")]
+    pub every: u32,
+
+    /// Go on from the newest snapshots in the folder of --loop-snapshot; loops without one begin anew
+    #[arg(long, requires = "loop_snapshot")]
+    pub resume: bool,
+}
+
+impl Default for CommonOptions {
+    fn default() -> CommonOptions {
+        CommonOptions {
+            parallelism: None,
+            memory: None,
+            temp_dir: None,
+            progress: false,
+            report: None,
+            loop_snapshot: None,
+            every: SNAPSHOT_EVERY,
+            resume: false,
+        }
+    }
 }
 
 impl CommonOptions {
@@ -48,6 +78,9 @@ impl CommonOptions {
         if let Some(file) = &self.report {
             local = local.report(file);
         }
-        local.create()
+        if let Some(folder) = &self.loop_snapshot {
+            local = local.loop_snapshot(folder, self.every);
+        }
+        local.resume(self.resume).create()
     }
 }

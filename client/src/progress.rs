@@ -109,7 +109,15 @@ fn loop_summary(of: &LoopReport) -> Vec<String> {
     let count = of.supersteps.len();
     let total: Duration = of.supersteps.iter().map(|superstep| superstep.duration).sum();
     let end = if of.converged { "converged" } else { "ended by its limit" };
-    let mut lines = vec![format!("loop '{}': {count} supersteps in {:.3} s, {end}", of.name, total.as_secs_f64())];
+    let mut line = format!("loop '{}': {count} supersteps in {:.3} s, {end}", of.name, total.as_secs_f64());
+    // A string takes all that is written.
+    if of.resumed_after > 0 {
+        let _ = write!(line, "; it went on after superstep {}", of.resumed_after);
+    }
+    if of.snapshots > 0 || of.skipped_snapshots > 0 {
+        let _ = write!(line, "; {} snapshots, {} left out", of.snapshots, of.skipped_snapshots);
+    }
+    let mut lines = vec![line];
     for (i, report) in of.supersteps.iter().enumerate() {
         if i < SUPERSTEPS_SHOWN || i + SUPERSTEPS_SHOWN >= count {
             lines.push(format!("  superstep {}", superstep(report)));

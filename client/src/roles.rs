@@ -81,7 +81,7 @@ impl Executor for RoleExecutor {
         let number = self.executions.fetch_add(1, Ordering::AcqRel) + 1;
         match self.role {
             Role::Plan { format, execution } if execution == number => self.show(&plan, format),
-            Role::Plan { .. } | Role::Embedded => self.local.run(&plan, &*program),
+            Role::Plan { .. } | Role::Embedded => self.local.run(&plan, &*program, number),
         }
     }
 }

@@ -16,12 +16,15 @@
 //! | `control` | a job: its deployment, its end, its counters |
 //! | `task` | the scheduler, the task and its chain |
 //! | `iteration` | the supersteps of loops |
+//! | `snapshot` | files from which loops go on after the process has ended |
 //! | `network` | the queues between tasks and the writers that fill them |
 
 mod control;
 mod iteration;
 mod network;
+mod snapshot;
 mod task;
 
 pub use control::{Job, JobResult, OperatorReport, RuntimeOptions, SubtaskReport, VertexReport};
 pub use iteration::{LoopReport, SuperstepReport};
+pub use snapshot::SnapshotOptions;

@@ -177,7 +177,12 @@ fn run(
     functions: &dyn FunctionSource,
     timeout: Duration,
 ) -> std::result::Result<u64, String> {
-    let options = RuntimeOptions { threads: 2, memory_bytes: program.memory_bytes, temp_dir: std::env::temp_dir() };
+    let options = RuntimeOptions {
+        threads: 2,
+        memory_bytes: program.memory_bytes,
+        temp_dir: std::env::temp_dir(),
+        snapshots: None,
+    };
     let graph = optimized.job_graph().map_err(|error| format!("no JobGraph: {error}"))?;
     let job = Job::start(&graph, functions, &options).map_err(|error| format!("not started: {error}"))?;
     if !job.wait(timeout) {

@@ -10,8 +10,9 @@ use flinkrs_core::id::OperatorId;
 use flinkrs_core::sink::Committer;
 use flinkrs_optimizer::{OptimizedPlan, OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
-use flinkrs_runtime::{Job, JobResult, RuntimeOptions};
+use flinkrs_runtime::{Job, JobResult, LoopReport, RuntimeOptions, SnapshotOptions};
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ const CANCELLATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs plans on the threads of this process.
 pub(crate) struct LocalExecutor {
     pub(crate) runtime: RuntimeOptions,
+    /// Where the program's jobs snapshot their loops, each in a folder of its own.
+    pub(crate) snapshots: Option<SnapshotOptions>,
     pub(crate) progress: bool,
     pub(crate) report: Option<PathBuf>,
 }
@@ -37,25 +40,30 @@ impl LocalExecutor {
         optimize(plan, &OptimizerOptions { memory_bytes, ..OptimizerOptions::in_process() })
     }
 
-    /// Runs the plan and waits for its end.
-    pub(crate) fn run(&self, plan: &Plan, functions: &dyn FunctionSource) -> Result<JobExecutionResult> {
+    /// Runs the plan, that of the program's execution `number`, and waits for its end.
+    pub(crate) fn run(&self, plan: &Plan, functions: &dyn FunctionSource, number: u32) -> Result<JobExecutionResult> {
         let optimized = self.optimize(plan)?;
         check_targets(plan, functions)?;
         if let Some(file) = &self.report {
             report::check(file)?;
         }
         let sinks = Sinks::begin(plan, functions)?;
-        let result = self.run_job(&optimized, functions);
+        let runtime = self.runtime_of(number);
+        let result = self.run_job(&optimized, functions, &runtime);
         match &result {
             Ok(_) => sinks.commit()?,
             Err(_) => sinks.abort(),
         }
         let result = result?;
+        if let Some(snapshots) = runtime.snapshots.filter(|_| !result.loops.is_empty()) {
+            // The output is there already: what stays behind is no reason to fail.
+            snapshots.remove().unwrap_or_else(|error| say(&error.to_string()));
+        }
         if let Some(file) = &self.report {
             report::write(file, &optimized, &result)?;
         }
         let loops = result.loops.into_iter().map(|of| LoopResult {
-            supersteps: of.supersteps.len() as u32,
+            supersteps: of.superstep(),
             converged: of.converged,
             name: of.name,
         });
@@ -67,8 +75,26 @@ impl LocalExecutor {
         })
     }
 
-    fn run_job(&self, optimized: &OptimizedPlan, functions: &dyn FunctionSource) -> Result<JobResult> {
-        let job = Job::start(&optimized.job_graph()?, functions, &self.runtime)?;
+    /// What the job of execution `number` may use. Executions are told apart by their number, since their plans may be
+    /// the same; a program that is started again executes the same in the same order.
+    fn runtime_of(&self, number: u32) -> RuntimeOptions {
+        let of_job = |options: &SnapshotOptions| {
+            let folder = options.folder.join(format!("flinkrs-job-{number}"));
+            SnapshotOptions { folder, ..options.clone() }
+        };
+        RuntimeOptions { snapshots: self.snapshots.as_ref().map(of_job), ..self.runtime.clone() }
+    }
+
+    fn run_job(
+        &self,
+        optimized: &OptimizedPlan,
+        functions: &dyn FunctionSource,
+        runtime: &RuntimeOptions,
+    ) -> Result<JobResult> {
+        let job = Job::start(&optimized.job_graph()?, functions, runtime)?;
+        if let Some(snapshots) = runtime.snapshots.as_ref().filter(|snapshots| snapshots.resume) {
+            job.loops().iter().filter(|of| of.resumed_after == 0).for_each(|of| say_begins(of, snapshots));
+        }
         let mut progress = self.progress.then(Progress::new);
         let mut stopping: Option<Instant> = None;
         while !job.wait(TICK) {
@@ -88,6 +114,16 @@ impl LocalExecutor {
         }
         result
     }
+}
+
+/// Says that a loop has nothing to go on from.
+fn say_begins(of: &LoopReport, snapshots: &SnapshotOptions) {
+    say(&format!("loop '{}' has no snapshot in {} and begins anew", of.name, snapshots.folder.display()));
+}
+
+fn say(line: &str) {
+    // A closed standard error is no reason to fail the job.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// User code doesn't come back: the job is left behind, and the process ends soon.

@@ -8,8 +8,9 @@ use crate::roles;
 pub(crate) use executor::LocalExecutor;
 use flinkrs_api::ExecutionEnvironment;
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::LocalFileSystem;
 use flinkrs_core::resource::ByteSize;
-use flinkrs_runtime::RuntimeOptions;
+use flinkrs_runtime::{RuntimeOptions, SnapshotOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct LocalEnvironment {
     temp_dir: Option<PathBuf>,
     progress: bool,
     report: Option<PathBuf>,
+    loop_snapshot: Option<(PathBuf, u32)>,
+    resume: bool,
 }
 
 impl LocalEnvironment {
@@ -70,6 +73,24 @@ impl LocalEnvironment {
         self
     }
 
+    /// Keeps the state of each loop in a folder below `folder`, every `every` supersteps, while its job runs.
+    ///
+    /// The folder belongs to one program. What a job keeps there is removed when it has succeeded, and when it starts
+    /// anew without [`resume`](LocalEnvironment::resume).
+    #[must_use]
+    pub fn loop_snapshot(mut self, folder: &Path, every: u32) -> Self {
+        self.loop_snapshot = Some((folder.to_path_buf(), every));
+        self
+    }
+
+    /// Whether loops go on from the newest snapshots that an earlier run of the program, with the same plan and inputs,
+    /// has left in the folder of [`loop_snapshot`](LocalEnvironment::loop_snapshot).
+    #[must_use]
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
     /// Makes the environment; errors when a value can't be used.
     pub fn create(self) -> Result<ExecutionEnvironment> {
         #[cfg(feature = "mimalloc")]
@@ -92,8 +113,24 @@ impl LocalEnvironment {
             threads: parallelism.min(cores) as usize,
             memory_bytes: machine::managed_bytes(memory.0) as usize,
             temp_dir,
+            snapshots: None,
         };
-        let local = LocalExecutor { runtime, progress: self.progress, report: self.report };
+        let snapshots = snapshots(self.loop_snapshot, self.resume)?;
+        let local = LocalExecutor { runtime, snapshots, progress: self.progress, report: self.report };
         Ok(ExecutionEnvironment::new(parallelism, Arc::new(roles::executor(local)?)))
+    }
+}
+
+/// Where loops are snapshotted, if they are.
+fn snapshots(folder: Option<(PathBuf, u32)>, resume: bool) -> Result<Option<SnapshotOptions>> {
+    match folder {
+        None if resume => {
+            Err(Error::usage("there is nothing to go on from; name the folder of snapshots (option --loop-snapshot)"))
+        }
+        Some((_, 0)) => {
+            Err(Error::usage("a snapshot every 0 supersteps isn't possible; it has to be 1 or more (option --every)"))
+        }
+        None => Ok(None),
+        Some((folder, every)) => Ok(Some(SnapshotOptions { files: Arc::new(LocalFileSystem), folder, every, resume })),
     }
 }

@@ -24,17 +24,32 @@ fn section(of: &LoopReport) -> String {
     let total = of.supersteps.iter().map(|superstep| superstep.duration).sum();
     let end = if of.converged { "it converged" } else { "its limit ended it" };
     let mut text = format!(
-        "<h3>{}</h3>\n<p>{} supersteps of at most {} in {}; {end}.</p>\n",
+        "<h3>{}</h3>\n<p>{} supersteps of at most {} in {}; {end}.{}</p>\n",
         escape(&of.name),
         grouped(of.supersteps.len() as u64),
         grouped(u64::from(of.max_supersteps)),
         seconds(total),
+        snapshots(of),
     );
     text += &chart("Records fed back", "records", &of.supersteps, |superstep| superstep.workset as f64);
     if of.supersteps.iter().any(|superstep| superstep.updates > 0) {
         text += &chart("Changes to the solution set", "records", &of.supersteps, |superstep| superstep.updates as f64);
     }
     text + &chart("Time", "µs", &of.supersteps, |superstep| superstep.duration.as_secs_f64() * 1e6)
+}
+
+/// What there is to say of a loop's snapshots.
+fn snapshots(of: &LoopReport) -> String {
+    let mut text = String::new();
+    // A string takes all that is written.
+    if of.resumed_after > 0 {
+        let _ = write!(text, " It went on after superstep {}.", grouped(u64::from(of.resumed_after)));
+    }
+    if of.snapshots > 0 || of.skipped_snapshots > 0 {
+        let (complete, skipped) = (grouped(u64::from(of.snapshots)), grouped(u64::from(of.skipped_snapshots)));
+        let _ = write!(text, " Snapshots: {complete}; left out while another was being written: {skipped}.");
+    }
+    text
 }
 
 /// A curve over the supersteps; the vertical axis is logarithmic, since worksets shrink by orders of magnitude.

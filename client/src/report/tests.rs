@@ -41,6 +41,9 @@ fn small_result() -> JobResult {
         loops: vec![LoopReport {
             name: "Ranks <again>".to_owned(),
             max_supersteps: 1000,
+            resumed_after: 20,
+            snapshots: 2,
+            skipped_snapshots: 7,
             supersteps: (1..=3)
                 .map(|superstep| SuperstepReport {
                     superstep,
@@ -94,7 +97,8 @@ fn is_well_formed_and_names_everything() {
         "1.50 of records, 1.50 of busy time",
         "bad &quot;lines&quot;",
         "Ranks &lt;again&gt;",
-        "3 supersteps of at most 1,000 in 0.000 s; it converged",
+        "3 supersteps of at most 1,000 in 0.000 s; it converged. It went on after superstep 20.",
+        "Snapshots: 2; left out while another was being written: 7.",
         "Records fed back per superstep, at most 5,000 records",
         "Changes to the solution set per superstep, at most 10 records",
         "Time per superstep, at most 150 µs",

@@ -3,8 +3,9 @@
 use crate::control::job::{Failure, ReportEnd, RuntimeOptions};
 use crate::control::report::{SubtaskCounters, TaskStatus, VertexCounters};
 use crate::control::splits::SplitQueue;
-use crate::iteration::{LoopControl, LoopRule, OutputLoop, TaskLoop};
+use crate::iteration::{LoopControl, LoopRule, LoopSnapshots, OutputLoop, RestoredFeedback, TaskLoop};
 use crate::network::{ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, Spread, TaskOutput};
+use crate::snapshot::{LoopStore, MANIFEST, Origin, SnapshotOptions, SnapshotThread, StateFiles};
 use crate::task::{BroadcastGather, Chain, Course, Gate, GateInput, Link, Scheduler, SharedSet, Task, TaskCell};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{
@@ -13,10 +14,11 @@ use flinkrs_core::function::{
 use flinkrs_core::id::Subtask;
 use flinkrs_core::resource::MemoryPool;
 use flinkrs_core::source::SplitProvider;
-use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
-use flinkrs_core::{Operator, RuntimeContext};
+use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::types::codec;
+use flinkrs_core::{Batch, Operator, RuntimeContext};
 use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
-use flinkrs_protocol::{EdgeLists, JobEdge, JobGraph, JobLoop, JobVertex, LoopEnd};
+use flinkrs_protocol::{ChainedOperator, EdgeLists, JobEdge, JobGraph, JobLoop, JobVertex, LoopEnd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub(crate) struct Deployment {
     pub(crate) loops: Vec<Arc<LoopControl>>,
     pub(crate) tasks: Vec<Arc<TaskCell>>,
     pub(crate) counters: Vec<VertexCounters>,
+    pub(crate) snapshots: Option<Arc<SnapshotThread>>,
 }
 
 struct Deployer<'a> {
@@ -75,6 +78,10 @@ pub(crate) fn deploy(
     let operators = graph.vertices.iter().flat_map(|vertex| &vertex.chain);
     let weights = operators.map(|op| u64::from(op.memory_weight)).sum::<u64>() + beside;
     let temp_dir = Arc::from(options.temp_dir.as_path());
+    let snapshot_options = options.snapshots.as_ref().filter(|_| !graph.loops.is_empty());
+    let snapshots = snapshot_thread(snapshot_options, failure)?;
+    let control = |at| control(graph, functions, at, snapshot_options, snapshots.as_ref());
+    let loops = (0..graph.loops.len()).map(control).collect::<Result<_>>()?;
     let mut deployer = Deployer {
         graph,
         edges: graph.edge_lists(),
@@ -85,7 +92,7 @@ pub(crate) fn deploy(
         heads: graph.vertices.iter().map(|v| (0..v.parallelism).map(|_| Arc::default()).collect()).collect(),
         pools: Vec::new(),
         slots: (0..slots).map(|_| Arc::default()).collect(),
-        loops: graph.loops.iter().map(|of| control(graph, functions, of)).collect(),
+        loops,
         slot_bytes,
         weights,
         temp_dir,
@@ -93,7 +100,8 @@ pub(crate) fn deploy(
     let held_back = deployer.guaranteed(beside);
     deployer.pools = (0..slots).map(|_| MemoryPool::new(slot_bytes - held_back)).collect();
     deployer.inboxes = (0..graph.edges.len()).map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
-    let mut deployment = Deployment { loops: deployer.loops.clone(), tasks: Vec::new(), counters: Vec::new() };
+    let mut deployment =
+        Deployment { loops: deployer.loops.clone(), tasks: Vec::new(), counters: Vec::new(), snapshots };
     for vertex in &graph.vertices {
         let counters = deployer.vertex(vertex, &mut deployment.tasks)?;
         deployment.counters.push(counters);
@@ -101,10 +109,65 @@ pub(crate) fn deploy(
     Ok(deployment)
 }
 
-fn control(graph: &JobGraph, functions: &dyn FunctionSource, of: &JobLoop) -> Arc<LoopControl> {
+/// The thread that completes the snapshots of all loops, if they have any; what a run before has left is removed unless
+/// the job goes on from that.
+fn snapshot_thread(options: Option<&SnapshotOptions>, failure: &Arc<Failure>) -> Result<Option<Arc<SnapshotThread>>> {
+    let Some(options) = options else { return Ok(None) };
+    if !options.resume {
+        options.remove()?;
+    }
+    let failed = Arc::clone(failure);
+    SnapshotThread::start(move |error| failed.report(error)).map(Some)
+}
+
+/// The control of a loop.
+fn control(
+    graph: &JobGraph,
+    functions: &dyn FunctionSource,
+    at: usize,
+    options: Option<&SnapshotOptions>,
+    thread: Option<&Arc<SnapshotThread>>,
+) -> Result<Arc<LoopControl>> {
+    let of = &graph.loops[at];
+    let with = options.zip(thread);
+    let snapshots = with.map(|(options, thread)| snapshots(graph, functions, at, options, thread)).transpose()?;
     let rule =
         LoopRule { max_supersteps: of.max_supersteps, end: of.end, convergence: functions.convergence(of.close) };
-    LoopControl::new(of.name.clone(), rule, graph.vertices[of.tail.0 as usize].parallelism as usize)
+    let parallelism = graph.vertices[of.tail.0 as usize].parallelism as usize;
+    Ok(LoopControl::new(of.name.clone(), rule, parallelism, snapshots))
+}
+
+/// The snapshots of a loop: their folder, and the one to go on from.
+fn snapshots(
+    graph: &JobGraph,
+    functions: &dyn FunctionSource,
+    at: usize,
+    options: &SnapshotOptions,
+    thread: &Arc<SnapshotThread>,
+) -> Result<LoopSnapshots> {
+    let of = &graph.loops[at];
+    let solution = of.solution.map(|id| functions.empty_batch(id)).transpose()?;
+    let origin = Origin {
+        codec: codec::NAME.to_owned(),
+        job: graph.name.clone(),
+        name: of.name.clone(),
+        parallelism: graph.vertices[of.tail.0 as usize].parallelism,
+        feedback: fed_back(graph, functions, of)?.record_type(),
+        solution: solution.map(|batch| batch.record_type()),
+        plan: format!("{:016x}", graph.fingerprint()),
+    };
+    let store = LoopStore::create(options, at + 1, origin)?;
+    let from = if options.resume { store.newest()? } else { None };
+    if let Some(from) = from.as_ref().filter(|from| from.superstep >= of.max_supersteps) {
+        let (ended, most) = (from.superstep, of.max_supersteps);
+        return Err(store.broken(MANIFEST, &format!("is of superstep {ended}, and this loop has at most {most}")));
+    }
+    Ok(LoopSnapshots::new(Arc::new(store), options.every, from, Arc::clone(thread)))
+}
+
+/// An empty batch of what a loop feeds back: what its head emits.
+fn fed_back(graph: &JobGraph, functions: &dyn FunctionSource, of: &JobLoop) -> Result<Batch> {
+    functions.empty_batch(graph.vertices[of.head.0 as usize].chain[0].operator)
 }
 
 impl Deployer<'_> {
@@ -169,8 +232,9 @@ impl Deployer<'_> {
         let gate = self.gate(vertex, subtask, cell);
         let broadcast = self.broadcast(vertex, subtask, sets, cell)?;
         let mut output = self.output(vertex, subtask)?;
-        let looping = iteration.map(|context| self.join_loop(vertex, subtask, &context, cell, &mut output));
-        let chain = Chain { links, output };
+        let looping =
+            iteration.map(|context| self.join_loop(vertex, subtask, &context, cell, &mut output)).transpose()?;
+        let chain = Chain { links, output, restored: self.restored(vertex, subtask) };
         let end = Box::new(ReportEnd(Arc::clone(self.failure)));
         Ok((Task::new(chain, gate, broadcast, looping, self.failure.cancelled.clone(), status, end), counters))
     }
@@ -183,7 +247,7 @@ impl Deployer<'_> {
         context: &Arc<IterationContext>,
         cell: &Arc<TaskCell>,
         output: &mut TaskOutput,
-    ) -> TaskLoop {
+    ) -> Result<TaskLoop> {
         let at = vertex.of_loop.expect("a context is made for tasks of loops") as usize;
         let (of, control) = (&self.graph.loops[at], &self.loops[at]);
         let is_head = of.head == vertex.id;
@@ -197,7 +261,27 @@ impl Deployer<'_> {
             out = out.of_tail(subtask.index as usize, is_bulk, space, self.guaranteed(FEEDBACK_WEIGHT));
         }
         output.looping = Some(out);
-        TaskLoop::new(control, context, is_head)
+        let mut looping = TaskLoop::new(control, context, is_head);
+        if let Some((store, from)) = control.resumed_from().filter(|_| is_head) {
+            let slot = subtask.index as usize;
+            looping.restored = Some(RestoredFeedback {
+                files: StateFiles::new(&store, vec![from.subtasks[slot].feedback.clone()]),
+                like: fed_back(self.graph, self.functions, of)?,
+                space: self.space(vertex, slot),
+                memory_limit: self.guaranteed(FEEDBACK_WEIGHT),
+            });
+        }
+        Ok(looping)
+    }
+
+    /// The solution set that an operator of a vertex takes over from a snapshot, and the operator's position.
+    fn restored(&self, vertex: &JobVertex, subtask: Subtask) -> Option<(usize, StateFiles)> {
+        self.graph.loops.iter().zip(&self.loops).find_map(|(of, control)| {
+            let is_set = |op: &ChainedOperator| Some(op.operator) == of.solution && matches!(op.part, Part::Driver(_));
+            let at = vertex.chain.iter().position(is_set)?;
+            let (store, from) = control.resumed_from()?;
+            Some((at, StateFiles::new(&store, from.subtasks[subtask.index as usize].solution.clone())))
+        })
     }
 
     /// Where a subtask spills what belongs to none of its operators; counted with the first.
@@ -230,7 +314,7 @@ impl Deployer<'_> {
         iteration: Option<&Arc<IterationContext>>,
     ) -> Result<Vec<Link>> {
         let slot = subtask.index as usize;
-        let link = |(i, chained): (usize, &flinkrs_protocol::ChainedOperator)| {
+        let link = |(i, chained): (usize, &ChainedOperator)| {
             let operator: Box<dyn Operator> = self.functions.operator(chained.operator, chained.part)?;
             let context = RuntimeContext {
                 operator: chained.operator,

@@ -3,6 +3,7 @@
 use crate::control::deploy::{Deployment, deploy};
 use crate::control::report::{VertexCounters, VertexReport};
 use crate::iteration::{LoopControl, LoopReport};
+use crate::snapshot::{SnapshotOptions, SnapshotThread};
 use crate::task::{Scheduler, TaskCell, TaskEnd};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{AccumulatorValue, CancelFlag, FunctionSource};
@@ -22,6 +23,8 @@ pub struct RuntimeOptions {
     pub memory_bytes: usize,
     /// The folder for spill files.
     pub temp_dir: PathBuf,
+    /// Where and how often the states of loops are kept for a later run.
+    pub snapshots: Option<SnapshotOptions>,
 }
 
 /// What a finished job leaves behind.
@@ -52,7 +55,7 @@ impl Failure {
     }
 
     /// Keeps the error, unless there is one that is not a mere cancellation, and stops all tasks.
-    fn report(&self, error: Error) {
+    pub(crate) fn report(&self, error: Error) {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*first, None | Some(Error::Cancelled)) {
             *first = Some(error);
@@ -88,20 +91,21 @@ pub struct Job {
     failure: Arc<Failure>,
     counters: Vec<VertexCounters>,
     loops: Vec<Arc<LoopControl>>,
+    snapshots: Option<Arc<SnapshotThread>>,
 }
 
 impl Job {
-    /// Builds all tasks of `graph` and starts them, if the folder for spill files can be used.
+    /// Builds all tasks of `graph` and starts them, if the folders for spill files and snapshots can be used.
     pub fn start(graph: &JobGraph, functions: &dyn FunctionSource, options: &RuntimeOptions) -> Result<Job> {
         graph.validate()?;
         SpillSpace::new(&options.temp_dir).check()?;
         let started = Instant::now();
         let scheduler = Scheduler::new(options.threads);
         let failure = Failure::new();
-        let Deployment { tasks, counters, loops } = deploy(graph, functions, options, &scheduler, &failure)?;
+        let Deployment { tasks, counters, loops, snapshots } = deploy(graph, functions, options, &scheduler, &failure)?;
         failure.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tasks);
         scheduler.start(&tasks)?;
-        Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters, loops })
+        Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters, loops, snapshots })
     }
 
     /// Waits for the end, at most for `timeout`; whether the job has ended.
@@ -113,11 +117,18 @@ impl Job {
     pub fn finish(self) -> Result<JobResult> {
         self.scheduler.wait(None);
         let runtime = self.started.elapsed();
-        if let Some(error) = self.failure.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let failure = self.failure.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.end_snapshots(failure.is_none());
+        if let Some(error) = failure {
             return Err(error);
         }
         let (vertices, loops) = (self.report(), self.loops());
         Ok(JobResult { name: self.name.clone(), runtime, accumulators: self.accumulators()?, vertices, loops })
+    }
+
+    /// Ends the thread that completes snapshots: a job that has succeeded needs them no more.
+    fn end_snapshots(&self, abandon: bool) {
+        self.snapshots.iter().for_each(|thread| thread.end(abandon));
     }
 
     /// Asks all tasks to stop; they do at the next batch.
@@ -170,5 +181,6 @@ impl Drop for Job {
             self.cancel();
             self.scheduler.wait(None);
         }
+        self.end_snapshots(true);
     }
 }

@@ -1,5 +1,7 @@
 //! The barrier between supersteps: counters come in, a decision goes out.
 
+use crate::iteration::LoopSnapshots;
+use crate::snapshot::{LoopStore, Manifest, SubtaskState};
 use crate::task::TaskCell;
 use flinkrs_core::function::{AccumulatorValue, Aggregates, Convergence, IterationContext};
 use flinkrs_core::{Error, Result};
@@ -29,10 +31,23 @@ pub struct LoopReport {
     pub name: String,
     /// Supersteps at most.
     pub max_supersteps: u32,
-    /// Those that are over, in order.
+    /// The superstep of the snapshot that it went on from, or 0.
+    pub resumed_after: u32,
+    /// Those that are over, in order, without those of earlier runs.
     pub supersteps: Vec<SuperstepReport>,
     /// Whether something else than the greatest number of supersteps has ended it.
     pub converged: bool,
+    /// Snapshots that are complete.
+    pub snapshots: u32,
+    /// Snapshots that were due while another was being written, and so were left out.
+    pub skipped_snapshots: u32,
+}
+
+impl LoopReport {
+    /// The supersteps that are over, those of earlier runs among them.
+    pub fn superstep(&self) -> u32 {
+        self.supersteps.last().map_or(self.resumed_after, |last| last.superstep)
+    }
 }
 
 /// When a loop ends.
@@ -91,6 +106,8 @@ pub(crate) enum Next {
 pub(crate) struct LoopControl {
     name: String,
     rule: LoopRule,
+    /// The superstep of the snapshot that the loop goes on from, or 0.
+    resumed_after: u32,
     state: Mutex<State>,
 }
 
@@ -109,24 +126,52 @@ struct State {
     converged: bool,
     begun: Instant,
     reports: Vec<SuperstepReport>,
+    snapshots: Option<LoopSnapshots>,
 }
 
 impl LoopControl {
-    pub(crate) fn new(name: String, rule: LoopRule, parallelism: usize) -> Arc<LoopControl> {
+    pub(crate) fn new(
+        name: String,
+        rule: LoopRule,
+        parallelism: usize,
+        snapshots: Option<LoopSnapshots>,
+    ) -> Arc<LoopControl> {
+        let from = snapshots.as_ref().and_then(|snapshots| snapshots.from.as_ref());
+        let resumed_after = from.map_or(0, |from| from.superstep);
         let state = State {
-            superstep: 1,
+            superstep: resumed_after + 1,
             arrived: 0,
             feedback: (0..parallelism).map(|_| None).collect(),
             heads: Vec::new(),
             outcome: Outcome::default(),
             aggregates: Aggregates::new(),
-            previous: Arc::default(),
+            previous: Arc::new(from.map(Manifest::aggregates).unwrap_or_default()),
             over: false,
             converged: false,
             begun: Instant::now(),
             reports: Vec::new(),
+            snapshots,
         };
-        Arc::new(LoopControl { name, rule, state: Mutex::new(state) })
+        Arc::new(LoopControl { name, rule, resumed_after, state: Mutex::new(state) })
+    }
+
+    /// The superstep that the loop begins with: 1, or the one after its snapshot.
+    pub(crate) fn first_superstep(&self) -> u32 {
+        self.resumed_after + 1
+    }
+
+    /// The snapshot that the loop goes on from, and where it lies.
+    pub(crate) fn resumed_from(&self) -> Option<(Arc<LoopStore>, Manifest)> {
+        let state = self.lock();
+        let snapshots = state.snapshots.as_ref()?;
+        Some((Arc::clone(&snapshots.store), snapshots.from.clone()?))
+    }
+
+    /// Where a subtask of the tail, which has ended the superstep that runs, is to write its state, if it is to.
+    pub(crate) fn snapshot_due(&self) -> Option<Arc<LoopStore>> {
+        let mut state = self.lock();
+        let superstep = state.superstep;
+        state.snapshots.as_mut()?.due(superstep)
     }
 
     /// Says whom to wake when a superstep begins; before anything runs.
@@ -157,9 +202,13 @@ impl LoopControl {
         Ok(())
     }
 
-    /// A subtask of the tail has ended a superstep and feeds `feedback` back; the last one decides what follows.
-    pub(crate) fn arrive(&self, subtask: usize, feedback: BatchSpillBuffer) {
+    /// A subtask of the tail has ended a superstep, feeds `feedback` back, and has written `files` if that was due; the
+    /// last one decides what follows.
+    pub(crate) fn arrive(&self, subtask: usize, feedback: BatchSpillBuffer, files: Option<SubtaskState>) {
         let mut state = self.lock();
+        if let (Some(snapshots), Some(files)) = (&mut state.snapshots, files) {
+            snapshots.add(subtask, files);
+        }
         state.outcome.workset += feedback.records();
         state.feedback[subtask] = Some(feedback);
         state.arrived += 1;
@@ -193,11 +242,15 @@ impl LoopControl {
     /// How far the loop is.
     pub(crate) fn report(&self) -> LoopReport {
         let state = self.lock();
+        let (snapshots, skipped_snapshots) = state.snapshots.as_ref().map_or((0, 0), LoopSnapshots::counts);
         LoopReport {
             name: self.name.clone(),
             max_supersteps: self.rule.max_supersteps,
+            resumed_after: self.resumed_after,
             supersteps: state.reports.clone(),
             converged: state.converged,
+            snapshots,
+            skipped_snapshots,
         }
     }
 
@@ -219,6 +272,9 @@ impl State {
         self.begun = now;
         self.arrived = 0;
         self.previous = Arc::new(std::mem::take(&mut self.aggregates));
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.superstep_ended(self.superstep, &self.previous, decision == Decision::Continue);
+        }
         match decision {
             Decision::Continue => self.superstep += 1,
             Decision::Converged => (self.over, self.converged) = (true, true),

@@ -12,8 +12,10 @@
 //! of the next superstep before it has ended this one: it lies between head and tail itself.
 
 mod control;
+mod snapshots;
 mod task_loop;
 
 pub(crate) use control::{LoopControl, LoopRule, Next};
 pub use control::{LoopReport, SuperstepReport};
-pub(crate) use task_loop::{LoopResult, OutputLoop, TaskLoop};
+pub(crate) use snapshots::LoopSnapshots;
+pub(crate) use task_loop::{LoopResult, OutputLoop, RestoredFeedback, TaskLoop};

@@ -1,8 +1,11 @@
 //! What one task knows of its loop.
 
 use crate::iteration::LoopControl;
+use crate::iteration::snapshots::{SolutionFiles, write_feedback};
+use crate::snapshot::{LoopStore, StateFiles, SubtaskState};
 use flinkrs_core::function::IterationContext;
-use flinkrs_core::{Batch, Result};
+use flinkrs_core::state::StateReader;
+use flinkrs_core::{Batch, Operator, Result};
 use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
 use std::sync::Arc;
 
@@ -16,19 +19,48 @@ pub(crate) struct TaskLoop {
     pub(crate) begun: bool,
     /// Whether the task is the loop's head, which gets what is fed back.
     pub(crate) is_head: bool,
+    /// In the head: whether the loop's initial input is being read, and not what was fed back.
+    pub(crate) reads_initial: bool,
+    /// In the head of a loop that goes on from a snapshot: what was fed back then, in place of the initial input.
+    pub(crate) restored: Option<RestoredFeedback>,
     /// In the head: what was fed back and is being emitted.
     pub(crate) replay: Option<Box<BatchSpillBuffer>>,
 }
 
+/// What a subtask had fed back when its loop was snapshotted.
+pub(crate) struct RestoredFeedback {
+    pub(crate) files: StateFiles,
+    /// A batch of the type that it is of.
+    pub(crate) like: Batch,
+    pub(crate) space: SpillSpace,
+    pub(crate) memory_limit: usize,
+}
+
+impl RestoredFeedback {
+    /// Reads it.
+    pub(crate) fn load(mut self) -> Result<BatchSpillBuffer> {
+        let mut buffer = BatchSpillBuffer::new(&self.space, self.memory_limit);
+        while let Some(block) = self.files.next_block()? {
+            self.space.cancelled().check()?;
+            buffer.push(self.like.decode_like(block)?)?;
+        }
+        buffer.seal()?;
+        Ok(buffer)
+    }
+}
+
 impl TaskLoop {
     pub(crate) fn new(control: &Arc<LoopControl>, context: &Arc<IterationContext>, is_head: bool) -> TaskLoop {
-        context.begin(1, Arc::default());
+        let superstep = control.first_superstep();
+        context.begin(superstep, control.previous());
         TaskLoop {
             control: Arc::clone(control),
             context: Arc::clone(context),
-            superstep: 1,
+            superstep,
             begun: true,
             is_head,
+            reads_initial: is_head,
+            restored: None,
             replay: None,
         }
     }
@@ -37,6 +69,7 @@ impl TaskLoop {
     pub(crate) fn end_superstep(&mut self) {
         self.superstep += 1;
         self.begun = false;
+        self.reads_initial = false;
     }
 
     /// The next superstep has begun for certain.
@@ -69,8 +102,28 @@ struct Feedback {
     space: SpillSpace,
     memory_limit: usize,
     buffer: BatchSpillBuffer,
+    /// Where snapshots have the solution set.
+    solution: SolutionFiles,
     /// The loop is over: what the tail pushes now is its result.
     over: bool,
+}
+
+impl Feedback {
+    /// Writes the state of the subtask after a superstep: what it feeds back, and the solution set of `operator`.
+    fn write(
+        &mut self,
+        store: &LoopStore,
+        superstep: u32,
+        fed_back: &mut BatchSpillBuffer,
+        operator: &mut dyn Operator,
+    ) -> Result<SubtaskState> {
+        let feedback = write_feedback(store, superstep, self.subtask, fed_back)?;
+        if self.is_bulk {
+            return Ok(SubtaskState { feedback, solution: Vec::new() });
+        }
+        let solution = self.solution.write(store, superstep, self.subtask, operator)?;
+        Ok(SubtaskState { feedback, solution })
+    }
 }
 
 impl OutputLoop {
@@ -82,7 +135,8 @@ impl OutputLoop {
     #[must_use]
     pub(crate) fn of_tail(mut self, subtask: usize, is_bulk: bool, space: SpillSpace, memory_limit: usize) -> Self {
         let buffer = BatchSpillBuffer::new(&space, memory_limit);
-        self.feedback = Some(Feedback { subtask, is_bulk, space, memory_limit, buffer, over: false });
+        let solution = SolutionFiles::default();
+        self.feedback = Some(Feedback { subtask, is_bulk, space, memory_limit, buffer, solution, over: false });
         self
     }
 
@@ -97,12 +151,22 @@ impl OutputLoop {
     /// The task has ended a superstep; whether that is the end of the superstep altogether.
     pub(crate) fn superstep_end(&mut self) -> Result<bool> {
         self.control.merge(&self.context)?;
-        let Some(feedback) = &mut self.feedback else { return Ok(false) };
+        Ok(self.feedback.is_some())
+    }
+
+    /// If the task is the tail, tells the others that it has ended a superstep, whose state it writes first when that
+    /// is due; `operator` is its last.
+    pub(crate) fn arrive(&mut self, operator: &mut dyn Operator) -> Result<()> {
+        let Some(feedback) = &mut self.feedback else { return Ok(()) };
         let empty = BatchSpillBuffer::new(&feedback.space, feedback.memory_limit);
         let mut full = std::mem::replace(&mut feedback.buffer, empty);
         full.seal()?;
-        self.control.arrive(feedback.subtask, full);
-        Ok(true)
+        let files = match self.control.snapshot_due() {
+            Some(store) => Some(feedback.write(&store, self.context.superstep(), &mut full, operator)?),
+            None => None,
+        };
+        self.control.arrive(feedback.subtask, full, files);
+        Ok(())
     }
 
     /// The loop is over: what the task pushes from now on goes to its consumers.

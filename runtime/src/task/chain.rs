@@ -1,6 +1,7 @@
 //! The operators of one task: each pushes into the next, the last one into the exchanges.
 
 use crate::network::TaskOutput;
+use crate::snapshot::StateFiles;
 use crate::task::guard::as_operator;
 use flinkrs_core::element::{Barrier, Superstep, Watermark};
 use flinkrs_core::function::OperatorMetrics;
@@ -25,6 +26,8 @@ impl Link {
 pub(crate) struct Chain {
     pub(crate) links: Vec<Link>,
     pub(crate) output: TaskOutput,
+    /// Which operator takes its state over from a snapshot when it has been opened, and the state.
+    pub(crate) restored: Option<(usize, StateFiles)>,
 }
 
 impl Chain {
@@ -37,6 +40,11 @@ impl Chain {
         }
         if let Some(link) = self.links.first() {
             self.output.open(&link.context)?;
+        }
+        if let Some((at, mut state)) = self.restored.take() {
+            let link = &mut self.links[at];
+            as_operator(at, || link.operator.restore(&mut state))
+                .map_err(|error| error.in_operator(&link.context.name, link.context.subtask))?;
         }
         Ok(())
     }
@@ -55,7 +63,9 @@ impl Chain {
 
     /// Ends a superstep: every operator emits what it holds, and the consumers of the task are told.
     pub(crate) fn end_superstep(&mut self, superstep: Superstep) -> Result<()> {
-        self.call(0, |operator, _, out| operator.superstep_end(superstep, out))
+        self.call(0, |operator, _, out| operator.superstep_end(superstep, out))?;
+        let (Some(looping), Some(link)) = (&mut self.output.looping, self.links.last_mut()) else { return Ok(()) };
+        looping.arrive(&mut *link.operator).map_err(|error| error.in_operator(&link.context.name, link.context.subtask))
     }
 
     /// Closes what was opened; every operator gets its turn, the first error is returned.

@@ -95,7 +95,7 @@ impl Task {
         }
         self.phase = match &self.looping {
             _ if is_source => Phase::Finishing(0),
-            Some(looping) if looping.is_head && superstep > 1 => Phase::Feedback,
+            Some(looping) if looping.is_head && !looping.reads_initial => Phase::Feedback,
             _ => Phase::Reading,
         };
         Ok(Verdict::Again)
@@ -105,6 +105,7 @@ impl Task {
         if self.chain.links[0].operator.as_pull().is_some() {
             return self.pull();
         }
+        let restored = self.looping.as_ref().is_some_and(|looping| looping.restored.is_some());
         for _ in 0..BATCHES_PER_RUN {
             let preferred = match &self.looping {
                 // A delta iteration's solution set, the last input, has to be complete first.
@@ -115,7 +116,9 @@ impl Task {
             self.begin_superstep_with(&arrival)?;
             match arrival {
                 Arrival::Batch { input, mut batch, inbox } => {
-                    self.chain.process(input, &mut batch)?;
+                    if !restored {
+                        self.chain.process(input, &mut batch)?;
+                    }
                     batch.clear();
                     inbox.recycle(batch);
                 }
@@ -126,6 +129,10 @@ impl Task {
                 }
                 Arrival::AllEnded if self.looping.is_none() => {
                     self.phase = Phase::Finishing(0);
+                    return Ok(Verdict::Again);
+                }
+                Arrival::AllEnded if restored => {
+                    self.phase = Phase::Feedback;
                     return Ok(Verdict::Again);
                 }
                 // The head has read the loop's initial input.
@@ -165,6 +172,9 @@ impl Task {
     fn feed(&mut self) -> Result<Verdict> {
         let subtask = self.chain.links[0].context.subtask.index as usize;
         let looping = self.looping.as_mut().ok_or_else(|| Error::internal("a head without a loop"))?;
+        if let Some(restored) = looping.restored.take() {
+            looping.replay = Some(Box::new(restored.load()?));
+        }
         if looping.replay.is_none() {
             match looping.control.next(looping.superstep - 1, subtask) {
                 Next::Pending => return Ok(Verdict::Wait),

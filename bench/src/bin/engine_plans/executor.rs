@@ -62,6 +62,7 @@ impl Executor for Forcing {
             threads: PARALLELISM as usize,
             memory_bytes: (SLOT_BYTES * u64::from(PARALLELISM)) as usize,
             temp_dir: std::env::temp_dir(),
+            snapshots: None,
         };
         let sinks: Vec<_> = plan.sinks.iter().map(|id| (*id, program.committer(*id))).collect();
         for (id, committer) in &sinks {
