@@ -6,3 +6,4 @@ mod faults_panics;
 mod faults_process;
 mod faults_program;
 mod faults_signals;
+mod faults_snapshots;

@@ -3,6 +3,7 @@
 mod bulk;
 mod delta;
 mod mistakes;
+mod snapshots;
 
 use flinkrs::prelude::*;
 use flinkrs::resource::ByteSize;

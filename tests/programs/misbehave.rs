@@ -101,6 +101,8 @@ enum Case {
     Nothing,
     /// Fails before it executes anything
     Early,
+    /// Finds the connected parts of a grid, of `records` times `records` vertices, that lacks some of its edges
+    Components,
     /// Ends itself by a signal
     Aborts,
 }
@@ -179,6 +181,7 @@ fn run(args: &Args) -> Result<()> {
             });
             write(args, &rich.with_broadcast_set(&numbers, "prices"));
         }
+        Case::Components => write_csv(args, &components(&env, args.records)),
         Case::Early => return Err(Error::data("the program's own complaint")),
         Case::Aborts => std::process::abort(),
     }
@@ -264,6 +267,32 @@ fn wide(numbers: &DataSet<u64>) -> DataSet<(u64, u64)> {
     let sums = rows.group_by(f0).sum(f1);
     let joined = rows.join(&sums).on(f0, f0).map(|row, sum| (row.1, sum.1));
     joined.partition_by_range(f0).sort_partition(Asc(f0))
+}
+
+/// The smallest vertex that each vertex is connected with; supersteps take their time.
+fn components(env: &ExecutionEnvironment, side: u64) -> DataSet<(u64, u64)> {
+    let edges = env.generate_sequence(0, side * side - 1).flat_map(move |n, out| {
+        let (right, below) = ((n % side + 1 < side).then_some(n + 1), (n + side < side * side).then_some(n + side));
+        for (other, salt) in [(right, 1), (below, 2)] {
+            if let Some(other) = other.filter(|_| scrambled(2 * n + salt) % 100 < 60) {
+                out.collect((n, other));
+                out.collect((other, n));
+            }
+        }
+    });
+    let labels = env.generate_sequence(0, side * side - 1).map(|n| (n, n));
+    let step = labels.iterate_delta(&labels, f0, u32::MAX);
+    let begun = step.workset().map_rich(|_| {
+        thread::sleep(Duration::from_millis(2));
+        Ok(|label: (u64, u64)| label)
+    });
+    let offers = begun.join(&edges).on(f0, f0).map(|(_, label), (_, to)| (*to, *label)).group_by(f0).min(f1);
+    let smaller = offers.join(step.solution_set()).on(f0, f0).flat_map(|offer, label, out| {
+        if offer.1 < label.1 {
+            out.collect(*offer);
+        }
+    });
+    step.close_with(&smaller, &smaller).name("Components")
 }
 
 /// Counts into accumulator `name`, as a whole number, a histogram or both.
