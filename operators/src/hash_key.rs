@@ -6,7 +6,7 @@ use std::any::{Any, TypeId};
 /// The hash of which tables and partitions use different bits.
 #[inline(always)]
 pub(crate) fn hash_of<T, S: KeySelector<T>>(selector: &S, record: &T) -> u64 {
-    table_hash(selector.key_hash(record), 0)
+    table_hash(selector.key_hash(record))
 }
 
 /// The key as a number, if keys are integers: equal for equal keys only, and in the order of the keys.

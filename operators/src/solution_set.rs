@@ -103,7 +103,7 @@ impl<K: Key, T: Data> SolutionIndex<K, T> {
             }
             Positions::Hashed(table) => {
                 let same = |position: &u32| (self.keys.has)(&self.records[*position as usize], key);
-                table.find(table_hash(hash_key(key), 0), same).copied().unwrap_or(NO_POSITION)
+                table.find(table_hash(hash_key(key)), same).copied().unwrap_or(NO_POSITION)
             }
         }
     }

@@ -19,12 +19,12 @@ pub fn hash_key<K: Serialize + ?Sized>(key: &K) -> u64 {
     fold(hash.0, TAIL)
 }
 
-/// Remixes a key's hash for use in a hash table, so that the keys of one channel spread over all buckets.
+/// A key's hash for use in a hash table, so that the keys of one channel spread over all buckets.
 ///
-/// `level` is 0 for the table itself and grows by one with each spill.
+/// Tables take the lowest and the highest bits; what the keys of one channel have in common comes to lie in between.
 #[inline(always)]
-pub fn table_hash(hash: u64, level: u32) -> u64 {
-    fold(hash ^ (u64::from(level) << 56), WORD)
+pub fn table_hash(hash: u64) -> u64 {
+    hash.rotate_left(32)
 }
 
 #[inline(always)]
@@ -153,7 +153,7 @@ mod tests {
             let hash = hash_key(&key);
             channels[(hash >> 61) as usize] += 1;
             if hash >> 61 == 0 {
-                buckets[(table_hash(hash, 0) >> 57) as usize] += 1;
+                buckets[(table_hash(hash) >> 57) as usize] += 1;
             }
         }
         assert!(channels.iter().all(|&n| (800..1200).contains(&n)), "{channels:?}");
