@@ -13,6 +13,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const EVERY: u32 = 5;
@@ -20,6 +22,8 @@ const EVERY: u32 = 5;
 /// What a step's function does beside its work: panics in one superstep, and notes in which ones it ran.
 #[derive(Clone, Default)]
 struct Watch {
+    /// Of a loop that is snapshotted every two supersteps: the manifest, which is waited for.
+    manifest: Option<PathBuf>,
     fails_in: Arc<AtomicU32>,
     seen: Arc<Mutex<BTreeSet<u32>>>,
 }
@@ -30,6 +34,12 @@ impl Watch {
     }
 
     fn begins(&self, superstep: u32) {
+        if let Some(manifest) = self.manifest.as_ref().filter(|_| superstep % 2 == 1 && superstep > 1) {
+            let complete = || parsed(manifest).is_some_and(|json| json["superstep"] == superstep - 1);
+            (0..2000).take_while(|_| !complete()).for_each(|_| thread::sleep(Duration::from_millis(1)));
+            // The file is in place a moment before the next snapshot may begin.
+            thread::sleep(Duration::from_millis(5));
+        }
         self.seen.lock().expect("nobody panics there").insert(superstep);
     }
 
@@ -105,12 +115,14 @@ fn delta(env: &ExecutionEnvironment, watch: &Watch, supersteps: u32) -> DataSet<
     step.close_with(&changes, &closer).name("Delta")
 }
 
+/// The content of a manifest.
+fn parsed(manifest: &Path) -> Option<serde_json::Value> {
+    serde_json::from_str(fs::read_to_string(manifest).ok()?.split_once('\n')?.1).ok()
+}
+
 /// The superstep of the newest snapshot, as its manifest has it.
 fn newest(folder: &Path) -> u32 {
-    let manifest = folder.join("flinkrs-job-1/loop-1/manifest");
-    let text = fs::read_to_string(manifest).expect("there is a snapshot");
-    let json: serde_json::Value =
-        text.split_once('\n').and_then(|(_, json)| serde_json::from_str(json).ok()).expect("JSON");
+    let json = parsed(&folder.join("flinkrs-job-1/loop-1/manifest")).expect("there is a snapshot");
     json["superstep"].as_u64().expect("a number") as u32
 }
 
@@ -384,6 +396,8 @@ fn the_codecs_name_is_that_of_the_version_in_use() {
 
 /// What a file system does that isn't as it should be.
 enum Trouble {
+    /// `sync` does nothing, so that it takes no time.
+    Unsynced,
     /// `sync` waits until the loop is in that superstep.
     Slow(u32, Arc<(Mutex<u32>, Condvar)>),
     /// Files that end so can't be synced.
@@ -435,6 +449,7 @@ impl FileSystem for Troubled {
     }
     fn sync(&self, path: &Path) -> Result<()> {
         match &self.0 {
+            Trouble::Unsynced => return Ok(()),
             Trouble::Slow(until, now) if path.extension().is_some_and(|end| end == "feedback") => {
                 let reached = now.0.lock().expect("nobody panics there");
                 drop(now.1.wait_while(reached, |reached| *reached < *until).expect("nobody panics there"));
@@ -458,9 +473,9 @@ struct Direct {
 }
 
 impl Direct {
-    fn new(trouble: Trouble, folder: &Path) -> Arc<Direct> {
+    fn new(trouble: Trouble, folder: &Path, resume: bool) -> Arc<Direct> {
         let files = Arc::new(Troubled(trouble));
-        let snapshots = SnapshotOptions { files, folder: folder.to_path_buf(), every: 2, resume: false };
+        let snapshots = SnapshotOptions { files, folder: folder.to_path_buf(), every: 2, resume };
         Arc::new(Direct { snapshots, report: Mutex::default() })
     }
 
@@ -481,9 +496,28 @@ impl Executor for Direct {
 }
 
 #[test]
+fn a_solution_set_comes_back_from_the_whole_and_its_changes() {
+    let (folder, manifest) = (folder(), "loop-1/manifest");
+    let mut watch = Watch { manifest: Some(folder.path().join(manifest)), ..Watch::default() };
+    watch.fail_in(15);
+    let direct = Direct::new(Trouble::Unsynced, folder.path(), false);
+    delta(&direct.environment(), &watch, 1000).collect().expect_err("it panics");
+    let json = parsed(&folder.path().join(manifest)).expect("there is a snapshot");
+    let files =
+        json["subtasks"].as_array().into_iter().flatten().map(|of| of["solution"].as_array().map_or(0, Vec::len));
+    assert!(files.max() > Some(2), "the whole, and changes more than once: {json:#}");
+    watch.fail_in(0);
+    watch.manifest = None;
+    let direct = Direct::new(Trouble::Unsynced, folder.path(), true);
+    let result = sorted(&delta(&direct.environment(), &watch, 1000));
+    assert!(result == sorted(&delta(&env(2), &Watch::default(), 1000)));
+    assert_eq!(direct.report.lock().expect("nobody panics there").resumed_after, 14);
+}
+
+#[test]
 fn a_snapshot_that_falls_due_while_another_is_written_is_left_out_and_counted() {
     let (folder, now) = (folder(), Arc::<(Mutex<u32>, Condvar)>::default());
-    let direct = Direct::new(Trouble::Slow(11, Arc::clone(&now)), folder.path());
+    let direct = Direct::new(Trouble::Slow(11, Arc::clone(&now)), folder.path(), false);
     let step = direct.environment().from_collection((0..100u64).collect::<Vec<_>>()).iterate(11);
     let next = step.map_rich(move |context| {
         *now.0.lock().expect("nobody panics there") = context.superstep();
@@ -504,7 +538,7 @@ fn a_full_disk_fails_the_job_with_a_word_on_the_folder() {
         (Trouble::NoSync("manifest.new"), "cannot sync "),
     ] {
         let folder = folder();
-        let direct = Direct::new(trouble, folder.path());
+        let direct = Direct::new(trouble, folder.path(), false);
         // It converges only when the job is stopped.
         let step = direct.environment().generate_sequence(0, 999).iterate(u32::MAX);
         let next = step.map(bits);
