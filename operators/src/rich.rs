@@ -2,7 +2,7 @@
 
 use flinkrs_core::{Result, RuntimeContext};
 
-/// Makes a user function when its operator opens; [`plain`] wraps one that needs no context.
+/// Makes a user function when its operator opens.
 pub type Make<F> = Box<dyn Fn(&RuntimeContext) -> Result<F> + Send>;
 
 /// A user function that is made when its operator opens, and anew for every superstep of a loop.
