@@ -138,7 +138,7 @@ mod tests {
             assert_eq!((both.of(1), both.of(2)), (&[3, 3, 0][..], &[2, 2][..]));
             assert_eq!(degrees(5, &EDGES, threads)?, [2, 0, 1, 3, 0]);
         }
-        assert_eq!(Csr::new(2, &[], 2, |edge| [edge])?.of(1), []);
+        assert!(Csr::new(2, &[], 2, |edge| [edge])?.of(1).is_empty());
         Ok(())
     }
 
