@@ -149,11 +149,16 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         choice: "reused partitioning",
-        name: "reused: 5 M ⋈ 10 M, by the same key",
+        name: "reused: 2 M ⋈ 20 M, by the same key, not combinable",
         build: |env, divisor| {
             let (first, second) =
-                (unique(env, 5_000_000 / divisor), picked(env, 10_000_000 / divisor, 5_000_000 / divisor));
-            group(&join(&first, &second), 4_300_000 / divisor)
+                (unique(env, 2_000_000 / divisor), picked(env, 20_000_000 / divisor, 2_000_000 / divisor));
+            // With a combiner in front of it, a second shuffle would have next to nothing to ship.
+            let joined = join(&first, &second).group_by(f0).combine_hint(CombineHint::None);
+            joined
+                .reduce(|sum, next| sum.1 = sum.1.wrapping_add(next.1))
+                .with_distinct_keys(2_000_000 / divisor)
+                .name(GROUP)
         },
         chosen: &[(JOIN, SHUFFLE_HASH), (GROUP, STAY_GROUP)],
         forced: &[(JOIN, SHUFFLE_HASH), (GROUP, SHUFFLED)],
