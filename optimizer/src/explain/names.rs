@@ -94,22 +94,29 @@ pub(crate) fn ship(op: &PlanOperator, choice: &Choice, input: usize) -> String {
     let ship = choice.ships[input];
     match ship {
         ShipStrategy::PartitionHash | ShipStrategy::PartitionRange | ShipStrategy::PartitionCustom => {
-            format!("{ship} on {}", show_key(input_key(op, input)))
+            on(&ship.to_string(), op, input)
         }
         _ => ship.to_string(),
     }
 }
 
+/// A strategy with the input's key; what a loop carries around has the key of a consumer, which its properties show.
+fn on(name: &str, op: &PlanOperator, input: usize) -> String {
+    match input_key(op, input) {
+        [] => name.to_owned(),
+        key => format!("{name} on {}", show_key(key)),
+    }
+}
+
 /// The same in the words of Flink's JSON.
 pub(crate) fn json_ship(op: &PlanOperator, choice: &Choice, input: usize) -> String {
-    let on = |name: &str| format!("{name} on {}", show_key(input_key(op, input)));
     let forced = matches!(op.kind, OperatorKind::Partition { method: PartitionMethod::Rebalance, .. });
     match choice.ships[input] {
         ShipStrategy::Forward => "Forward".to_owned(),
         ShipStrategy::Broadcast => "Broadcast".to_owned(),
-        ShipStrategy::PartitionHash => on("Hash Partition"),
-        ShipStrategy::PartitionRange => on("Range Partition"),
-        ShipStrategy::PartitionCustom => on("Custom Partition"),
+        ShipStrategy::PartitionHash => on("Hash Partition", op, input),
+        ShipStrategy::PartitionRange => on("Range Partition", op, input),
+        ShipStrategy::PartitionCustom => on("Custom Partition", op, input),
         ShipStrategy::Rebalance if forced => "Rebalance".to_owned(),
         ShipStrategy::Rebalance => "Redistribute".to_owned(),
     }
