@@ -105,13 +105,14 @@ fn sum_of_each(centroids: &[Centroid], points: &[Point]) -> Vec<Sum> {
         for (i, (x, y)) in block.iter().enumerate() {
             (xs[i], ys[i]) = (*x, *y);
         }
-        let (mut nearest, mut least) = ([0u64; BLOCK], [f64::INFINITY; BLOCK]);
-        for (number, (_, x, y)) in (0u64..).zip(centroids) {
+        // Numbers of centroids are as wide as distances, so that both are chosen by the same comparison of vectors.
+        let (mut nearest, mut least) = ([0.0; BLOCK], [f64::INFINITY; BLOCK]);
+        for (number, (_, x, y)) in centroids.iter().enumerate() {
+            let number = number as f64;
             for i in 0..BLOCK {
                 let distance = (xs[i] - x) * (xs[i] - x) + (ys[i] - y) * (ys[i] - y);
-                let nearer = distance < least[i];
-                least[i] = if nearer { distance } else { least[i] };
-                nearest[i] = if nearer { number } else { nearest[i] };
+                nearest[i] = if distance < least[i] { number } else { nearest[i] };
+                least[i] = if distance < least[i] { distance } else { least[i] };
             }
         }
         for (i, (x, y)) in block.iter().enumerate() {
