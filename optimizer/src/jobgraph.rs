@@ -109,14 +109,9 @@ fn edge(chains: &Chains, link: &Link) -> JobEdge {
 /// Whether a link brings the same to every superstep of a loop, and its consumer has to be shown it in each.
 pub(crate) fn replays(context: &Context, physical: &Physical, link: &Link) -> bool {
     let (from, to) = (&physical.nodes[link.from], &physical.nodes[link.to]);
-    let outside = context.loops.of[from.operator.0 as usize] != context.loops.of[to.operator.0 as usize]
-        || context.loops.closed_by(from.operator).is_some();
+    let outside = context.loops.get(to.operator).is_some() && !context.loops.feeds_anew(from.operator, to.operator);
     let keeps = matches!(to.part, Part::Driver(driver) if keeps_constant(driver, link.input));
-    context.loops.get(to.operator).is_some()
-        && outside
-        && to.part != Part::LoopHead
-        && link.broadcast.is_none()
-        && !keeps
+    outside && to.part != Part::LoopHead && link.broadcast.is_none() && !keeps
 }
 
 /// Whose key a link is partitioned by, if it is by a key.

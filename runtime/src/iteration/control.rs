@@ -215,8 +215,13 @@ impl LoopControl {
         if state.arrived < state.feedback.len() {
             return;
         }
-        let decision = self.rule.decide(state.superstep, &state.outcome, &state.aggregates);
-        state.end_superstep(decision);
+        let superstep = state.superstep;
+        let (outcome, aggregates) = (std::mem::take(&mut state.outcome), std::mem::take(&mut state.aggregates));
+        // The criterion is the program's code: while it runs, whoever asks how far the loop is isn't kept waiting.
+        drop(state);
+        let decision = self.rule.decide(superstep, &outcome, &aggregates);
+        let mut state = self.lock();
+        state.end_superstep(decision, &outcome, aggregates);
         let heads = state.heads.clone();
         drop(state);
         heads.iter().for_each(TaskCell::wake);
@@ -260,9 +265,8 @@ impl LoopControl {
 }
 
 impl State {
-    fn end_superstep(&mut self, decision: Decision) {
+    fn end_superstep(&mut self, decision: Decision, outcome: &Outcome, aggregates: Aggregates) {
         let now = Instant::now();
-        let outcome = std::mem::take(&mut self.outcome);
         self.reports.push(SuperstepReport {
             superstep: self.superstep,
             duration: now - self.begun,
@@ -271,7 +275,7 @@ impl State {
         });
         self.begun = now;
         self.arrived = 0;
-        self.previous = Arc::new(std::mem::take(&mut self.aggregates));
+        self.previous = Arc::new(aggregates);
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.superstep_ended(self.superstep, &self.previous, decision == Decision::Continue);
         }
