@@ -1,0 +1,5 @@
+//! The TaskExecutor: its registration, its workers, its finished partitions.
+
+mod message;
+
+pub use message::{HoldingsView, TaskExecutorCommand, TaskExecutorEvent, WorkerExit};
