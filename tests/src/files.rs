@@ -35,9 +35,10 @@ pub fn with_extension(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The Rust files whose style counts: all but the benchmarks, a workspace of their own.
+/// The Rust files whose style counts: all but the benchmarks, a workspace of their own, and what `protogen` writes.
 pub fn rust() -> Vec<PathBuf> {
-    with_extension("rs").into_iter().filter(|file| !file.starts_with("bench")).collect()
+    let generated = |file: &PathBuf| file.components().any(|part| part.as_os_str() == "generated");
+    with_extension("rs").into_iter().filter(|file| !file.starts_with("bench") && !generated(file)).collect()
 }
 
 /// The text of a file, given by its path from the root.
