@@ -1,5 +1,6 @@
 //! What a worker receives: which subtasks to run in which slots, and where their inputs are.
 
+use crate::JobGraph;
 use crate::id::{ExecutionId, JobId, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_core::error::Result;
 use flinkrs_core::id::VertexId;
@@ -23,7 +24,7 @@ pub struct Deployment {
     pub inputs: Vec<InputDeployment>,
     /// For each loop that has subtasks here, who leads it.
     pub loops: Vec<LoopDeployment>,
-    /// For each vertex here with broadcast sets, which subtask gathers them for the subtasks of this deployment.
+    /// For each vertex of the region with broadcast sets, which subtasks gather them.
     pub gathers: Vec<GatherDeployment>,
 }
 
@@ -102,13 +103,27 @@ pub struct LoopMember {
     pub heads: u32,
 }
 
-/// Who gathers the broadcast sets of one vertex, for all its subtasks of a deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who gathers the broadcast sets of one vertex; producers of the sets send to these and to no others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatherDeployment {
     /// The vertex.
     pub vertex: VertexId,
-    /// The subtask that gathers, the lowest of the deployment.
-    pub subtask: u32,
+    /// The lowest subtask of each worker that has any, which gathers for all of that worker's.
+    pub subtasks: Arc<[u32]>,
+}
+
+impl Deployment {
+    /// All of a job in one process, subtask `i` of each vertex in slot `i`.
+    pub fn whole(graph: &JobGraph) -> Deployment {
+        let tasks = graph.vertices.iter().flat_map(|vertex| {
+            (0..vertex.parallelism).map(|subtask| TaskDeployment {
+                execution: ExecutionId { vertex: vertex.id, subtask, attempt: 0 },
+                slot: subtask,
+            })
+        });
+        let (inputs, loops, gathers) = (Vec::new(), Vec::new(), Vec::new());
+        Deployment { job: JobId(0), resume: false, tasks: tasks.collect(), inputs, loops, gathers }
+    }
 }
 
 impl Producers {
