@@ -19,6 +19,11 @@ pub(crate) trait Code: Send + Sync {
     /// A new instance of a part.
     fn operator(&self, part: Part) -> Option<Box<dyn Operator>>;
 
+    /// An empty batch of what a part emits, or sends to a side output, where that isn't what the operator emits.
+    fn empty_batch(&self, _part: Part, _side: Option<u8>) -> Option<Batch> {
+        None
+    }
+
     /// Distributes the records of an input by its key.
     fn partitioner(&self, _input: u8, _ship: ShipStrategy) -> Option<Box<dyn Partitioner>> {
         None
@@ -112,8 +117,9 @@ impl FunctionSource for Program {
         builder.ok_or_else(|| Error::internal(format!("operator {id} has no broadcast set {index}")))
     }
 
-    fn empty_batch(&self, id: OperatorId) -> Result<Batch> {
-        Ok((self.entry(id)?.empty_batch)())
+    fn empty_batch(&self, id: OperatorId, part: Part, side: Option<u8>) -> Result<Batch> {
+        let entry = self.entry(id)?;
+        Ok(entry.code.empty_batch(part, side).unwrap_or_else(entry.empty_batch))
     }
 
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>> {

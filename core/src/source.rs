@@ -58,6 +58,8 @@ pub trait SplitReader<T>: Send + 'static {
 
 /// Hands out the splits of one source to its subtasks, each split once.
 pub trait SplitProvider: Send + Sync {
-    /// The next split for subtask `subtask`, or `None` when all are handed out.
-    fn next_split(&self, subtask: u32) -> Option<Split>;
+    /// The next split for subtask `subtask`, or `None` when all are handed out; may block its task.
+    ///
+    /// Errors when the job is cancelled meanwhile.
+    fn next_split(&self, subtask: u32) -> Result<Option<Split>>;
 }

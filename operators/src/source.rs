@@ -46,7 +46,7 @@ impl<Fmt: InputFormat<Split: Data>> SourceOperator<Fmt> {
     /// Opens the next split; false when all are handed out.
     fn open_next(&mut self) -> Result<bool> {
         let provider = self.splits.as_ref().ok_or_else(|| Error::internal("a source was opened without splits"))?;
-        let Some(split) = provider.next_split(self.subtask.index) else {
+        let Some(split) = provider.next_split(self.subtask.index)? else {
             return Ok(false);
         };
         self.metrics.bytes_in.fetch_add(split.bytes, Ordering::Relaxed);
@@ -125,9 +125,9 @@ mod tests {
     struct Queue(Mutex<Vec<Split>>);
 
     impl SplitProvider for Queue {
-        fn next_split(&self, subtask: u32) -> Option<Split> {
+        fn next_split(&self, subtask: u32) -> Result<Option<Split>> {
             assert_eq!(subtask, 0);
-            self.0.lock().expect("no test panics with the lock").pop()
+            Ok(self.0.lock().expect("no test panics with the lock").pop())
         }
     }
 

@@ -5,14 +5,16 @@ use crate::id::{ExecutionId, JobId, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_core::error::Result;
 use flinkrs_core::id::VertexId;
 use flinkrs_core::types::codec;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// Subtasks for one worker, to be started together.
 ///
 /// All tasks of a pipelined region are deployed at the same moment, to all of its workers: a consumer may ask a
 /// producer's worker for a partition before that worker has heard of it, and is then kept waiting, not refused.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     /// The job.
     pub job: JobId,
@@ -39,7 +41,7 @@ pub struct TaskDeployment {
 }
 
 /// The producers of one edge.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputDeployment {
     /// Position in [`JobGraph::edges`](crate::JobGraph::edges).
     pub edge: u32,
@@ -157,6 +159,31 @@ impl Producers {
         let mut decoded: Vec<(Vec<Location>, Vec<Producer>)> = codec::decode(bytes)?;
         let (locations, subtasks) = decoded.pop().unwrap_or_default();
         Ok(Producers::new(locations, subtasks))
+    }
+}
+
+impl Serialize for Producers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let bytes = self.encoded().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Producers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Producers, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Producers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the bytes of producers")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> std::result::Result<Producers, E> {
+                Producers::decode(bytes).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 

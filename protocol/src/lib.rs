@@ -8,6 +8,7 @@ mod deployment;
 mod failure;
 mod id;
 mod jobgraph;
+mod report;
 mod state;
 
 pub use deployment::{
@@ -19,4 +20,5 @@ pub use id::{ApplicationId, ExecutionId, JobId, PartitionId, SlotId, TaskExecuto
 pub use jobgraph::{
     BroadcastInput, ChainedOperator, EdgeLists, JobEdge, JobGraph, JobLoop, JobSource, JobVertex, LoopEnd,
 };
+pub use report::{OperatorCounts, OperatorPrint, TaskReport};
 pub use state::{JobState, TaskState};

@@ -19,7 +19,7 @@ struct Entry {
 }
 
 const ENTRIES: &[Entry] = &[
-    Entry { protos: "protocol/proto", module: "protocol/src/generated", grpc: true },
+    Entry { protos: "rpc/proto", module: "rpc/src/generated", grpc: true },
     Entry { protos: "yarn-am/proto", module: "yarn-am/src/hadoop/generated", grpc: false },
 ];
 

@@ -25,6 +25,9 @@ mod network;
 mod snapshot;
 mod task;
 
-pub use control::{Job, JobResult, OperatorReport, RuntimeOptions, SubtaskReport, VertexReport};
-pub use iteration::{LoopReport, SuperstepReport};
+pub use control::{
+    FinishedTask, Job, JobResult, Master, OperatorReport, RuntimeOptions, SlotPools, SubtaskReport, Surroundings,
+    VertexReport,
+};
+pub use iteration::{LoopMessages, LoopReport, SuperstepReport};
 pub use snapshot::SnapshotOptions;

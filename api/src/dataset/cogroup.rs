@@ -7,7 +7,7 @@ use flinkrs_core::function::Partitioner;
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::strategy::{DriverStrategy, Part, ShipStrategy, Side};
 use flinkrs_core::types::{Data, KeySelector};
-use flinkrs_core::{Collector, Operator};
+use flinkrs_core::{Batch, Collector, Operator};
 use flinkrs_operators::{ByKey, CoGroup, Group, RecordOrder, SolutionCoGroup, SortOperator, Then, Unordered};
 use flinkrs_plan::{OperatorKind, SortField};
 use std::marker::PhantomData;
@@ -84,6 +84,14 @@ where
             }
             Part::Sort { input: 0 } => Some(Box::new(SortOperator::<L, _>::new(Then(ByKey(first), first_order)))),
             Part::Sort { input: 1 } => Some(Box::new(SortOperator::<R, _>::new(Then(ByKey(second), second_order)))),
+            _ => None,
+        }
+    }
+
+    fn empty_batch(&self, part: Part, _side: Option<u8>) -> Option<Batch> {
+        match part {
+            Part::Sort { input: 0 } => Some(Batch::new(Vec::<L>::new())),
+            Part::Sort { .. } => Some(Batch::new(Vec::<R>::new())),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use crate::program::Code;
 use flinkrs_core::function::{BroadcastBuilder, Partitioner};
 use flinkrs_core::strategy::{DriverStrategy, Part, ShipStrategy};
 use flinkrs_core::types::{Data, Key, KeySelector, Whole};
-use flinkrs_core::{Collector, Operator};
+use flinkrs_core::{Batch, Collector, Operator};
 use flinkrs_operators::{
     BroadcastVec, ByKey, Group, GroupMode, HashGroup, HashPartitioner, NoKey, RecordOrder, SortOperator,
     SortedGroupReduce, SortedReduce, Then, Unordered,
@@ -114,6 +114,10 @@ where
             Part::Sort { .. } => Some(Box::new(SortOperator::<T, _>::new(Then(ByKey(selector), self.order.clone())))),
             _ => None,
         }
+    }
+
+    fn empty_batch(&self, part: Part, _side: Option<u8>) -> Option<Batch> {
+        matches!(part, Part::Combine(_) | Part::Sort { .. }).then(|| Batch::new(Vec::<T>::new()))
     }
 
     fn partitioner(&self, _input: u8, ship: ShipStrategy) -> Option<Box<dyn Partitioner>> {

@@ -3,10 +3,10 @@
 use crate::dataset::group::{bounds, by_key};
 use crate::dataset::{DataSet, SortSpec};
 use crate::program::{Code, Plain};
-use flinkrs_core::Operator;
 use flinkrs_core::function::{BroadcastBuilder, Partitioner};
 use flinkrs_core::strategy::{Part, ShipStrategy};
 use flinkrs_core::types::{Data, KeySelector};
+use flinkrs_core::{Batch, Operator};
 use flinkrs_operators::{
     CustomPartitioner, LimitOperator, NoOpOperator, RangeBounds, RangePartitioner, RangeSampler, RecordOrder,
     SortOperator,
@@ -36,6 +36,10 @@ impl<T: Data, S: KeySelector<T>> Code for RangeCode<T, S> {
             Part::RangeBounds { .. } => Some(Box::new(RangeBounds::<S::Key>::new())),
             _ => None,
         }
+    }
+
+    fn empty_batch(&self, part: Part, side: Option<u8>) -> Option<Batch> {
+        (side.is_some() || matches!(part, Part::RangeBounds { .. })).then(|| Batch::new(Vec::<S::Key>::new()))
     }
 
     fn partitioner(&self, _input: u8, ship: ShipStrategy) -> Option<Box<dyn Partitioner>> {

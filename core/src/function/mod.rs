@@ -28,8 +28,8 @@ pub trait FunctionSource: Send + Sync {
     /// Gathers broadcast set `index` of operator `id`.
     fn broadcast_set(&self, id: OperatorId, index: u8) -> Result<Box<dyn BroadcastBuilder>>;
 
-    /// An empty batch of the records that operator `id` emits.
-    fn empty_batch(&self, id: OperatorId) -> Result<Batch>;
+    /// An empty batch of the records that `part` of operator `id` emits, or sends to side output `side`.
+    fn empty_batch(&self, id: OperatorId, part: Part, side: Option<u8>) -> Result<Batch>;
 
     /// What makes the output of sink `id` visible, if it is one that needs it.
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>>;

@@ -1,14 +1,16 @@
 //! A running job: wait for it, watch it, cancel it.
 
-use crate::control::deploy::{Deployment, deploy};
-use crate::control::report::{VertexCounters, VertexReport};
+use crate::control::around::{FinishedTask, Master, Surroundings};
+use crate::control::deploy::{Deployed, Plan, deploy};
+use crate::control::report::{SubtaskCounters, VertexCounters, VertexReport};
+use crate::control::slots::SlotPools;
 use crate::iteration::{LoopControl, LoopReport};
 use crate::snapshot::{SnapshotOptions, SnapshotThread};
 use crate::task::{Scheduler, TaskCell, TaskEnd};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{AccumulatorValue, CancelFlag, FunctionSource};
 use flinkrs_memory::SpillSpace;
-use flinkrs_protocol::JobGraph;
+use flinkrs_protocol::{Deployment, JobGraph};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +66,13 @@ impl Failure {
         self.stop();
     }
 
+    /// Stops all tasks; whether it is the first error, of which the caller makes what it wants.
+    fn report_first(&self, error: &Error) -> bool {
+        let is_first = !self.cancelled.is_cancelled() && !matches!(error, Error::Cancelled);
+        self.stop();
+        is_first
+    }
+
     fn stop(&self) {
         if !self.cancelled.is_cancelled() {
             self.cancelled.cancel();
@@ -72,13 +81,39 @@ impl Failure {
     }
 }
 
-/// Reports a task's end to its job.
-pub(crate) struct ReportEnd(pub(crate) Arc<Failure>);
+/// Reports a task's end to its job, and to the JobMaster if there is one.
+pub(crate) struct ReportEnd {
+    failure: Arc<Failure>,
+    master: Option<(Arc<dyn Master>, SubtaskCounters)>,
+}
+
+impl ReportEnd {
+    pub(crate) fn new(failure: &Arc<Failure>) -> ReportEnd {
+        ReportEnd { failure: Arc::clone(failure), master: None }
+    }
+
+    /// Tells the JobMaster as well.
+    #[must_use]
+    pub(crate) fn to(mut self, master: &Arc<dyn Master>, counters: SubtaskCounters) -> ReportEnd {
+        self.master = Some((Arc::clone(master), counters));
+        self
+    }
+}
 
 impl TaskEnd for ReportEnd {
     fn ended(&self, result: Result<()>) {
-        if let Err(error) = result {
-            self.0.report(error);
+        match (result, &self.master) {
+            (Ok(()), None) => {}
+            (Ok(()), Some((master, counters))) => {
+                let accumulators = counters.accumulators.values();
+                master.finished(counters.execution, FinishedTask { report: counters.report(), accumulators });
+            }
+            (Err(error), None) => self.failure.report(error),
+            (Err(error), Some((master, counters))) => {
+                // What the others meet follows from the first error.
+                let error = if self.failure.report_first(&error) { error } else { Error::Cancelled };
+                master.failed(counters.execution, error);
+            }
         }
     }
 }
@@ -98,11 +133,27 @@ impl Job {
     /// Builds all tasks of `graph` and starts them, if the folders for spill files and snapshots can be used.
     pub fn start(graph: &JobGraph, functions: &dyn FunctionSource, options: &RuntimeOptions) -> Result<Job> {
         graph.validate()?;
+        let slots = graph.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1) as usize;
+        let slots = SlotPools::new(graph, slots, options.memory_bytes / slots);
+        Job::start_part(graph, functions, options, &Deployment::whole(graph), None, &slots)
+    }
+
+    /// Builds the tasks of a deployment and starts them, among those that other processes run.
+    pub fn start_part(
+        graph: &JobGraph,
+        functions: &dyn FunctionSource,
+        options: &RuntimeOptions,
+        deployment: &Deployment,
+        around: Option<&Surroundings>,
+        slots: &SlotPools,
+    ) -> Result<Job> {
         SpillSpace::new(&options.temp_dir).check()?;
         let started = Instant::now();
-        let scheduler = Scheduler::new(options.threads);
-        let failure = Failure::new();
-        let Deployment { tasks, counters, loops, snapshots } = deploy(graph, functions, options, &scheduler, &failure)?;
+        let scheduler = &Scheduler::new(options.threads);
+        let failure = &Failure::new();
+        let plan = Plan { graph, functions, options, deployment, around, slots, scheduler, failure };
+        let Deployed { tasks, counters, loops, snapshots } = deploy(plan)?;
+        let (scheduler, failure) = (Arc::clone(scheduler), Arc::clone(failure));
         failure.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tasks);
         scheduler.start(&tasks)?;
         Ok(Job { name: graph.name.clone(), started, scheduler, failure, counters, loops, snapshots })

@@ -1,6 +1,8 @@
 //! What can be seen of a job while it runs and afterwards.
 
 use flinkrs_core::function::{Accumulators, OperatorMetrics};
+use flinkrs_core::id::VertexId;
+use flinkrs_protocol::ExecutionId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -62,12 +64,15 @@ pub struct VertexReport {
 
 /// Where the counters of a vertex are found.
 pub(crate) struct VertexCounters {
+    pub(crate) vertex: VertexId,
     pub(crate) name: String,
     pub(crate) operators: Vec<String>,
     pub(crate) subtasks: Vec<SubtaskCounters>,
 }
 
+#[derive(Clone)]
 pub(crate) struct SubtaskCounters {
+    pub(crate) execution: ExecutionId,
     pub(crate) status: Arc<TaskStatus>,
     pub(crate) metrics: Vec<Arc<OperatorMetrics>>,
     pub(crate) accumulators: Accumulators,
@@ -87,11 +92,18 @@ impl VertexCounters {
             }
             report
         });
-        let subtasks = self.subtasks.iter().map(|subtask| SubtaskReport {
-            busy: Duration::from_nanos(read(&subtask.status.busy_nanos)),
-            done: subtask.status.done.load(Ordering::Acquire),
-            records: read(&subtask.metrics[0].records_in).max(read(&subtask.metrics[0].records_out)),
-        });
+        let subtasks = self.subtasks.iter().map(SubtaskCounters::report);
         VertexReport { name: self.name.clone(), operators: operators.collect(), subtasks: subtasks.collect() }
+    }
+}
+
+impl SubtaskCounters {
+    pub(crate) fn report(&self) -> SubtaskReport {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SubtaskReport {
+            busy: Duration::from_nanos(read(&self.status.busy_nanos)),
+            done: self.status.done.load(Ordering::Acquire),
+            records: read(&self.metrics[0].records_in).max(read(&self.metrics[0].records_out)),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Hands out the splits of a source to whichever subtask asks next.
 
+use flinkrs_core::Result;
 use flinkrs_core::source::{Split, SplitProvider};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,7 @@ impl SplitQueue {
 }
 
 impl SplitProvider for SplitQueue {
-    fn next_split(&self, _subtask: u32) -> Option<Split> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn next_split(&self, _subtask: u32) -> Result<Option<Split>> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front())
     }
 }

@@ -1,12 +1,15 @@
 //! The barrier between supersteps: counters come in, a decision goes out.
 
 use crate::iteration::LoopSnapshots;
+use crate::iteration::members::{Decided, Ended, LoopMessage, Members};
 use crate::snapshot::{LoopStore, Manifest, SubtaskState};
-use crate::task::TaskCell;
-use flinkrs_core::function::{AccumulatorValue, Aggregates, Convergence, IterationContext};
+use crate::task::{TaskCell, block_until, current_task};
+use flinkrs_core::function::{AccumulatorValue, Aggregates, CancelFlag, Convergence, IterationContext};
 use flinkrs_core::{Error, Result};
 use flinkrs_memory::BatchSpillBuffer;
 use flinkrs_protocol::LoopEnd;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,16 +61,24 @@ pub(crate) struct LoopRule {
 }
 
 /// What a superstep came to.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Outcome {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
     workset: u64,
     updates: u64,
     termination: u64,
 }
 
+impl Outcome {
+    fn add(&mut self, other: Outcome) {
+        self.workset += other.workset;
+        self.updates += other.updates;
+        self.termination += other.termination;
+    }
+}
+
 /// What follows a superstep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Decision {
     Continue,
     /// The criterion is met.
     Converged,
@@ -108,17 +119,25 @@ pub(crate) struct LoopControl {
     rule: LoopRule,
     /// The superstep of the snapshot that the loop goes on from, or 0.
     resumed_after: u32,
+    /// The other processes that have tasks of the loop.
+    members: Option<Members>,
     state: Mutex<State>,
 }
 
 struct State {
     /// The superstep that runs.
     superstep: u32,
-    /// Subtasks of the tail that have ended it.
+    /// Subtasks of the tail in this process that have ended it.
     arrived: usize,
-    /// By subtask of the tail: what it has fed back.
-    feedback: Vec<Option<BatchSpillBuffer>>,
+    /// Tasks of the loop in this process that have ended it; counted in a loop of several processes only.
+    ended: usize,
+    /// In the process that decides: the members that have ended it.
+    members_ended: usize,
+    /// By subtask of the tail in this process: what it has fed back.
+    feedback: BTreeMap<u32, Option<BatchSpillBuffer>>,
     heads: Vec<Arc<TaskCell>>,
+    /// Tasks that have heard of a superstep from another process before this one has.
+    waiting: Vec<Arc<TaskCell>>,
     outcome: Outcome,
     aggregates: Aggregates,
     previous: Arc<Aggregates>,
@@ -133,16 +152,20 @@ impl LoopControl {
     pub(crate) fn new(
         name: String,
         rule: LoopRule,
-        parallelism: usize,
+        tails: Vec<u32>,
         snapshots: Option<LoopSnapshots>,
-    ) -> Arc<LoopControl> {
+        members: Option<Members>,
+    ) -> Result<Arc<LoopControl>> {
         let from = snapshots.as_ref().and_then(|snapshots| snapshots.from.as_ref());
         let resumed_after = from.map_or(0, |from| from.superstep);
         let state = State {
             superstep: resumed_after + 1,
             arrived: 0,
-            feedback: (0..parallelism).map(|_| None).collect(),
+            ended: 0,
+            members_ended: 0,
+            feedback: tails.into_iter().map(|subtask| (subtask, None)).collect(),
             heads: Vec::new(),
+            waiting: Vec::new(),
             outcome: Outcome::default(),
             aggregates: Aggregates::new(),
             previous: Arc::new(from.map(Manifest::aggregates).unwrap_or_default()),
@@ -152,7 +175,9 @@ impl LoopControl {
             reports: Vec::new(),
             snapshots,
         };
-        Arc::new(LoopControl { name, rule, resumed_after, state: Mutex::new(state) })
+        let control = Arc::new(LoopControl { name, rule, resumed_after, members, state: Mutex::new(state) });
+        control.members.iter().try_for_each(|members| members.listen(&control))?;
+        Ok(control)
     }
 
     /// The superstep that the loop begins with: 1, or the one after its snapshot.
@@ -190,7 +215,7 @@ impl LoopControl {
         let (termination, updates) =
             (counts.termination.swap(0, Ordering::Relaxed), counts.updates.swap(0, Ordering::Relaxed));
         let aggregates = context.aggregators().take();
-        if aggregates.is_empty() && termination == 0 && updates == 0 {
+        if aggregates.is_empty() && termination == 0 && updates == 0 && self.members.is_none() {
             return Ok(());
         }
         let mut state = self.lock();
@@ -199,32 +224,134 @@ impl LoopControl {
         for (name, value) in aggregates {
             add(&mut state.aggregates, name, value)?;
         }
-        Ok(())
+        state.ended += 1;
+        match &self.members {
+            Some(members) => self.member_ended(members, state),
+            None => Ok(()),
+        }
     }
 
     /// A subtask of the tail has ended a superstep, feeds `feedback` back, and has written `files` if that was due; the
     /// last one decides what follows.
-    pub(crate) fn arrive(&self, subtask: usize, feedback: BatchSpillBuffer, files: Option<SubtaskState>) {
+    pub(crate) fn arrive(
+        &self,
+        subtask: usize,
+        feedback: BatchSpillBuffer,
+        files: Option<SubtaskState>,
+    ) -> Result<()> {
         let mut state = self.lock();
         if let (Some(snapshots), Some(files)) = (&mut state.snapshots, files) {
             snapshots.add(subtask, files);
         }
         state.outcome.workset += feedback.records();
-        state.feedback[subtask] = Some(feedback);
+        state.feedback.insert(subtask as u32, Some(feedback));
         state.arrived += 1;
-        if state.arrived < state.feedback.len() {
-            return;
+        match &self.members {
+            Some(members) => self.member_ended(members, state),
+            None if state.arrived < state.feedback.len() => Ok(()),
+            None => {
+                self.decide(state);
+                Ok(())
+            }
         }
+    }
+
+    /// A task of a loop of several processes has ended a superstep; the last one here tells the process that decides.
+    fn member_ended(&self, members: &Members, mut state: MutexGuard<'_, State>) -> Result<()> {
+        if state.ended < members.tasks || state.arrived < state.feedback.len() {
+            return Ok(());
+        }
+        if members.leads {
+            return self.all_ended(members, state);
+        }
+        let ended = Ended {
+            outcome: std::mem::take(&mut state.outcome),
+            aggregates: std::mem::take(&mut state.aggregates).into_iter().collect(),
+            states: state.snapshots.as_mut().map(LoopSnapshots::take_states).unwrap_or_default(),
+        };
+        drop(state);
+        members.tell_leader(ended)
+    }
+
+    /// A member, maybe this one, has ended a superstep; once all have, what follows is decided.
+    fn all_ended(&self, members: &Members, mut state: MutexGuard<'_, State>) -> Result<()> {
+        state.members_ended += 1;
+        if state.members_ended < members.count {
+            return Ok(());
+        }
+        let decided = self.decide(state);
+        members.tell_members(&decided)
+    }
+
+    /// Ends the superstep.
+    fn decide(&self, mut state: MutexGuard<'_, State>) -> Decided {
         let superstep = state.superstep;
         let (outcome, aggregates) = (std::mem::take(&mut state.outcome), std::mem::take(&mut state.aggregates));
         // The criterion is the program's code: while it runs, whoever asks how far the loop is isn't kept waiting.
         drop(state);
         let decision = self.rule.decide(superstep, &outcome, &aggregates);
+        let told = self.members.as_ref().map(|_| aggregates.clone().into_iter().collect());
         let mut state = self.lock();
         state.end_superstep(decision, &outcome, aggregates);
+        let next = state.superstep;
+        let snapshot_next = match &mut state.snapshots {
+            Some(snapshots) if self.members.is_some() && decision == Decision::Continue => {
+                snapshots.due(next).is_some()
+            }
+            _ => false,
+        };
+        self.wake(state);
+        Decided { decision, outcome, aggregates: told.unwrap_or_default(), snapshot_next }
+    }
+
+    /// Takes what another process of the loop says.
+    pub(crate) fn receive(&self, message: LoopMessage) -> Result<()> {
+        let members = self.members.as_ref().ok_or_else(|| Error::internal("a message for a loop of one process"))?;
+        let mut state = self.lock();
+        match message {
+            LoopMessage::Ended(ended) => {
+                state.outcome.add(ended.outcome);
+                for (name, value) in ended.aggregates {
+                    add(&mut state.aggregates, name, value)?;
+                }
+                if let Some(snapshots) = &mut state.snapshots {
+                    ended.states.into_iter().for_each(|(subtask, files)| snapshots.add(subtask, files));
+                }
+                self.all_ended(members, state)
+            }
+            LoopMessage::Decided(decided) => {
+                state.end_superstep(decided.decision, &decided.outcome, decided.aggregates.into_iter().collect());
+                if let Some(snapshots) = &mut state.snapshots {
+                    snapshots.set_due(decided.snapshot_next);
+                }
+                self.wake(state);
+                Ok(())
+            }
+        }
+    }
+
+    /// Wakes whoever waits for the next superstep.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         let heads = state.heads.clone();
+        let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        heads.iter().for_each(TaskCell::wake);
+        heads.iter().chain(&waiting).for_each(TaskCell::wake);
+    }
+
+    /// Waits until this process knows that `superstep` has begun; records of another one may be faster than its word.
+    pub(crate) fn wait_for(&self, superstep: u32, cancelled: &CancelFlag) -> Result<()> {
+        if self.members.is_none() {
+            return Ok(());
+        }
+        block_until(|| {
+            let mut state = self.lock();
+            let begun = state.superstep >= superstep;
+            if !begun {
+                state.waiting.extend(current_task());
+            }
+            begun || cancelled.is_cancelled()
+        });
+        cancelled.check()
     }
 
     /// What follows superstep `ended`, for a subtask of the head.
@@ -236,12 +363,13 @@ impl LoopControl {
         if state.superstep == ended {
             return Next::Pending;
         }
-        state.feedback[subtask].take().map_or(Next::Pending, |fed_back| Next::Superstep(Box::new(fed_back)))
+        let fed_back = state.feedback.get_mut(&(subtask as u32)).and_then(Option::take);
+        fed_back.map_or(Next::Pending, |fed_back| Next::Superstep(Box::new(fed_back)))
     }
 
     /// What a subtask of the tail has fed back last: the result of a bulk iteration that is over.
     pub(crate) fn take_result(&self, subtask: usize) -> Option<BatchSpillBuffer> {
-        self.lock().feedback[subtask].take()
+        self.lock().feedback.get_mut(&(subtask as u32)).and_then(Option::take)
     }
 
     /// How far the loop is.
@@ -274,7 +402,7 @@ impl State {
             updates: outcome.updates,
         });
         self.begun = now;
-        self.arrived = 0;
+        (self.arrived, self.ended, self.members_ended) = (0, 0, 0);
         self.previous = Arc::new(aggregates);
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.superstep_ended(self.superstep, &self.previous, decision == Decision::Continue);

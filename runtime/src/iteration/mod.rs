@@ -12,10 +12,13 @@
 //! of the next superstep before it has ended this one: it lies between head and tail itself.
 
 mod control;
+mod members;
 mod snapshots;
 mod task_loop;
 
 pub(crate) use control::{LoopControl, LoopRule, Next};
 pub use control::{LoopReport, SuperstepReport};
+pub use members::LoopMessages;
+pub(crate) use members::Members;
 pub(crate) use snapshots::LoopSnapshots;
 pub(crate) use task_loop::{LoopResult, OutputLoop, RestoredFeedback, TaskLoop};

@@ -40,7 +40,8 @@ pub(crate) struct LoopSnapshots {
     pub(crate) every: u32,
     /// The one that the loop goes on from.
     pub(crate) from: Option<Manifest>,
-    thread: Arc<SnapshotThread>,
+    /// What completes them; in the process that decides about the loop.
+    thread: Option<Arc<SnapshotThread>>,
     progress: Arc<Progress>,
     /// What has been decided about the superstep that is ending.
     due: Option<bool>,
@@ -56,7 +57,7 @@ impl LoopSnapshots {
         store: Arc<LoopStore>,
         every: u32,
         from: Option<Manifest>,
-        thread: Arc<SnapshotThread>,
+        thread: Option<Arc<SnapshotThread>>,
     ) -> LoopSnapshots {
         let files = from.iter().flat_map(Manifest::files).map(|file| file.name.clone()).collect();
         LoopSnapshots {
@@ -83,6 +84,16 @@ impl LoopSnapshots {
         due.then(|| Arc::clone(&self.store))
     }
 
+    /// Says whether the superstep that begins is snapshotted, as another process has decided.
+    pub(crate) fn set_due(&mut self, due: bool) {
+        self.due = Some(due);
+    }
+
+    /// The files that subtasks of this process have written at the end of a superstep.
+    pub(crate) fn take_states(&mut self) -> Vec<(usize, SubtaskState)> {
+        std::mem::take(&mut self.states)
+    }
+
     /// Takes the files of subtask `subtask`.
     pub(crate) fn add(&mut self, subtask: usize, state: SubtaskState) {
         let at = self.states.partition_point(|(of, _)| *of < subtask);
@@ -93,15 +104,13 @@ impl LoopSnapshots {
     pub(crate) fn superstep_ended(&mut self, superstep: u32, aggregates: &Aggregates, goes_on: bool) {
         let due = self.due.take().unwrap_or(false);
         let subtasks = std::mem::take(&mut self.states).into_iter().map(|(_, state)| state).collect();
-        if !due || !goes_on {
-            return;
-        }
+        let Some(thread) = self.thread.as_ref().filter(|_| due && goes_on) else { return };
         let manifest = Manifest::new(&self.store.origin, superstep, aggregates, subtasks);
         let files = manifest.files().map(|file| file.name.clone()).collect();
         let before = std::mem::replace(&mut self.files, files);
         self.progress.in_flight.store(true, Ordering::Release);
         let (store, progress) = (Arc::clone(&self.store), Arc::clone(&self.progress));
-        self.thread.complete(Pending { store, manifest, before, progress });
+        thread.complete(Pending { store, manifest, before, progress });
     }
 
     /// Snapshots that are complete, and those that were due while another was being written.

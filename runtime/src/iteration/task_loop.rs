@@ -3,7 +3,7 @@
 use crate::iteration::LoopControl;
 use crate::iteration::snapshots::{SolutionFiles, write_feedback};
 use crate::snapshot::{LoopStore, StateFiles, SubtaskState};
-use flinkrs_core::function::IterationContext;
+use flinkrs_core::function::{CancelFlag, IterationContext};
 use flinkrs_core::state::StateReader;
 use flinkrs_core::{Batch, Operator, Result};
 use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
@@ -73,9 +73,13 @@ impl TaskLoop {
     }
 
     /// The next superstep has begun for certain.
-    pub(crate) fn begin_superstep(&mut self) {
+    ///
+    /// Errors when the job is cancelled before this process knows.
+    pub(crate) fn begin_superstep(&mut self, cancelled: &CancelFlag) -> Result<()> {
+        self.control.wait_for(self.superstep, cancelled)?;
         self.begun = true;
         self.context.begin(self.superstep, self.control.previous());
+        Ok(())
     }
 }
 
@@ -165,8 +169,7 @@ impl OutputLoop {
             Some(store) => Some(feedback.write(&store, self.context.superstep(), &mut full, operator)?),
             None => None,
         };
-        self.control.arrive(feedback.subtask, full, files);
-        Ok(())
+        self.control.arrive(feedback.subtask, full, files)
     }
 
     /// The loop is over: what the task pushes from now on goes to its consumers.

@@ -5,6 +5,8 @@
 
 mod inbox;
 mod output;
+mod shim;
+pub use shim::{ChannelId, Exchange, PeerId};
 mod writer;
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};

@@ -45,8 +45,9 @@ impl LoopStore {
         self.files.remove(&file)
     }
 
-    /// The newest complete snapshot, every file of it checked, or `None` if there is none; removes all other files.
-    pub(crate) fn newest(&self) -> Result<Option<Manifest>> {
+    /// The newest complete snapshot, every file of it checked, or `None` if there is none; removes all other files if
+    /// it `cleans`.
+    pub(crate) fn newest(&self, cleans: bool) -> Result<Option<Manifest>> {
         let path = self.path(MANIFEST);
         let manifest = if self.files.exists(&path).map_err(advised)? {
             let mut text = Vec::new();
@@ -62,6 +63,9 @@ impl LoopStore {
         } else {
             None
         };
+        if !cleans {
+            return Ok(manifest);
+        }
         let named = manifest.iter().flat_map(Manifest::files).map(|file| self.path(&file.name));
         let kept: BTreeSet<PathBuf> = named.chain([path]).collect();
         for entry in self.files.list(&self.folder).map_err(advised)? {

@@ -153,7 +153,7 @@ impl Task {
             && !looping.begun
             && !matches!(arrival, Arrival::Empty | Arrival::LoopOver)
         {
-            looping.begin_superstep();
+            looping.begin_superstep(&self.cancelled)?;
             self.chain.begin_superstep()?;
         }
         Ok(())
@@ -181,7 +181,7 @@ impl Task {
                 Next::Over => return self.loop_over(),
                 Next::Superstep(fed_back) => {
                     looping.replay = Some(fed_back);
-                    looping.begin_superstep();
+                    looping.begin_superstep(&self.cancelled)?;
                     self.chain.begin_superstep()?;
                 }
             }

@@ -1,0 +1,323 @@
+//! What is inside of the streams between a JobManager, its TaskExecutors and workers, and of clients' calls.
+
+use flinkrs_core::function::AccumulatorValue;
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::source::Split;
+use flinkrs_protocol::{
+    ApplicationId, Deployment, ExecutionId, Failure, JobGraph, JobId, JobState, OperatorPrint, PartitionId, TaskReport,
+    TaskState, WorkerId,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a TaskExecutor says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromTaskExecutor {
+    /// The first message of a connection.
+    Register {
+        /// Its name, another for each connection.
+        task_executor: String,
+        /// Its host, as splits name hosts.
+        host: String,
+        /// Where it serves finished partitions.
+        data_address: String,
+        /// How many slots it has.
+        slots: u32,
+        /// Managed memory of each, in bytes.
+        slot_bytes: u64,
+    },
+    /// It is alive.
+    Heartbeat,
+    /// A worker's process has ended, or couldn't be started.
+    WorkerLost {
+        /// Whose.
+        application: ApplicationId,
+        /// Which.
+        worker: WorkerId,
+        /// How.
+        failure: Failure,
+    },
+    /// A piece of the logs that were asked for; the last is empty.
+    Log {
+        /// As in the request.
+        request: u64,
+        /// Which file of which worker.
+        name: String,
+        /// What is in it.
+        content: Vec<u8>,
+    },
+}
+
+/// What a TaskExecutor is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToTaskExecutor {
+    /// It is registered.
+    Registered,
+    /// It isn't, and why.
+    Refused(String),
+    /// The JobManager is alive.
+    Heartbeat,
+    /// Start a worker.
+    StartWorker {
+        /// What it is called.
+        worker: WorkerId,
+        /// The program that it runs.
+        program: Box<Program>,
+    },
+    /// End a worker at once.
+    StopWorker {
+        /// Whose.
+        application: ApplicationId,
+        /// Which.
+        worker: WorkerId,
+    },
+    /// Remove finished partitions of a job; `None`: everything of it.
+    ReleasePartitions {
+        /// Of which job.
+        job: JobId,
+        /// Which.
+        partitions: Option<Vec<PartitionId>>,
+    },
+    /// The application has ended: nothing of it is needed any more but its logs.
+    ApplicationClosed(ApplicationId),
+    /// Send the logs of an application's workers.
+    ReadLogs {
+        /// To be repeated in the answers.
+        request: u64,
+        /// Whose.
+        application: ApplicationId,
+    },
+    /// The cluster ends, and so does the process.
+    ShutDown,
+}
+
+/// A program as a worker runs it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Program {
+    /// Whose run it is.
+    pub application: ApplicationId,
+    /// Its name, for people.
+    pub name: String,
+    /// The SHA-256 of the executable, in hexadecimal digits.
+    pub artifact: String,
+    /// What it was called with.
+    pub arguments: Vec<String>,
+    /// What workers of the application prove to each other and to TaskExecutors that they have.
+    pub secret: Vec<u8>,
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message of a connection.
+    Register {
+        /// Whose.
+        application: ApplicationId,
+        /// What it is called.
+        worker: WorkerId,
+        /// On which TaskExecutor.
+        task_executor: String,
+        /// Where it serves partitions.
+        data_address: String,
+    },
+    /// It is alive.
+    Heartbeat,
+    /// It can't run the application: its plan is another one, or its program has ended.
+    Unfit(Failure),
+    /// A task has another state.
+    Task {
+        /// Of which job.
+        job: JobId,
+        /// Which attempt.
+        execution: ExecutionId,
+        /// INITIALIZING, RUNNING, FINISHED, CANCELED or FAILED.
+        state: TaskState,
+        /// Why it FAILED.
+        failure: Option<Failure>,
+        /// Of a task that has FINISHED.
+        accumulators: BTreeMap<String, AccumulatorValue>,
+    },
+    /// A partition that a task reads is gone or corrupt.
+    PartitionUnavailable {
+        /// Of which job.
+        job: JobId,
+        /// Who reads it.
+        consumer: ExecutionId,
+        /// Which.
+        partition: PartitionId,
+        /// What was met.
+        message: String,
+    },
+    /// A task wants its next split.
+    SplitRequest {
+        /// Of which job.
+        job: JobId,
+        /// Which attempt.
+        execution: ExecutionId,
+    },
+    /// A step of the sinks is done, or can't be.
+    Sinks {
+        /// Of which job.
+        job: JobId,
+        /// Which step.
+        step: SinkStep,
+        /// How it went.
+        result: Result<(), Failure>,
+    },
+    /// How far its tasks and loops are.
+    Report {
+        /// Of which job.
+        job: JobId,
+        /// All tasks of the job that it has or had.
+        tasks: Vec<TaskReport>,
+        /// Loops that it leads: encoded reports.
+        loops: Vec<u8>,
+    },
+}
+
+/// What sinks do as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SinkStep {
+    /// Prepare.
+    Begin,
+    /// Make visible what was written.
+    Commit,
+    /// Remove it.
+    Abort,
+}
+
+/// What a worker is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// It is known here.
+    Registered,
+    /// The JobManager is alive.
+    Heartbeat,
+    /// An execution of the program is a job that runs.
+    Execution(Box<Execution>),
+    /// Run these tasks.
+    Deploy(Box<Deployment>),
+    /// Stop these.
+    Cancel {
+        /// Of which job.
+        job: JobId,
+        /// Which.
+        executions: Vec<ExecutionId>,
+    },
+    /// The answer to a request for a split.
+    Split {
+        /// Of which job.
+        job: JobId,
+        /// Who asked.
+        execution: ExecutionId,
+        /// `None` when there are no more.
+        split: Option<Split>,
+    },
+    /// Do a step of the sinks.
+    Sinks {
+        /// Of which job.
+        job: JobId,
+        /// Which step.
+        step: SinkStep,
+        /// For a commit: which attempt of each sink's subtasks has finished.
+        attempts: BTreeMap<OperatorId, Vec<u32>>,
+    },
+    /// An execution is over: the program goes on with what came of it.
+    Ended {
+        /// Which, counted from 1.
+        execution: u32,
+        /// How.
+        result: Result<ExecutionResult, Failure>,
+    },
+}
+
+/// One execution of a program, as workers hear of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Execution {
+    /// Which, counted from 1.
+    pub number: u32,
+    /// Which job it is.
+    pub job: JobId,
+    /// What runs; without the splits of its sources.
+    pub graph: JobGraph,
+    /// The operators of the plan that it was made of: the worker's have to be the same.
+    pub operators: Vec<OperatorPrint>,
+    /// Where the states of loops are kept, if they are.
+    pub snapshots: Option<Snapshots>,
+}
+
+/// Where and how often the states of loops are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// The folder, which every worker sees.
+    pub folder: String,
+    /// Supersteps from one to the next.
+    pub every: u32,
+    /// Whether the first attempt goes on from what another run of the program has left.
+    pub resume: bool,
+}
+
+/// What an execution has left.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExecutionResult {
+    /// Which job it was.
+    pub job: Option<JobId>,
+    /// How long it ran.
+    pub runtime: Duration,
+    /// Merged over all tasks.
+    pub accumulators: BTreeMap<String, AccumulatorValue>,
+    /// How its loops ended: encoded reports.
+    pub loops: Vec<u8>,
+    /// Its sinks whose records come back into the program.
+    pub results: Vec<OperatorId>,
+}
+
+/// A job as a client submits it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Submission {
+    /// What to run.
+    pub graph: JobGraph,
+    /// The operators of the plan that it was made of.
+    pub operators: Vec<OperatorPrint>,
+    /// Whether it has sinks that are begun and committed.
+    pub has_sinks: bool,
+    /// Sinks whose records come back into the program.
+    pub results: Vec<OperatorId>,
+    /// Where the states of loops are kept, if they are.
+    pub snapshots: Option<Snapshots>,
+    /// The plan as Flink's JSON, for pages.
+    pub plan_json: String,
+}
+
+/// How far a job is, as its client sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Where it is.
+    pub state: JobState,
+    /// What it waits for, if it waits for slots.
+    pub waiting_for: Option<String>,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// The newest failure that was followed by a restart.
+    pub last_failure: Option<String>,
+    /// Its tasks, the newest attempt of each.
+    pub tasks: Vec<TaskReport>,
+    /// Its loops: encoded reports.
+    pub loops: Vec<u8>,
+    /// When it has ended.
+    pub ended: Option<Result<ExecutionResult, Failure>>,
+}
+
+/// A job in the list of jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobListed {
+    /// Which.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub state: JobState,
+    /// When it was submitted, in milliseconds since 1970 UTC.
+    pub started_ms: u64,
+}
