@@ -103,6 +103,8 @@ impl Deployer<'_> {
             let operator: Box<dyn Operator> = self.plan.functions.operator(chained.operator, chained.part)?;
             let head = &self.heads[vertex.id.0 as usize][&index];
             let context = RuntimeContext {
+                job: Arc::clone(&self.plan.options.job),
+                attempt: deployed.execution.attempt,
                 operator: chained.operator,
                 name: Arc::from(chained.name.as_str()),
                 subtask: Subtask { index, parallelism: vertex.parallelism },
