@@ -113,11 +113,12 @@ pub(crate) fn deploy(
 /// the job goes on from that.
 fn snapshot_thread(options: Option<&SnapshotOptions>, failure: &Arc<Failure>) -> Result<Option<Arc<SnapshotThread>>> {
     let Some(options) = options else { return Ok(None) };
+    let lock = options.lock()?;
     if !options.resume {
-        options.remove()?;
+        options.remove_all()?;
     }
     let failed = Arc::clone(failure);
-    SnapshotThread::start(move |error| failed.report(error)).map(Some)
+    SnapshotThread::start(lock, move |error| failed.report(error)).map(Some)
 }
 
 /// The control of a loop.
