@@ -106,10 +106,9 @@ fn superstep(report: &SuperstepReport) -> String {
 
 /// The supersteps of a loop: of many the first and the last.
 fn loop_summary(of: &LoopReport) -> Vec<String> {
-    let count = of.supersteps.len();
-    let total: Duration = of.supersteps.iter().map(|superstep| superstep.duration).sum();
+    let (count, seconds) = (of.count(), of.duration.as_secs_f64());
     let end = if of.converged { "converged" } else { "ended by its limit" };
-    let mut line = format!("loop '{}': {count} supersteps in {:.3} s, {end}", of.name, total.as_secs_f64());
+    let mut line = format!("loop '{}': {count} supersteps in {seconds:.3} s, {end}", of.name);
     // A string takes all that is written.
     if of.resumed_after > 0 {
         let _ = write!(line, "; it went on after superstep {}", of.resumed_after);
@@ -119,7 +118,7 @@ fn loop_summary(of: &LoopReport) -> Vec<String> {
     }
     let mut lines = vec![line];
     for (i, report) in of.supersteps.iter().enumerate() {
-        if i < SUPERSTEPS_SHOWN || i + SUPERSTEPS_SHOWN >= count {
+        if i < SUPERSTEPS_SHOWN || i + SUPERSTEPS_SHOWN >= of.supersteps.len() {
             lines.push(format!("  superstep {}", superstep(report)));
         } else if i == SUPERSTEPS_SHOWN {
             lines.push("  …".to_owned());

@@ -1,9 +1,13 @@
 //! Files, behind a trait: the local file system here, others where they are linked in.
 
 use crate::error::{Error, Result};
-use std::fs;
-use std::io::{Read, Write};
+use std::fs::{self, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Keeps others from what a file stands for until it is dropped or the process ends, however that ends.
+pub type FileLock = Box<dyn Send + Sync>;
 
 /// A file as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,11 @@ pub trait FileSystem: Send + Sync {
     fn sync(&self, path: &Path) -> Result<()>;
     /// Removes a file, or a folder with all it holds; nothing there is no error.
     fn remove(&self, path: &Path) -> Result<()>;
+    /// Takes the lock that the file at `path` stands for, or fails at once and says who has it; the file is made, with
+    /// the folders above it, and is gone when the lock is dropped. A file system without locks keeps nobody off.
+    fn lock(&self, _path: &Path) -> Result<FileLock> {
+        Ok(Box::new(()))
+    }
 }
 
 /// The machine's own file system.
@@ -64,10 +73,10 @@ impl FileSystem for LocalFileSystem {
     }
 
     fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>> {
-        use std::io::Seek;
+        use io::Seek;
         let mut file = fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
         if offset > 0 {
-            file.seek(std::io::SeekFrom::Start(offset)).map_err(|e| Error::io("seek in", path, e))?;
+            file.seek(io::SeekFrom::Start(offset)).map_err(|e| Error::io("seek in", path, e))?;
         }
         Ok(Box::new(file))
     }
@@ -99,8 +108,93 @@ impl FileSystem for LocalFileSystem {
             Err(error) => Err(error),
         };
         match gone {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
             _ => Ok(()),
         }
+    }
+
+    fn lock(&self, path: &Path) -> Result<FileLock> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            self.create_dir(folder)?;
+        }
+        LocalLock::take(path).map(|lock| Box::new(lock) as FileLock).map_err(|e| Error::io("lock", path, e))
+    }
+}
+
+/// A file that the system keeps locked until it is closed; it has the number of its process.
+struct LocalLock {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl LocalLock {
+    fn take(path: &Path) -> io::Result<LocalLock> {
+        loop {
+            let mut file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(LocalLock::taken(file)),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // Whoever had the lock before may have removed the file since it was opened.
+            if fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|locked| locked.ino() == there.ino())) {
+                file.set_len(0)?;
+                file.write_all(std::process::id().to_string().as_bytes())?;
+                return Ok(LocalLock { file, path: path.to_path_buf() });
+            }
+        }
+    }
+
+    /// The error that says who has the lock.
+    fn taken(mut file: fs::File) -> io::Error {
+        let mut holder = String::new();
+        let found = file.read_to_string(&mut holder).is_ok() && !holder.is_empty();
+        let holder = if found { format!("process {holder}") } else { "another process".to_owned() };
+        io::Error::new(io::ErrorKind::WouldBlock, format!("{holder} has locked it"))
+    }
+}
+
+impl Drop for LocalLock {
+    fn drop(&mut self) {
+        // Removed first: from then on nobody opens this file any more. What can't be removed is unlocked all the same.
+        let _ = fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_had_once_and_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("above/the.lock");
+        let lock = LocalFileSystem.lock(&path).expect("it is free");
+        let error = LocalFileSystem.lock(&path).err().expect("it is taken").to_string();
+        let said = format!("cannot lock {}: process {} has locked it", path.display(), std::process::id());
+        assert_eq!(error, said);
+        drop(lock);
+        assert!(!path.exists());
+        fs::write(&path, "4294967295").expect("writable");
+        LocalFileSystem.lock(&path).map(drop).expect("a file that nobody has locked keeps nobody off");
+    }
+
+    #[test]
+    fn one_of_many_has_a_lock_at_a_time() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let (path, inside, taken) = (folder.path().join("the.lock"), AtomicU32::new(0), AtomicU32::new(0));
+        let take = || {
+            for _ in 0..300 {
+                if let Ok(_lock) = LocalFileSystem.lock(&path) {
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                    taken.fetch_add(1, Ordering::SeqCst);
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                }
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(take))));
+        assert!(taken.into_inner() > 0);
     }
 }

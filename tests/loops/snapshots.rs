@@ -376,6 +376,41 @@ fn the_folder_is_checked_before_anything_runs() {
     assert_eq!((error.exit_code(), watch.take()), (3, Vec::new()));
 }
 
+/// A run that has the folder keeps others off, which touch nothing; once it has failed, nothing keeps them off.
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let folder = folder();
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let (others, path) = (Arc::clone(&found), folder.path().to_path_buf());
+    let step = environment(1, folder.path(), false).from_collection([0u64]).iterate(20);
+    let next = step.map_rich(move |context| {
+        let (others, path, superstep) = (Arc::clone(&others), path.clone(), context.superstep());
+        Ok(move |n: u64| {
+            if superstep == EVERY + 2 {
+                let manifest = path.join("flinkrs-job-1/loop-1/manifest");
+                (0..2000).take_while(|_| !manifest.exists()).for_each(|_| thread::sleep(Duration::from_millis(1)));
+                for resume in [false, true] {
+                    let other = environment(1, &path, resume).from_collection([1u64]).iterate(3);
+                    let next = other.map(|n| n + 1);
+                    let error = other.close_with(&next).collect().expect_err("the folder is taken");
+                    others.lock().expect("nobody panics there").push(error.to_string());
+                }
+                panic!("as planned");
+            }
+            n
+        })
+    });
+    let error = step.close_with(&next).collect().expect_err("it panics");
+    assert!(error.to_string().contains("as planned"), "{error}");
+    let lock = folder.path().join("flinkrs-job-1.lock");
+    let advice = "check the folder of loop snapshots, or choose another one with --loop-snapshot";
+    let process = std::process::id();
+    let said = format!("cannot lock {}: process {process} has locked it; {advice}", lock.display());
+    assert_eq!(*found.lock().expect("nobody panics there"), [said.clone(), said]);
+    assert!(!lock.exists());
+    assert_eq!(newest(folder.path()), EVERY);
+}
+
 #[test]
 fn options_that_make_no_sense_are_refused() {
     let message = |local: LocalEnvironment| local.create().err().map(|error| error.to_string()).unwrap_or_default();

@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             .join(&links)
             .on(f0, f0)
             .map(|share, link| (link.1, share.1))
+            .with_forwarded_fields_second("1->0")
             .name("Shares")
             .group_by(f0)
             .sum(f1);

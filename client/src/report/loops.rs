@@ -21,14 +21,13 @@ pub(super) fn describe(loops: &[LoopReport]) -> String {
 }
 
 fn section(of: &LoopReport) -> String {
-    let total = of.supersteps.iter().map(|superstep| superstep.duration).sum();
     let end = if of.converged { "it converged" } else { "its limit ended it" };
     let mut text = format!(
         "<h3>{}</h3>\n<p>{} supersteps of at most {} in {}; {end}.{}</p>\n",
         escape(&of.name),
-        grouped(of.supersteps.len() as u64),
+        grouped(u64::from(of.count())),
         grouped(u64::from(of.max_supersteps)),
-        seconds(total),
+        seconds(of.duration),
         snapshots(of),
     );
     text += &chart("Records fed back", "records", &of.supersteps, |superstep| superstep.workset as f64);
@@ -57,11 +56,13 @@ fn chart(title: &str, unit: &str, supersteps: &[SuperstepReport], value: impl Fn
     let largest = supersteps.iter().map(&value).fold(0.0, f64::max);
     let scale = |value: f64| (1.0 + value).ln() / (1.0 + largest).ln().max(f64::MIN_POSITIVE);
     let step = supersteps.len().div_ceil(POINTS).max(1);
-    let last = (supersteps.len().max(2) - 1) as f64;
+    let first = supersteps.first().map_or(0, |first| first.superstep);
+    let last = supersteps.last().map_or(first, |last| last.superstep).max(first + 1);
     let mut path = String::new();
     for (i, chunk) in supersteps.chunks(step).enumerate() {
         let highest = chunk.iter().map(&value).fold(0.0, f64::max);
-        let (x, y) = ((i * step) as f64 / last * WIDTH, HEIGHT * (1.0 - scale(highest)));
+        let place = f64::from(chunk[0].superstep - first) / f64::from(last - first);
+        let (x, y) = (place * WIDTH, HEIGHT * (1.0 - scale(highest)));
         let command = if i == 0 { 'M' } else { 'L' };
         // A string takes all that is written.
         let _ = write!(path, "{command}{x:.1} {y:.1}");

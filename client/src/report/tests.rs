@@ -44,14 +44,15 @@ fn small_result() -> JobResult {
             resumed_after: 20,
             snapshots: 2,
             skipped_snapshots: 7,
-            supersteps: (1..=3)
+            supersteps: (21..=23)
                 .map(|superstep| SuperstepReport {
                     superstep,
-                    duration: Duration::from_micros(50 * u64::from(superstep)),
-                    workset: 5000 / u64::from(superstep),
+                    duration: Duration::from_micros(50 * u64::from(superstep - 20)),
+                    workset: 5000 / u64::from(superstep - 20),
                     updates: 10,
                 })
                 .collect(),
+            duration: Duration::from_micros(300),
             converged: true,
         }],
     }

@@ -1,6 +1,7 @@
 //! The barrier between supersteps: counters come in, a decision goes out.
 
 use crate::iteration::LoopSnapshots;
+use crate::iteration::history::History;
 use crate::iteration::members::{Decided, Ended, LoopMessage, Members};
 use crate::snapshot::{LoopStore, Manifest, SubtaskState};
 use crate::task::{TaskCell, block_until, current_task};
@@ -14,10 +15,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One superstep of a loop, over.
+/// One superstep of a loop, over; of a loop of very many, a few in a row with the largest figure of each kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SuperstepReport {
-    /// Its number, counted from 1.
+    /// Its number, counted from 1; of several, the last one's.
     pub superstep: u32,
     /// How long it took.
     pub duration: Duration,
@@ -36,8 +37,10 @@ pub struct LoopReport {
     pub max_supersteps: u32,
     /// The superstep of the snapshot that it went on from, or 0.
     pub resumed_after: u32,
-    /// Those that are over, in order, without those of earlier runs.
+    /// Those that are over, in order, without those of earlier runs; of very many, several as one.
     pub supersteps: Vec<SuperstepReport>,
+    /// How long all of them took.
+    pub duration: Duration,
     /// Whether something else than the greatest number of supersteps has ended it.
     pub converged: bool,
     /// Snapshots that are complete.
@@ -50,6 +53,11 @@ impl LoopReport {
     /// The supersteps that are over, those of earlier runs among them.
     pub fn superstep(&self) -> u32 {
         self.supersteps.last().map_or(self.resumed_after, |last| last.superstep)
+    }
+
+    /// How many supersteps this run has had.
+    pub fn count(&self) -> u32 {
+        self.superstep() - self.resumed_after
     }
 }
 
@@ -144,7 +152,7 @@ struct State {
     over: bool,
     converged: bool,
     begun: Instant,
-    reports: Vec<SuperstepReport>,
+    history: History,
     snapshots: Option<LoopSnapshots>,
 }
 
@@ -172,7 +180,7 @@ impl LoopControl {
             over: false,
             converged: false,
             begun: Instant::now(),
-            reports: Vec::new(),
+            history: History::default(),
             snapshots,
         };
         let control = Arc::new(LoopControl { name, rule, resumed_after, members, state: Mutex::new(state) });
@@ -380,7 +388,8 @@ impl LoopControl {
             name: self.name.clone(),
             max_supersteps: self.rule.max_supersteps,
             resumed_after: self.resumed_after,
-            supersteps: state.reports.clone(),
+            supersteps: state.history.reports().to_vec(),
+            duration: state.history.duration(),
             converged: state.converged,
             snapshots,
             skipped_snapshots,
@@ -395,7 +404,7 @@ impl LoopControl {
 impl State {
     fn end_superstep(&mut self, decision: Decision, outcome: &Outcome, aggregates: Aggregates) {
         let now = Instant::now();
-        self.reports.push(SuperstepReport {
+        self.history.add(SuperstepReport {
             superstep: self.superstep,
             duration: now - self.begun,
             workset: outcome.workset,

@@ -12,6 +12,7 @@
 //! of the next superstep before it has ended this one: it lies between head and tail itself.
 
 mod control;
+mod history;
 mod members;
 mod snapshots;
 mod task_loop;

@@ -22,7 +22,7 @@ pub(crate) use store::{LoopStore, MANIFEST};
 pub(crate) use thread::{Pending, Progress, SnapshotThread};
 
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::FileSystem;
+use flinkrs_core::fs::{FileLock, FileStatus, FileSystem};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,18 +42,29 @@ pub struct SnapshotOptions {
 }
 
 impl SnapshotOptions {
-    /// Removes all snapshots of the job: it has succeeded and needs them no more, or it begins anew.
+    /// Removes all snapshots of the job, which has succeeded and needs them no more, unless another run has begun to
+    /// use them.
     pub fn remove(&self) -> Result<()> {
-        self.remove_all().map_err(advised)
+        self.lock().and_then(|_lock| self.remove_all())
     }
 
+    /// Keeps other runs from the folder.
+    pub(crate) fn lock(&self) -> Result<FileLock> {
+        let name = self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        self.files.lock(&self.folder.with_file_name(format!("{name}.lock"))).map_err(advised)
+    }
+
+    /// Removes all snapshots of the job, of which the lock is had.
+    ///
     /// The manifests go first: whatever is left when the process is killed meanwhile, none of them names what is gone.
-    fn remove_all(&self) -> Result<()> {
-        if self.files.exists(&self.folder)? {
-            let folders = self.files.list(&self.folder)?.into_iter().filter(|entry| entry.is_dir);
-            folders.into_iter().try_for_each(|folder| self.files.remove(&folder.path.join(MANIFEST)))?;
-        }
-        self.files.remove(&self.folder)
+    pub(crate) fn remove_all(&self) -> Result<()> {
+        let manifests = |entries: Vec<FileStatus>| {
+            let folders = entries.into_iter().filter(|entry| entry.is_dir);
+            folders.into_iter().try_for_each(|folder| self.files.remove(&folder.path.join(MANIFEST)))
+        };
+        let there = self.files.exists(&self.folder).map_err(advised)?;
+        let listed = if there { self.files.list(&self.folder) } else { Ok(Vec::new()) };
+        listed.and_then(manifests).and_then(|()| self.files.remove(&self.folder)).map_err(advised)
     }
 }
 

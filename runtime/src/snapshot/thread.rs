@@ -2,6 +2,7 @@
 
 use crate::snapshot::{LoopStore, Manifest};
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::FileLock;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -31,18 +32,21 @@ pub(crate) struct SnapshotThread {
     abandoned: Arc<AtomicBool>,
     sender: Mutex<Option<Sender<Pending>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps other runs from the files until the thread has ended.
+    lock: Mutex<Option<FileLock>>,
 }
 
 impl SnapshotThread {
-    /// Starts the thread, which tells `failed` if a snapshot can't be completed.
-    pub(crate) fn start(failed: impl Fn(Error) + Send + 'static) -> Result<Arc<SnapshotThread>> {
+    /// Starts the thread, which tells `failed` if a snapshot can't be completed; `lock` is that of the files.
+    pub(crate) fn start(lock: FileLock, failed: impl Fn(Error) + Send + 'static) -> Result<Arc<SnapshotThread>> {
         let (sender, receiver) = channel();
         let abandoned = Arc::<AtomicBool>::default();
         let flag = Arc::clone(&abandoned);
         let run = move || complete_all(&receiver, &flag, failed);
         let thread = thread::Builder::new().name("snapshots".into()).spawn(run);
         let thread = thread.map_err(|error| Error::Resource { message: format!("cannot start a thread: {error}") })?;
-        Ok(Arc::new(SnapshotThread { abandoned, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) }))
+        let (sender, thread, lock) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)), Mutex::new(Some(lock)));
+        Ok(Arc::new(SnapshotThread { abandoned, sender, thread, lock }))
     }
 
     /// Hands a snapshot over.
@@ -60,6 +64,7 @@ impl SnapshotThread {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A panic of the thread has been printed; there is nothing more that it could do.
         thread.map(JoinHandle::join).into_iter().for_each(drop);
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -54,11 +54,12 @@ fn members(plan: Plan<'_>, at: u32, tasks: usize) -> Option<Members> {
 /// The thread that completes the snapshots of all loops; what a run before has left is removed unless the job goes on
 /// from that.
 fn snapshot_thread(options: &SnapshotOptions, failure: &Arc<Failure>) -> Result<Arc<SnapshotThread>> {
+    let lock = options.lock()?;
     if !options.resume {
-        options.remove()?;
+        options.remove_all()?;
     }
     let failed = Arc::clone(failure);
-    SnapshotThread::start(move |error| failed.report(error))
+    SnapshotThread::start(lock, move |error| failed.report(error))
 }
 
 /// The control of a loop.
