@@ -108,6 +108,14 @@ impl Batch {
         self.0.append(&mut *other.0);
     }
 
+    /// Takes the records from `at` on out, as a batch of their own.
+    ///
+    /// Panics when there are fewer.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Batch {
+        Batch(self.0.split_off(at))
+    }
+
     /// Memory that the records take, inline and on the heap, in bytes; walks the records if they own heap.
     pub fn bytes(&self) -> usize {
         self.0.bytes()
@@ -159,6 +167,7 @@ trait ErasedBatch: Send + Sync {
     fn len(&self) -> usize;
     fn clear(&mut self);
     fn append(&mut self, other: &mut dyn ErasedBatch);
+    fn split_off(&mut self, at: usize) -> Box<dyn ErasedBatch>;
     fn bytes(&self) -> usize;
     fn deal(&mut self, targets: &mut [Batch], first: usize);
     fn encode(&self, out: &mut Vec<u8>) -> Result<()>;
@@ -202,6 +211,9 @@ impl<T: Data> ErasedBatch for Vec<T> {
             None => wrong_type::<T>(found),
         }
     }
+    fn split_off(&mut self, at: usize) -> Box<dyn ErasedBatch> {
+        Box::new(Vec::split_off(self, at))
+    }
     fn bytes(&self) -> usize {
         let inline = Vec::len(self) * size_of::<T>();
         if std::mem::needs_drop::<T>() {
@@ -237,6 +249,13 @@ mod tests {
         assert_eq!(*targets[0].records::<u32>(), [2, 4]);
         assert_eq!(*targets[1].records::<u32>(), [1, 3, 5]);
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn splits_where_it_is_told() {
+        let mut batch = Batch::new(vec![1u32, 2, 3]);
+        assert_eq!(*batch.split_off(1).records::<u32>(), [2, 3]);
+        assert_eq!(*batch.records::<u32>(), [1]);
     }
 
     #[test]

@@ -70,6 +70,26 @@ pub enum Error {
         /// What happened there.
         cause: Box<Error>,
     },
+    /// A connection between two processes of a job that failed or was lost.
+    #[error("{message}")]
+    Network {
+        /// Which peer, and what happened.
+        message: String,
+    },
+    /// What a task has left for its consumers is missing or broken: the task has to run again.
+    #[error("the result of subtask {producer} (attempt {attempt}) for edge {edge} {reason}")]
+    Partition {
+        /// Which `execute()` of the program.
+        execution: u32,
+        /// The edge's index in the JobGraph.
+        edge: u32,
+        /// The subtask that has produced it.
+        producer: u32,
+        /// In which attempt.
+        attempt: u32,
+        /// A predicate: what is wrong with it, and where.
+        reason: String,
+    },
     /// The job was cancelled; not a failure of its own.
     #[error("the job was cancelled")]
     Cancelled,
@@ -107,6 +127,11 @@ impl Error {
         Error::Plan { message: message.into() }
     }
 
+    /// A connection that failed or was lost.
+    pub fn network(message: impl Into<String>) -> Error {
+        Error::Network { message: message.into() }
+    }
+
     /// A bug of the engine.
     pub fn internal(message: impl Into<String>) -> Error {
         Error::Internal { message: message.into() }
@@ -133,7 +158,11 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self.root() {
             Error::Usage { .. } | Error::Plan { .. } | Error::Data { .. } | Error::Function { .. } => Fault::User,
-            Error::Io { .. } | Error::Resource { .. } | Error::Cancelled => Fault::External,
+            Error::Io { .. }
+            | Error::Resource { .. }
+            | Error::Network { .. }
+            | Error::Partition { .. }
+            | Error::Cancelled => Fault::External,
             Error::InOperator { .. } | Error::Internal { .. } => Fault::Internal,
         }
     }
@@ -143,7 +172,7 @@ impl Error {
         match self.root() {
             Error::Usage { .. } | Error::Plan { .. } => 2,
             Error::Io { .. } | Error::Data { .. } => 3,
-            Error::Resource { .. } => 4,
+            Error::Resource { .. } | Error::Network { .. } | Error::Partition { .. } => 4,
             Error::Function { .. } | Error::Cancelled | Error::InOperator { .. } | Error::Internal { .. } => 1,
         }
     }

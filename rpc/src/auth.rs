@@ -41,7 +41,7 @@ impl Secret {
 
     /// A secret nobody knows yet: 32 random bytes.
     pub fn random() -> Secret {
-        Secret::new(&rand::random::<[u8; 32]>())
+        Secret::new(&random_bytes::<32>())
     }
 
     /// The first line of a file.
@@ -107,6 +107,13 @@ impl Secret {
     }
 }
 
+/// Random bytes of the operating system.
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
+    bytes
+}
+
 fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -118,7 +125,7 @@ pub struct Prove(pub Option<Secret>);
 impl Interceptor for Prove {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(secret) = &self.0 {
-            let proof = secret.prove(now_seconds(), rand::random());
+            let proof = secret.prove(now_seconds(), u64::from_ne_bytes(random_bytes()));
             let value = MetadataValue::try_from(proof).map_err(|_| Status::internal("a proof that is no header"))?;
             request.metadata_mut().insert(HEADER, value);
         }

@@ -30,4 +30,5 @@ pub use control::{
     VertexReport,
 };
 pub use iteration::{LoopMessages, LoopReport, SuperstepReport};
+pub use network::{ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId};
 pub use snapshot::SnapshotOptions;

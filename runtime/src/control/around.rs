@@ -19,7 +19,7 @@ pub struct Surroundings {
     /// This process.
     pub me: WorkerId,
     /// The way to and from the other processes.
-    pub exchange: Arc<Exchange>,
+    pub exchange: Exchange,
     /// What the processes of a loop tell each other.
     pub loops: Arc<LoopMessages>,
     /// Who hands out splits, and is told of the ends of tasks.

@@ -70,7 +70,7 @@ pub(crate) struct Members {
     me: WorkerId,
     leader: LoopMember,
     all: Arc<[LoopMember]>,
-    exchange: Arc<Exchange>,
+    exchange: Exchange,
     messages: Arc<LoopMessages>,
 }
 
@@ -91,7 +91,7 @@ impl Members {
         codec::encode(&[(self.key, message)], &mut bytes)?;
         let address = to.address.parse();
         let address = address.map_err(|_| Error::internal(format!("'{}' of {} is no address", to.address, to.worker)))?;
-        self.exchange.send_message((PeerId::of_worker(to.worker), address), bytes)
+        self.exchange.send_message((PeerId::of_worker(to.worker), address), &bytes)
     }
 
     /// Receives messages for `control` from now on, and those that came before.
@@ -164,7 +164,7 @@ impl LoopMessages {
             me: around.me,
             leader,
             all: Arc::clone(&deployed.members),
-            exchange: Arc::clone(&around.exchange),
+            exchange: around.exchange.clone(),
             messages: Arc::clone(self),
         }
     }

@@ -1,12 +1,16 @@
 //! The queue in front of one input of one subtask: bounded when pipelined, spilling when blocking.
 
+use crate::network::remote::{Arrived, RemoteInput};
 use crate::network::{ChannelSender, Sent, weight};
 use crate::task::{TaskCell, current_task};
 use flinkrs_core::element::Element;
+use flinkrs_core::error::Error;
 use flinkrs_core::{Batch, Result};
 use flinkrs_memory::BatchSpillBuffer;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 
 /// What waits in a pipelined inbox at most, in units of a full batch, unless it has more producers than that: enough
 /// that producer and consumer needn't alternate, few enough that the records stay in the cache. One element is always
@@ -32,8 +36,10 @@ pub(crate) enum Taken {
 /// The queue of one edge in front of one consuming subtask.
 pub(crate) struct Inbox {
     state: Mutex<State>,
-    consumer: OnceLock<Arc<TaskCell>>,
+    consumer: OnceLock<Waker>,
     producers: usize,
+    /// Some of the producers are in other processes.
+    has_remote: AtomicBool,
 }
 
 struct State {
@@ -44,6 +50,11 @@ struct State {
     open_producers: usize,
     waiting: Vec<Arc<TaskCell>>,
     spare: Vec<Batch>,
+    /// What other processes have sent, still encoded; their windows bound it.
+    arrived: VecDeque<Arrived>,
+    remotes: Vec<Weak<RemoteInput>>,
+    /// Why nothing more comes from some producer.
+    failed: Option<Error>,
     /// A blocking inbox keeps its batches here until all producers have ended, or have ended a superstep.
     held: Option<BatchSpillBuffer>,
     /// In a blocking inbox: ends of the superstep that have come.
@@ -59,6 +70,33 @@ impl State {
             && !self.waiting.iter().any(|task| Arc::ptr_eq(task, &producer))
         {
             self.waiting.push(producer);
+        }
+    }
+
+    /// One producer has ended; whether all have.
+    fn end_of_producer(&mut self) -> Result<bool> {
+        self.open_producers -= 1;
+        if self.open_producers == 0
+            && let Some(held) = &mut self.held
+        {
+            held.seal()?;
+        }
+        Ok(self.open_producers == 0)
+    }
+
+    /// Keeps an element in a blocking inbox; whether a superstep's elements are complete with it.
+    fn hold(&mut self, element: Element, producers: usize) -> Result<bool> {
+        match (&mut self.held, element) {
+            (Some(held), Element::Batch(batch)) => held.push(batch).map(|()| false),
+            (Some(held), end @ Element::SuperstepEnd(_)) => {
+                self.superstep_ends.push(end);
+                let over = self.superstep_ends.len() == producers;
+                if over {
+                    held.seal()?;
+                }
+                Ok(over)
+            }
+            (_, element) => Err(Error::internal(format!("{element:?} arrived at a blocking inbox"))),
         }
     }
 }
@@ -82,11 +120,15 @@ impl Inbox {
             open_producers: producers,
             waiting: Vec::new(),
             spare: Vec::new(),
+            arrived: VecDeque::new(),
+            remotes: Vec::new(),
+            failed: None,
             held,
             superstep_ends: Vec::new(),
             abandoned: false,
         };
-        Arc::new(Inbox { state: Mutex::new(state), consumer: OnceLock::new(), producers })
+        let (state, has_remote) = (Mutex::new(state), AtomicBool::new(false));
+        Arc::new(Inbox { state, consumer: OnceLock::new(), producers, has_remote })
     }
 
     /// How many producers there are: so many ends of a superstep come.
@@ -95,18 +137,26 @@ impl Inbox {
     }
 
     /// Says whom to wake; before anything is sent.
-    pub(crate) fn set_consumer(&self, consumer: Arc<TaskCell>) {
+    pub(crate) fn set_consumer(&self, consumer: impl Into<Waker>) {
+        let consumer = consumer.into();
         assert!(self.consumer.set(consumer).is_ok(), "an inbox has one consumer");
     }
 
     /// Moves waiting elements to `into`.
     pub(crate) fn take(&self, into: &mut VecDeque<Element>) -> Result<Taken> {
+        if self.has_remote.load(Ordering::Relaxed) {
+            self.take_arrived(into)?;
+        }
         let mut state = self.lock();
         if state.held.is_some() {
             return Inbox::take_held(&mut state, self.producers, into);
         }
         if state.queue.is_empty() {
-            return Ok(if state.open_producers == 0 { Taken::Ended } else { Taken::Empty });
+            return Ok(match into.is_empty() {
+                false => Taken::Some,
+                true if state.open_producers == 0 => Taken::Ended,
+                true => Taken::Empty,
+            });
         }
         let mut taken = 0;
         while taken < TAKE_WEIGHT
@@ -120,6 +170,27 @@ impl Inbox {
         drop(state);
         waiting.iter().for_each(TaskCell::wake);
         Ok(Taken::Some)
+    }
+
+    /// Decodes what other processes have sent, while they go on sending: a few elements for a pipelined consumer, all
+    /// that is there for a blocking one, which waits for the rest anyway.
+    fn take_arrived(&self, into: &mut VecDeque<Element>) -> Result<()> {
+        let mut state = self.lock();
+        while into.len() < TAKE_WEIGHT {
+            if let Some(error) = state.failed.take() {
+                return Err(error);
+            }
+            let Some(arrived) = state.arrived.pop_front() else { break };
+            drop(state);
+            let element = arrived.into_element()?;
+            state = self.lock();
+            match element {
+                Element::End => drop(state.end_of_producer()?),
+                element if state.held.is_some() => drop(state.hold(element, self.producers)?),
+                element => into.push_back(element),
+            }
+        }
+        Ok(())
     }
 
     fn take_held(state: &mut State, producers: usize, into: &mut VecDeque<Element>) -> Result<Taken> {
@@ -158,20 +229,47 @@ impl Inbox {
         state.queued = 0;
         state.held = None;
         let waiting = std::mem::take(&mut state.waiting);
+        let (arrived, remotes) = (std::mem::take(&mut state.arrived), std::mem::take(&mut state.remotes));
         drop(state);
         waiting.iter().for_each(TaskCell::wake);
+        remotes.iter().filter_map(Weak::upgrade).for_each(|remote| remote.abandon());
+        arrived.into_iter().for_each(Arrived::discard);
+    }
+
+    /// Another process will feed the inbox, too.
+    pub(crate) fn add_remote(&self, input: &Arc<RemoteInput>) {
+        self.has_remote.store(true, Ordering::Relaxed);
+        let mut state = self.lock();
+        if !state.abandoned {
+            state.remotes.push(Arc::downgrade(input));
+            return;
+        }
+        drop(state);
+        input.abandon();
+    }
+
+    /// Takes what another process has sent; it is decoded when the consumer takes it.
+    pub(crate) fn arrive(&self, arrived: Arrived) {
+        let mut state = self.lock();
+        if state.abandoned {
+            drop(state);
+            return arrived.discard();
+        }
+        state.arrived.push_back(arrived);
+        drop(state);
+        self.wake_consumer();
+    }
+
+    /// A producer brings nothing more, and this is why: the consumer finds the error, the first if there are several.
+    pub(crate) fn fail(&self, error: Error) {
+        self.lock().failed.get_or_insert(error);
+        self.wake_consumer();
     }
 
     fn send(&self, element: Element) -> Result<Sent> {
         let mut state = self.lock();
         if let Element::End = element {
-            state.open_producers -= 1;
-            if state.open_producers == 0
-                && let Some(held) = &mut state.held
-            {
-                held.seal()?;
-            }
-            let over = state.open_producers == 0;
+            let over = state.end_of_producer()?;
             drop(state);
             if over {
                 self.wake_consumer();
@@ -181,26 +279,14 @@ impl Inbox {
         if state.abandoned {
             return Ok(Sent::Taken(None));
         }
-        let State { held, superstep_ends, .. } = &mut *state;
-        let element = match (held, element) {
-            (Some(held), Element::Batch(batch)) => {
-                held.push(batch)?;
-                return Ok(Sent::Taken(None));
+        if state.held.is_some() {
+            let over = state.hold(element, self.producers)?;
+            drop(state);
+            if over {
+                self.wake_consumer();
             }
-            (Some(held), end @ Element::SuperstepEnd(_)) => {
-                superstep_ends.push(end);
-                let over = superstep_ends.len() == self.producers;
-                if over {
-                    held.seal()?;
-                }
-                drop(state);
-                if over {
-                    self.wake_consumer();
-                }
-                return Ok(Sent::Taken(None));
-            }
-            (_, element) => element,
-        };
+            return Ok(Sent::Taken(None));
+        }
         let weight = weight(&element);
         if state.queued > 0 && state.queued + weight > state.capacity {
             state.wait_for_room();
@@ -216,7 +302,7 @@ impl Inbox {
 
     fn wake_consumer(&self) {
         if let Some(consumer) = self.consumer.get() {
-            consumer.wake();
+            consumer.wake_by_ref();
         }
     }
 

@@ -1,21 +1,26 @@
 //! Between tasks: the queue in front of each input, and the writers that spread a task's output over them.
 //!
 //! The seam for a network is [`ChannelSender`]: a writer sends elements into channels and is told when one is full;
-//! whether a queue in this process or a connection takes them is the sender's business.
+//! whether a queue in this process or a connection takes them is the sender's business. `remote` has the connections.
 
 mod inbox;
 mod output;
-mod shim;
-pub use shim::{ChannelId, Exchange, PeerId};
+mod remote;
 mod writer;
+
+pub use remote::{ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId};
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};
 pub(crate) use output::TaskOutput;
 pub(crate) use writer::{EdgeWriter, Keyed, Spread};
 
+use crate::task::current_task;
 use flinkrs_core::batch::BATCH_BYTES;
 use flinkrs_core::element::Element;
 use flinkrs_core::{Batch, Result};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
 
 /// One producer's end of a channel to one consumer.
 pub(crate) trait ChannelSender: Send {
@@ -39,5 +44,21 @@ pub(crate) fn weight(element: &Element) -> usize {
     match element {
         Element::Batch(batch) if batch.len() < FEW_RECORDS => (batch.bytes() / BATCH_BYTES).max(1),
         _ => 1,
+    }
+}
+
+/// Wakes the task that runs on this thread, or the thread if there is none, which parks until then.
+pub(crate) fn current_waker() -> Waker {
+    match current_task() {
+        Some(task) => Waker::from(task),
+        None => Waker::from(Arc::new(Unpark(thread::current()))),
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

@@ -126,6 +126,17 @@ impl TaskCell {
     }
 }
 
+/// For those who wake whoever waits, a task or a thread.
+impl std::task::Wake for TaskCell {
+    fn wake(self: Arc<Self>) {
+        TaskCell::wake(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        TaskCell::wake(self);
+    }
+}
+
 thread_local! {
     /// The task that this thread runs.
     static CURRENT: RefCell<Option<Arc<TaskCell>>> = const { RefCell::new(None) };

@@ -1,0 +1,117 @@
+//! Channels between processes: what lies behind [`ChannelSender`] when the consumer is elsewhere, and what fills an
+//! [`Inbox`] from elsewhere.
+//!
+//! ```text
+//! producer's task ─ encode ─▶ SendChannel ─▶ Peer ─ socket ─▶ reactor ─▶ Inbox ─ decode ─▶ consumer's task
+//!                                 ▲                                        │
+//!                                 └────────── credit, abandon ◀────────────┘
+//! ```
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `exchange` | the service of a worker and its handle |
+//! | `frame`, `handshake` | the bytes of a connection |
+//! | `credit` | windows of channels and the budget that they share |
+//! | `buffer` | buffers for reuse |
+//! | `peer` | the one connection to another worker: what waits to be written, and who writes |
+//! | `reactor` | the thread that accepts, dials and reads |
+//! | `sender` | the producer's side of a channel |
+//! | `input` | the consumer's side of a channel |
+//! | `ends` | both sides for those who are no tasks: they block |
+
+mod buffer;
+mod credit;
+mod ends;
+mod exchange;
+mod frame;
+mod handshake;
+mod input;
+mod peer;
+mod reactor;
+mod sender;
+
+pub(crate) use buffer::BufferPool;
+pub use ends::{ChannelReader, ChannelWriter};
+pub use exchange::{Compression, Exchange, ExchangeOptions};
+pub(crate) use input::{Arrived, RemoteInput};
+
+use flinkrs_core::types::hash_key;
+use flinkrs_protocol::{TaskExecutorId, WorkerId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One producing subtask's channel to one consuming subtask, in one attempt to run the producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChannelId {
+    /// The job.
+    pub job: u128,
+    /// Which `execute()` of the program.
+    pub execution: u32,
+    /// The edge's index in the JobGraph.
+    pub edge: u32,
+    /// The producing subtask.
+    pub producer: u32,
+    /// The attempt of the producer, so that what a lost one has sent isn't mixed with what its successor sends.
+    pub attempt: u32,
+    /// The consuming subtask.
+    pub consumer: u32,
+}
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ChannelId { job, execution, edge, producer, attempt, consumer } = self;
+        write!(f, "{job:032x}/{execution} edge {edge}, {producer} (attempt {attempt}) to {consumer}")
+    }
+}
+
+/// Bytes of a channel's id on the wire.
+const CHANNEL_ID_BYTES: usize = 36;
+
+impl ChannelId {
+    fn encode(&self) -> [u8; CHANNEL_ID_BYTES] {
+        let mut out = [0; CHANNEL_ID_BYTES];
+        out[..16].copy_from_slice(&self.job.to_le_bytes());
+        let words = [self.execution, self.edge, self.producer, self.attempt, self.consumer];
+        for (to, word) in out[16..].chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<ChannelId> {
+        let (job, words) = bytes.split_first_chunk::<16>()?;
+        let (words, []) = words.as_chunks::<4>() else { return None };
+        let [execution, edge, producer, attempt, consumer] = words else { return None };
+        let word = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+        Some(ChannelId {
+            job: u128::from_le_bytes(*job),
+            execution: word(execution),
+            edge: word(edge),
+            producer: word(producer),
+            attempt: word(attempt),
+            consumer: word(consumer),
+        })
+    }
+}
+
+/// A worker, unique within its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PeerId(pub u64);
+
+impl PeerId {
+    /// That of a worker.
+    pub fn of_worker(worker: WorkerId) -> PeerId {
+        PeerId(worker.0)
+    }
+
+    /// That of a TaskExecutor, which no worker has.
+    pub fn of_task_executor(task_executor: &TaskExecutorId) -> PeerId {
+        PeerId(1 << 63 | hash_key(&*task_executor.0))
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {}", self.0)
+    }
+}

@@ -1,0 +1,299 @@
+//! The producer's side of a channel: encodes, and holds what may not be sent yet.
+
+use crate::network::remote::credit::{Grant, SendWindow};
+use crate::network::remote::exchange::Shared;
+use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, Malformed, PAYLOAD_BYTES_MAX};
+use crate::network::remote::peer::Peer;
+use crate::network::remote::{BufferPool, ChannelId, Compression};
+use crate::network::{ChannelSender, Sent, current_waker};
+use crate::task::lock;
+use flinkrs_core::element::Element;
+use flinkrs_core::{Batch, Error, Result};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+
+/// What a channel that nobody has requested yet holds, beside one frame.
+const HELD_BYTES_MAX: usize = 128 << 10;
+
+/// Smaller frames aren't compressed: there is nothing to gain.
+const COMPRESSED_BYTES_MIN: usize = 512;
+
+/// What all channels of a worker share on the producer's side.
+pub(crate) struct SendShare {
+    pub(crate) pool: Arc<BufferPool>,
+    pub(crate) compression: Compression,
+    /// Bytes that channels hold, and their bound: past it, a channel holds one frame.
+    pub(crate) held: AtomicUsize,
+    pub(crate) held_max: usize,
+}
+
+/// A channel, from the first of its producer and its request until both have ended.
+pub(crate) struct SendChannel {
+    pub(crate) id: ChannelId,
+    share: Arc<SendShare>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whoever has requested the channel, and the slot that it gave it.
+    consumer: Option<(Arc<Peer>, u32)>,
+    window: SendWindow,
+    /// What may not be sent yet; frames behind data wait for it.
+    held: VecDeque<Frame>,
+    held_bytes: usize,
+    waiting: Option<Waker>,
+    /// The consumer reads no further.
+    abandoned: bool,
+    /// The connection has ended, and with it the channel.
+    lost: bool,
+    /// The producer has ended it.
+    ended: bool,
+}
+
+/// An encoded frame whose header waits for its slot.
+struct Frame {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl SendChannel {
+    pub(crate) fn new(id: ChannelId, share: &Arc<SendShare>) -> Arc<SendChannel> {
+        Arc::new(SendChannel { id, share: Arc::clone(share), state: Mutex::default() })
+    }
+
+    /// A peer requests the channel: what was held is sent as far as its window goes.
+    pub(crate) fn attach(&self, peer: &Arc<Peer>, slot: u32, first_window: u64) {
+        let mut state = lock(&self.state);
+        debug_assert!(state.consumer.is_none(), "a channel is requested once");
+        state.consumer = Some((Arc::clone(peer), slot));
+        state.window = SendWindow::new(first_window);
+        self.pump(state);
+    }
+
+    /// The consumer has taken something.
+    pub(crate) fn grant(&self, grant: Grant) -> Result<(), Malformed> {
+        let mut state = lock(&self.state);
+        state.window.grant(grant)?;
+        self.pump(state);
+        Ok(())
+    }
+
+    /// The consumer reads no further.
+    pub(crate) fn abandon(&self) {
+        let mut state = lock(&self.state);
+        state.abandoned = true;
+        state.held.retain(|frame| frame.header.kind != Kind::Data);
+        self.pump(state);
+    }
+
+    /// The connection has ended: what the producer still sends is held, until the job decides what becomes of it.
+    pub(crate) fn lose(&self) {
+        let mut state = lock(&self.state);
+        state.lost = true;
+        state.consumer = None;
+    }
+
+    /// Whoever consumes the channel, once its end has been handed to the connection.
+    pub(crate) fn over(&self) -> Option<(Arc<Peer>, u32)> {
+        let state = lock(&self.state);
+        if state.ended && state.held.is_empty() { state.consumer.clone() } else { None }
+    }
+
+    /// Sends what the window allows, in order, and wakes the producer when nothing is left. The channel is locked while
+    /// frames are queued, not while they are written.
+    fn pump(&self, mut state: MutexGuard<'_, State>) {
+        let Some((peer, _)) = &state.consumer else { return };
+        let peer = Arc::clone(peer);
+        self.queue(&mut state);
+        drop(state);
+        peer.write();
+    }
+
+    fn queue(&self, state: &mut State) {
+        let Some((peer, slot)) = &state.consumer else { return };
+        while let Some(frame) = state.held.front() {
+            let payload = frame.bytes.len() - HEADER_BYTES;
+            if frame.header.kind == Kind::Data {
+                if !state.window.fits(payload) {
+                    break;
+                }
+                state.window.send(payload);
+            }
+            let Some(Frame { mut header, mut bytes }) = state.held.pop_front() else { break };
+            header.slot = *slot;
+            bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+            peer.queue(bytes);
+        }
+        let left = state.held.iter().map(|frame| frame.bytes.len()).sum();
+        let before = std::mem::replace(&mut state.held_bytes, left);
+        self.share.held.fetch_sub(before - left, Ordering::Relaxed);
+        if state.held.is_empty()
+            && let Some(waiting) = state.waiting.take()
+        {
+            waiting.wake();
+        }
+    }
+
+    fn push(&self, frame: Frame) {
+        let mut state = lock(&self.state);
+        if state.abandoned && frame.header.kind == Kind::Data {
+            self.share.pool.give(frame.bytes);
+            return;
+        }
+        state.ended |= frame.header.kind == Kind::End;
+        state.held_bytes += frame.bytes.len();
+        self.share.held.fetch_add(frame.bytes.len(), Ordering::Relaxed);
+        state.held.push_back(frame);
+        self.pump(state);
+    }
+
+    /// Whether data may be encoded now, and how large a frame should be; if not, the caller is woken when it may.
+    fn room(&self) -> Room {
+        let mut state = lock(&self.state);
+        if state.abandoned {
+            return Room::Abandoned;
+        }
+        let has_room = match &state.consumer {
+            Some((peer, _)) => state.held.is_empty() && peer.has_room(current_waker),
+            None => {
+                let few = self.share.held.load(Ordering::Relaxed) < self.share.held_max;
+                !state.lost && (state.held_bytes == 0 || (few && state.held_bytes < HELD_BYTES_MAX))
+            }
+        };
+        if !has_room {
+            state.waiting = Some(current_waker());
+            return Room::Full;
+        }
+        // Before the request, the least that a window will be.
+        let window = if state.consumer.is_some() { state.window.bytes() } else { HELD_BYTES_MAX };
+        Room::Frame(window.max(1))
+    }
+}
+
+impl Drop for SendChannel {
+    fn drop(&mut self) {
+        let held = lock(&self.state).held_bytes;
+        self.share.held.fetch_sub(held, Ordering::Relaxed);
+    }
+}
+
+enum Room {
+    /// For a frame of at most so many bytes, if its records can be cut.
+    Frame(usize),
+    Full,
+    Abandoned,
+}
+
+/// A producing task's end of a channel to another process.
+pub(crate) struct RemoteSender {
+    channel: Arc<SendChannel>,
+    shared: Arc<Shared>,
+    /// Encoded bytes of a record, as the last batch had it.
+    record_bytes: usize,
+}
+
+impl RemoteSender {
+    pub(crate) fn new(channel: Arc<SendChannel>, shared: &Arc<Shared>) -> RemoteSender {
+        RemoteSender { channel, shared: Arc::clone(shared), record_bytes: 0 }
+    }
+
+    /// Sends what finds room, in frames that fit the window.
+    fn send_batch(&mut self, mut batch: Batch) -> Result<Sent> {
+        while !batch.is_empty() {
+            let window = match self.channel.room() {
+                Room::Frame(bytes) => bytes,
+                Room::Full => return Ok(Sent::Full(Element::Batch(batch))),
+                Room::Abandoned => break,
+            };
+            let fit = (window / self.record_bytes.max(1)).max(1);
+            let rest = if fit < batch.len() { Some(batch.split_off(fit)) } else { None };
+            match self.encode(&batch, window)? {
+                Some(frame) => {
+                    self.channel.push(frame);
+                    match rest {
+                        Some(rest) => batch = rest,
+                        None => break,
+                    }
+                }
+                // The records were larger than those before: cut again, now that their size is known.
+                None => {
+                    if let Some(mut rest) = rest {
+                        batch.append(&mut rest);
+                    }
+                }
+            }
+        }
+        batch.clear();
+        Ok(Sent::Taken(Some(batch)))
+    }
+
+    /// A frame of all records, or `None` if it is larger than the window and can be cut.
+    fn encode(&mut self, batch: &Batch, window: usize) -> Result<Option<Frame>> {
+        let share = &self.channel.share;
+        let mut bytes = share.pool.take_empty();
+        bytes.resize(HEADER_BYTES, 0);
+        batch.encode(&mut bytes)?;
+        let plain = bytes.len() - HEADER_BYTES;
+        self.record_bytes = plain.div_ceil(batch.len());
+        if plain > window && batch.len() > 1 {
+            share.pool.give(bytes);
+            return Ok(None);
+        }
+        if plain > PAYLOAD_BYTES_MAX {
+            let message = format!("a record of {plain} bytes is too large to be sent; at most {PAYLOAD_BYTES_MAX}");
+            return Err(Error::Resource { message });
+        }
+        let compressed = share.compression == Compression::Lz4 && plain >= COMPRESSED_BYTES_MIN;
+        let shrunk = if compressed { compress(&bytes, &share.pool) } else { None };
+        let compressed = shrunk.is_some();
+        if let Some(shrunk) = shrunk {
+            share.pool.give(std::mem::replace(&mut bytes, shrunk));
+        }
+        let payload = &bytes[HEADER_BYTES..];
+        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let (payload_bytes, payload_crc) = (length(payload.len()), crc32fast::hash(payload));
+        let header = Header::new(Kind::Data, 0, 0);
+        let header = Header { compressed, payload_bytes, extra: length(plain), payload_crc, ..header };
+        Ok(Some(Frame { header, bytes }))
+    }
+}
+
+/// The frame compressed, if that makes it smaller.
+fn compress(frame: &[u8], pool: &BufferPool) -> Option<Vec<u8>> {
+    let plain = &frame[HEADER_BYTES..];
+    let mut out = pool.take();
+    let most = HEADER_BYTES + lz4_flex::block::get_maximum_output_size(plain.len());
+    if out.len() < most {
+        out.resize(most, 0);
+    }
+    match lz4_flex::block::compress_into(plain, &mut out[HEADER_BYTES..]) {
+        Ok(count) if count < plain.len() => {
+            out.truncate(HEADER_BYTES + count);
+            Some(out)
+        }
+        _ => {
+            pool.give(out);
+            None
+        }
+    }
+}
+
+impl ChannelSender for RemoteSender {
+    fn try_send(&mut self, element: Element) -> Result<Sent> {
+        let header = match element {
+            Element::Batch(batch) => return self.send_batch(batch),
+            Element::Watermark(watermark) => Header::new(Kind::Watermark, 0, watermark.0.cast_unsigned()),
+            Element::Barrier(barrier) => Header::new(Kind::Barrier, 0, barrier.0),
+            Element::SuperstepEnd(superstep) => Header::new(Kind::SuperstepEnd, 0, u64::from(superstep.0)),
+            Element::End => Header::new(Kind::End, 0, 0),
+        };
+        self.channel.push(Frame { header, bytes: vec![0; HEADER_BYTES] });
+        if header.kind == Kind::End {
+            self.shared.tidy(&self.channel);
+        }
+        Ok(Sent::Taken(None))
+    }
+}

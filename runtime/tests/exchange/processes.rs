@@ -1,0 +1,1 @@
+//! Real processes: one produces, one is killed.

@@ -1,0 +1,1 @@
+//! Strangers at the listener: garbage, other versions, wrong secrets.
