@@ -26,7 +26,7 @@ mod snapshot;
 mod task;
 
 pub use control::{
-    FinishedTask, Job, JobResult, Master, OperatorReport, RuntimeOptions, SlotPools, SubtaskReport, Surroundings,
+    FinishedTask, Job, JobResult, Master, OperatorReport, RuntimeOptions, Sinks, SlotPools, SubtaskReport, Surroundings,
     VertexReport,
 };
 pub use iteration::{LoopMessages, LoopReport, SuperstepReport};

@@ -7,10 +7,10 @@ use flinkrs_api::{JobExecutionResult, LoopResult};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::sink::{CommitContext, Committer};
 use flinkrs_optimizer::{OptimizedPlan, OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
-use flinkrs_runtime::{Job, JobResult, LoopReport, RuntimeOptions, SnapshotOptions};
+use flinkrs_protocol::JobGraph;
+use flinkrs_runtime::{Job, JobResult, LoopReport, RuntimeOptions, Sinks, SnapshotOptions};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -48,11 +48,13 @@ impl LocalExecutor {
             report::check(file)?;
         }
         let runtime = self.runtime_of(number);
-        let sinks = Sinks::begin(plan, functions, &runtime.job)?;
-        let result = self.run_job(&optimized, functions, &runtime);
+        let graph = optimized.job_graph()?;
+        let sinks = Sinks::new(&graph, functions, &runtime.job);
+        sinks.begin()?;
+        let result = self.run_job(&graph, functions, &runtime);
         match &result {
             Ok(_) => sinks.commit()?,
-            Err(_) => sinks.abort_from(0),
+            Err(_) => sinks.abort(),
         }
         let result = result?;
         if let Some(snapshots) = runtime.snapshots.filter(|_| !result.loops.is_empty()) {
@@ -87,11 +89,11 @@ impl LocalExecutor {
 
     fn run_job(
         &self,
-        optimized: &OptimizedPlan,
+        graph: &JobGraph,
         functions: &dyn FunctionSource,
         runtime: &RuntimeOptions,
     ) -> Result<JobResult> {
-        let job = Job::start(&optimized.job_graph()?, functions, runtime)?;
+        let job = Job::start(graph, functions, runtime)?;
         if let Some(snapshots) = runtime.snapshots.as_ref().filter(|snapshots| snapshots.resume) {
             job.loops().iter().filter(|of| of.resumed_after == 0).for_each(|of| say_begins(of, snapshots));
         }
@@ -168,52 +170,4 @@ fn check_targets(plan: &Plan, functions: &dyn FunctionSource) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The sinks of a plan whose output becomes visible at the end.
-struct Sinks {
-    job: Arc<str>,
-    /// With the attempt of each subtask that finishes: its only one.
-    begun: Vec<(Arc<dyn Committer>, Vec<u32>)>,
-}
-
-impl Sinks {
-    /// Asks every sink whether it can write; the first that can't ends the execution before anything runs.
-    fn begin(plan: &Plan, functions: &dyn FunctionSource, job: &Arc<str>) -> Result<Sinks> {
-        let mut sinks = Sinks { job: Arc::clone(job), begun: Vec::new() };
-        for id in &plan.sinks {
-            let Some(committer) = functions.committer(*id) else { continue };
-            let attempts = vec![0; plan.parallelism(*id) as usize];
-            if let Err(error) = committer.begin(&CommitContext { job, attempts: &attempts }) {
-                sinks.abort_from(0);
-                return Err(named(plan, *id, error));
-            }
-            sinks.begun.push((committer, attempts));
-        }
-        Ok(sinks)
-    }
-
-    /// Makes all output visible; if a sink can't, what it and those after it wrote is removed.
-    fn commit(&self) -> Result<()> {
-        for (i, (committer, attempts)) in self.begun.iter().enumerate() {
-            if let Err(error) = committer.commit(&CommitContext { job: &self.job, attempts }) {
-                self.abort_from(i);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn abort_from(&self, first: usize) {
-        for (committer, attempts) in &self.begun[first..] {
-            committer.abort(&CommitContext { job: &self.job, attempts });
-        }
-    }
-}
-
-fn named(plan: &Plan, sink: OperatorId, error: Error) -> Error {
-    match error {
-        Error::Data { message } => Error::data(format!("sink '{}': {message}", plan.operator(sink).name)),
-        other => other,
-    }
 }

@@ -10,7 +10,7 @@ use crate::task::{Scheduler, TaskCell, TaskEnd};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{AccumulatorValue, CancelFlag, FunctionSource};
 use flinkrs_memory::SpillSpace;
-use flinkrs_protocol::{Deployment, JobGraph};
+use flinkrs_protocol::{Deployment, JobGraph, TaskReport};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,7 +127,8 @@ pub struct Job {
     scheduler: Arc<Scheduler>,
     failure: Arc<Failure>,
     counters: Vec<VertexCounters>,
-    loops: Vec<Arc<LoopControl>>,
+    /// By position in the graph.
+    loops: BTreeMap<u32, Arc<LoopControl>>,
     snapshots: Option<Arc<SnapshotThread>>,
 }
 
@@ -207,7 +208,19 @@ impl Job {
 
     /// How far the loops are.
     pub fn loops(&self) -> Vec<LoopReport> {
-        self.loops.iter().map(|control| control.report()).collect()
+        self.loops.values().map(|control| control.report()).collect()
+    }
+
+    /// What each task has done so far, for other processes.
+    pub fn tasks(&self) -> Vec<TaskReport> {
+        let subtasks = self.counters.iter().flat_map(|vertex| &vertex.subtasks);
+        subtasks.map(SubtaskCounters::task_report).collect()
+    }
+
+    /// How far those loops are about which this process decides, by their position in the graph.
+    pub fn led_loops(&self) -> Vec<(u32, LoopReport)> {
+        let led = self.loops.iter().filter(|(_, control)| control.leads());
+        led.map(|(at, control)| (*at, control.report())).collect()
     }
 
     fn accumulators(&self) -> Result<BTreeMap<String, AccumulatorValue>> {

@@ -4,6 +4,7 @@ mod around;
 mod deploy;
 mod job;
 mod report;
+mod sinks;
 mod slots;
 mod splits;
 
@@ -11,6 +12,7 @@ pub use around::{FinishedTask, Master, Surroundings};
 pub use job::{Job, JobResult, RuntimeOptions};
 pub use report::{OperatorReport, SubtaskReport, VertexReport};
 
+pub use sinks::Sinks;
 pub use slots::SlotPools;
 
 pub(crate) use report::TaskStatus;

@@ -1,8 +1,7 @@
 //! What can be seen of a job while it runs and afterwards.
 
 use flinkrs_core::function::{Accumulators, OperatorMetrics};
-use flinkrs_core::id::VertexId;
-use flinkrs_protocol::ExecutionId;
+use flinkrs_protocol::{ExecutionId, OperatorCounts, TaskReport};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,7 +63,6 @@ pub struct VertexReport {
 
 /// Where the counters of a vertex are found.
 pub(crate) struct VertexCounters {
-    pub(crate) vertex: VertexId,
     pub(crate) name: String,
     pub(crate) operators: Vec<String>,
     pub(crate) subtasks: Vec<SubtaskCounters>,
@@ -98,6 +96,20 @@ impl VertexCounters {
 }
 
 impl SubtaskCounters {
+    /// What the subtask has done so far, for other processes.
+    pub(crate) fn task_report(&self) -> TaskReport {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let operators = self.metrics.iter().map(|metrics| OperatorCounts {
+            records_in: read(&metrics.records_in),
+            records_out: read(&metrics.records_out),
+            bytes_in: read(&metrics.bytes_in),
+            bytes_out: read(&metrics.bytes_out),
+            spilled_bytes: read(&metrics.spilled_bytes),
+        });
+        let SubtaskReport { busy, done, .. } = self.report();
+        TaskReport { execution: self.execution, busy, done, operators: operators.collect() }
+    }
+
     pub(crate) fn report(&self) -> SubtaskReport {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SubtaskReport {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One superstep of a loop, over; of a loop of very many, a few in a row with the largest figure of each kind.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SuperstepReport {
     /// Its number, counted from 1; of several, the last one's.
     pub superstep: u32,
@@ -29,7 +29,7 @@ pub struct SuperstepReport {
 }
 
 /// A loop, while it runs or afterwards.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoopReport {
     /// The name of the operator that closes it.
     pub name: String,
@@ -205,6 +205,11 @@ impl LoopControl {
         let mut state = self.lock();
         let superstep = state.superstep;
         state.snapshots.as_mut()?.due(superstep)
+    }
+
+    /// Whether this process decides about it.
+    pub(crate) fn leads(&self) -> bool {
+        self.members.as_ref().is_none_or(|members| members.leads)
     }
 
     /// Says whom to wake when a superstep begins; before anything runs.

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 /// The tasks of a deployment, ready to start, and their counters.
 pub(crate) struct Deployed {
-    pub(crate) loops: Vec<Arc<LoopControl>>,
+    /// By position in the graph.
+    pub(crate) loops: BTreeMap<u32, Arc<LoopControl>>,
     pub(crate) tasks: Vec<Arc<TaskCell>>,
     pub(crate) counters: Vec<VertexCounters>,
     pub(crate) snapshots: Option<Arc<SnapshotThread>>,
@@ -81,7 +82,7 @@ pub(crate) fn deploy(plan: Plan<'_>) -> Result<Deployed> {
     };
     deployer.inboxes = (0..graph.edges.len()).map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
     let mut deployed = Deployed {
-        loops: deployer.loops.values().cloned().collect(),
+        loops: deployer.loops.clone(),
         tasks: Vec::new(),
         counters: Vec::new(),
         snapshots,

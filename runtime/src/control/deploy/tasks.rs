@@ -39,7 +39,7 @@ impl Deployer<'_> {
             subtasks.push(counters);
         }
         let operators = vertex.chain.iter().map(|operator| operator.name.clone()).collect();
-        Ok(VertexCounters { vertex: vertex.id, name: vertex.name.clone(), operators, subtasks })
+        Ok(VertexCounters { name: vertex.name.clone(), operators, subtasks })
     }
 
     fn subtask(
