@@ -107,6 +107,39 @@ pub struct Program {
     pub secret: Vec<u8>,
 }
 
+/// What a worker finds in the file that its TaskExecutor has written for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkerSpec {
+    /// Host and port of the JobManager.
+    pub jobmanager: String,
+    /// The cluster's secret, if it has one.
+    pub cluster_secret: Option<Vec<u8>>,
+    /// What it is called.
+    pub worker: WorkerId,
+    /// Its TaskExecutor.
+    pub task_executor: String,
+    /// The program that it runs.
+    pub program: Program,
+    /// The host that it listens on.
+    pub bind_host: String,
+    /// The host that others find it at.
+    pub host: String,
+    /// Slots of its TaskExecutor.
+    pub slots: u32,
+    /// Managed memory of each, in bytes.
+    pub slot_bytes: u64,
+    /// Memory for the network, in bytes.
+    pub network_bytes: u64,
+    /// Whether frames are compressed.
+    pub compress: bool,
+    /// Threads for tasks.
+    pub threads: u32,
+    /// The folder for spilled data.
+    pub temp_dir: String,
+    /// The folder of its TaskExecutor for finished partitions.
+    pub partitions: String,
+}
+
 /// What a worker says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum FromWorker {
@@ -149,6 +182,17 @@ pub enum FromWorker {
         /// What was met.
         message: String,
     },
+    /// Records of a sink that come back into the program; before the task is said to have FINISHED.
+    Result {
+        /// Of which job.
+        job: JobId,
+        /// Of which sink.
+        sink: OperatorId,
+        /// Which attempt of it.
+        execution: ExecutionId,
+        /// An encoded block.
+        block: Vec<u8>,
+    },
     /// A task wants its next split.
     SplitRequest {
         /// Of which job.
@@ -171,8 +215,8 @@ pub enum FromWorker {
         job: JobId,
         /// All tasks of the job that it has or had.
         tasks: Vec<TaskReport>,
-        /// Loops that it leads: encoded reports.
-        loops: Vec<u8>,
+        /// Loops that it decides about, by their position in the graph: encoded reports.
+        loops: Vec<(u32, Vec<u8>)>,
     },
 }
 
@@ -267,10 +311,21 @@ pub struct ExecutionResult {
     pub runtime: Duration,
     /// Merged over all tasks.
     pub accumulators: BTreeMap<String, AccumulatorValue>,
-    /// How its loops ended: encoded reports.
-    pub loops: Vec<u8>,
+    /// How its loops ended, by their position in the graph: encoded reports.
+    pub loops: Vec<(u32, Vec<u8>)>,
     /// Its sinks whose records come back into the program.
     pub results: Vec<OperatorId>,
+}
+
+/// A block of the records of a sink that come back into the program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResultBlock {
+    /// Which subtask of the sink wrote it.
+    pub subtask: u32,
+    /// In which attempt.
+    pub attempt: u32,
+    /// Encoded records.
+    pub block: Vec<u8>,
 }
 
 /// A job as a client submits it.
@@ -303,8 +358,8 @@ pub struct JobStatus {
     pub last_failure: Option<String>,
     /// Its tasks, the newest attempt of each.
     pub tasks: Vec<TaskReport>,
-    /// Its loops: encoded reports.
-    pub loops: Vec<u8>,
+    /// Its loops, by their position in the graph: encoded reports.
+    pub loops: Vec<(u32, Vec<u8>)>,
     /// When it has ended.
     pub ended: Option<Result<ExecutionResult, Failure>>,
 }

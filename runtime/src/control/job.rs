@@ -68,11 +68,26 @@ impl Failure {
         self.stop();
     }
 
-    /// Stops all tasks; whether it is the first error, of which the caller makes what it wants.
-    fn report_first(&self, error: &Error) -> bool {
-        let is_first = !self.cancelled.is_cancelled() && !matches!(error, Error::Cancelled);
+    /// Stops all tasks for a reason outside of them, which the first of them to end reports.
+    fn outside(&self, error: Error) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_none() && !self.cancelled.is_cancelled() {
+            *first = Some(error);
+        }
+        drop(first);
         self.stop();
-        is_first
+    }
+
+    /// Stops all tasks; what a task reports that has met `error`: the first error, or that it was cancelled.
+    fn first_of(&self, error: Error) -> Error {
+        let outside = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let was_stopped = self.cancelled.is_cancelled();
+        self.stop();
+        match outside {
+            Some(outside) => outside,
+            None if was_stopped => Error::Cancelled,
+            None => error,
+        }
     }
 
     fn stop(&self) {
@@ -113,8 +128,7 @@ impl TaskEnd for ReportEnd {
             (Err(error), None) => self.failure.report(error),
             (Err(error), Some((master, counters))) => {
                 // What the others meet follows from the first error.
-                let error = if self.failure.report_first(&error) { error } else { Error::Cancelled };
-                master.failed(counters.execution, error);
+                master.failed(counters.execution, self.failure.first_of(error));
             }
         }
     }
@@ -188,6 +202,11 @@ impl Job {
     /// Asks all tasks to stop; they do at the next batch.
     pub fn cancel(&self) {
         self.failure.report(Error::Cancelled);
+    }
+
+    /// Stops all tasks: the job can't go on for a reason outside of them. Each task is told as failed.
+    pub fn fail(&self, error: Error) {
+        self.failure.outside(error);
     }
 
     /// Whether the job has failed or was cancelled; its tasks may still run.

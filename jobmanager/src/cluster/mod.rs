@@ -1,0 +1,175 @@
+//! The task that owns the state of a cluster: it turns messages into events for the deciders, and their commands into
+//! messages.
+
+mod applications;
+mod jobs;
+mod message;
+mod routes;
+mod task_executors;
+mod workers;
+
+pub(crate) use jobs::JobRecord;
+pub(crate) use message::{Message, OUTGOING_MAX, Outgoing, Reply};
+
+use crate::cluster::applications::Application;
+use crate::store::Store;
+use flinkrs_control::dispatcher::{Dispatcher, DispatcherEvent};
+use flinkrs_control::jobmaster::JobEvent;
+use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
+use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
+use flinkrs_control::Timestamp;
+use flinkrs_core::error::Result;
+use flinkrs_protocol::{ApplicationId, JobId, TaskExecutorId};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How often who follows a job is told.
+const STATUS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// After how long without a sign of life a worker counts as lost; a killed one is noticed by its connection.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How a cluster decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) dispatcher: DispatcherOptions,
+    pub(crate) resources: ResourceOptions,
+    pub(crate) job: JobOptions,
+}
+
+/// All state of a JobManager.
+pub(crate) struct Cluster {
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) resources: ResourceManager,
+    pub(crate) applications: BTreeMap<ApplicationId, Application>,
+    pub(crate) jobs: BTreeMap<JobId, JobRecord>,
+    task_executors: BTreeMap<TaskExecutorId, Outgoing>,
+    /// Who waits for logs, by request.
+    logs: BTreeMap<u64, task_executors::LogRequest>,
+    options: Options,
+    store: Store,
+    steps: VecDeque<Step>,
+    timers: BTreeMap<Timer, Timestamp>,
+    /// When workers were looked at, and who follows jobs was told.
+    swept: Instant,
+    ending: Option<Reply<()>>,
+}
+
+/// What is to be done next; each may add others.
+enum Step {
+    Dispatcher(DispatcherEvent),
+    Resources(ResourceEvent),
+    Job(ApplicationId, JobEvent),
+}
+
+/// Whose timer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Dispatcher,
+    Resources,
+    Job(ApplicationId),
+}
+
+impl Cluster {
+    /// A cluster with what a JobManager before has left in the store.
+    pub(crate) fn new(options: Options, store: Store) -> Result<Cluster> {
+        let mut cluster = Cluster {
+            dispatcher: Dispatcher::new(options.dispatcher.clone()),
+            resources: ResourceManager::new(options.resources.clone()),
+            applications: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            task_executors: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            options,
+            store,
+            steps: VecDeque::new(),
+            timers: BTreeMap::new(),
+            swept: Instant::now(),
+            ending: None,
+        };
+        cluster.recover()?;
+        cluster.work();
+        Ok(cluster)
+    }
+
+    /// Works until the cluster is told to end.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        loop {
+            let wake = self.timers.values().min().map(|at| Duration::from_millis(at.0.saturating_sub(now().0)));
+            let sweep = STATUS_INTERVAL.saturating_sub(self.swept.elapsed());
+            let busy = !self.applications.is_empty();
+            let wait = match wake {
+                Some(wake) if busy => wake.min(sweep),
+                Some(wake) => wake,
+                None if busy => sweep,
+                None => Duration::from_secs(60),
+            };
+            match tokio::time::timeout(wait, messages.recv()).await {
+                Ok(Some(message)) => self.take(message),
+                Ok(None) => return,
+                Err(_) => {}
+            }
+            self.tick();
+            self.work();
+            if let Some(reply) = self.ending.take() {
+                self.tell_all_to_end();
+                let _ = reply.send(Ok(()));
+                return;
+            }
+        }
+    }
+
+    /// Hands due timers in, and looks after workers and followers.
+    fn tick(&mut self) {
+        let now = now();
+        let due: Vec<Timer> = self.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
+        for timer in due {
+            self.timers.remove(&timer);
+            self.steps.push_back(match timer {
+                Timer::Dispatcher => Step::Dispatcher(DispatcherEvent::Tick),
+                Timer::Resources => Step::Resources(ResourceEvent::Tick),
+                Timer::Job(application) => Step::Job(application, JobEvent::Tick),
+            });
+        }
+        if self.swept.elapsed() >= STATUS_INTERVAL {
+            self.swept = Instant::now();
+            self.sweep_workers();
+            self.tell_followers();
+        }
+    }
+
+    /// Does what there is to do, and what follows from it.
+    fn work(&mut self) {
+        while let Some(step) = self.steps.pop_front() {
+            match step {
+                Step::Dispatcher(event) => {
+                    let commands = self.dispatcher.handle(event, now());
+                    commands.into_iter().for_each(|command| self.dispatcher_says(command));
+                }
+                Step::Resources(event) => {
+                    let commands = self.resources.handle(event, now());
+                    commands.into_iter().for_each(|command| self.resources_say(command));
+                }
+                Step::Job(application, event) => {
+                    let Some(of) = self.applications.get_mut(&application) else { continue };
+                    let Some(master) = &mut of.master else { continue };
+                    let commands = master.handle(event, now());
+                    commands.into_iter().for_each(|command| self.job_says(application, command));
+                }
+            }
+        }
+    }
+}
+
+/// The time of events.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as u64)
+}
+
+/// A line in the log of this process, which is its standard error.
+fn log(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,275 @@
+//! What outlives a JobManager: executables, jobs, results, in a folder.
+//!
+//! ```text
+//! folder ─ artifacts ─ SHA256                     an executable
+//!        ─ jobs ─ JOB.job                         a job that has not ended
+//!               ─ JOB.commit                      its sinks will be committed
+//!        ─ outcomes ─ JOB                         how a job has ended
+//!        ─ results ─ JOB ─ SINK-SUBTASK-ATTEMPT   records that come back into the program
+//! ```
+//!
+//! A file is written under another name, synced, and renamed. Every stored value begins with a magic and the version of
+//! the protocol, and ends with a checksum.
+
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::id::OperatorId;
+use flinkrs_protocol::{ExecutionId, JobId};
+use flinkrs_rpc::message::ResultBlock;
+use flinkrs_rpc::{PROTOCOL, body};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// How every stored value begins.
+const MAGIC: &[u8; 8] = b"FLKRSTOR";
+
+/// Bytes of a block of a result at most.
+const BLOCK_BYTES: u64 = 1 << 30;
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens or makes the folder; only its owner may read it.
+    pub(crate) fn open(folder: &Path) -> Result<Store> {
+        for part in ["artifacts", "jobs", "outcomes", "results"] {
+            let path = folder.join(part);
+            fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))?;
+        }
+        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(folder, owner).map_err(|error| Error::io("protect", folder, error))?;
+        Ok(Store { folder: folder.to_path_buf() })
+    }
+
+    /// Where an executable is, or will be.
+    pub(crate) fn artifact(&self, sha256: &str) -> PathBuf {
+        self.folder.join("artifacts").join(sha256)
+    }
+
+    /// Keeps a job until it has ended.
+    pub(crate) fn put_job<T: Serialize>(&self, job: JobId, value: &T) -> Result<()> {
+        self.put(&self.job_file(job), value)
+    }
+
+    /// The jobs that have not ended, each with whether its sinks will be committed. Unreadable ones are named.
+    pub(crate) fn jobs<T: DeserializeOwned>(&self) -> Result<Vec<(JobId, T, bool)>> {
+        let mut jobs = Vec::new();
+        for path in self.list("jobs")? {
+            let Some(job) = stem(&path).filter(|_| path.extension().is_some_and(|e| e == "job")) else { continue };
+            jobs.push((job, self.get(&path)?, self.commit_file(job).exists()));
+        }
+        Ok(jobs)
+    }
+
+    /// Records that a job's sinks will be committed.
+    pub(crate) fn put_commit(&self, job: JobId) -> Result<()> {
+        self.put(&self.commit_file(job), &())
+    }
+
+    /// Keeps how a job has ended, and forgets the job.
+    pub(crate) fn put_outcome<T: Serialize>(&self, job: JobId, outcome: &T) -> Result<()> {
+        self.put(&self.folder.join("outcomes").join(job.to_string()), outcome)?;
+        remove(&self.job_file(job))?;
+        remove(&self.commit_file(job))
+    }
+
+    /// How jobs have ended.
+    pub(crate) fn outcomes<T: DeserializeOwned>(&self) -> Result<Vec<(JobId, T)>> {
+        let paths = self.list("outcomes")?;
+        paths.iter().filter_map(|path| Some((stem(path)?, path))).map(|(job, path)| Ok((job, self.get(path)?))).collect()
+    }
+
+    /// Forgets a job that has ended.
+    pub(crate) fn remove_outcome(&self, job: JobId) -> Result<()> {
+        remove(&self.folder.join("outcomes").join(job.to_string()))?;
+        let results = self.results_folder(job);
+        match fs::remove_dir_all(&results) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &results, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a block to the records of a sink's subtask.
+    pub(crate) fn append_result(&self, job: JobId, sink: OperatorId, execution: ExecutionId, block: &[u8]) -> Result<()> {
+        let folder = self.results_folder(job);
+        fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
+        let path = folder.join(format!("{}-{}-{}", sink.0, execution.subtask, execution.attempt));
+        let file = File::options().create(true).append(true).open(&path);
+        let written = file.and_then(|mut file| {
+            file.write_all(&(block.len() as u64).to_le_bytes())?;
+            file.write_all(block)
+        });
+        written.map_err(|error| Error::io("write", &path, error))
+    }
+
+    /// Shows the records of a sink to `to`, block by block, those of each subtask's newest attempt.
+    pub(crate) fn read_result(
+        &self,
+        job: JobId,
+        sink: OperatorId,
+        mut to: impl FnMut(ResultBlock) -> Result<()>,
+    ) -> Result<()> {
+        let mut newest: BTreeMap<u32, u32> = BTreeMap::new();
+        for path in self.list(&format!("results/{job}"))? {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let numbers: Vec<u32> = name.split('-').filter_map(|part| part.parse().ok()).collect();
+            if let [of, subtask, attempt] = numbers[..]
+                && of == sink.0
+            {
+                let newest = newest.entry(subtask).or_default();
+                *newest = attempt.max(*newest);
+            }
+        }
+        for (subtask, attempt) in newest {
+            let path = self.results_folder(job).join(format!("{}-{subtask}-{attempt}", sink.0));
+            let failed = |error| Error::io("read", &path, error);
+            let file = File::open(&path).map_err(failed)?;
+            let mut left = file.metadata().map_err(failed)?.len();
+            let mut file = BufReader::new(file);
+            while left > 0 {
+                let mut length = [0; 8];
+                file.read_exact(&mut length).map_err(failed)?;
+                let length = u64::from_le_bytes(length);
+                if length > BLOCK_BYTES || length + 8 > left {
+                    return Err(Error::internal(format!("{} is broken", path.display())));
+                }
+                let mut block = vec![0; length as usize];
+                file.read_exact(&mut block).map_err(failed)?;
+                left -= 8 + length;
+                to(ResultBlock { subtask, attempt, block })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn job_file(&self, job: JobId) -> PathBuf {
+        self.folder.join("jobs").join(format!("{job}.job"))
+    }
+
+    fn commit_file(&self, job: JobId) -> PathBuf {
+        self.folder.join("jobs").join(format!("{job}.commit"))
+    }
+
+    fn results_folder(&self, job: JobId) -> PathBuf {
+        self.folder.join("results").join(job.to_string())
+    }
+
+    fn list(&self, part: &str) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.join(part);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| Error::io("list", &folder, error))?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(entry.map_err(|error| Error::io("list", &folder, error))?.path());
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn put<T: Serialize>(&self, path: &Path, value: &T) -> Result<()> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(PROTOCOL.to_le_bytes());
+        bytes.extend(body::encode(value)?);
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        let new = path.with_extension("new");
+        let written = File::create(&new).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, path)?;
+            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        });
+        written.map_err(|error| Error::io("write", path, error))
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<T> {
+        let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        let broken = |what: &str| Error::data(format!("{} {what}; remove it to go on without it", path.display()));
+        let Some((bytes, crc)) = bytes.split_last_chunk::<4>() else { return Err(broken("is too short")) };
+        if crc32fast::hash(bytes) != u32::from_le_bytes(*crc) {
+            return Err(broken("is damaged"));
+        }
+        let value = bytes.strip_prefix(MAGIC).ok_or_else(|| broken("is no file of a JobManager"))?;
+        let Some((version, value)) = value.split_first_chunk::<4>() else { return Err(broken("is too short")) };
+        match u32::from_le_bytes(*version) {
+            PROTOCOL => body::decode(value),
+            other => Err(broken(&format!("is of protocol {other}, and this JobManager of {PROTOCOL}"))),
+        }
+    }
+}
+
+/// The job that a file is named after.
+fn stem(path: &Path) -> Option<JobId> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flinkrs_core::id::VertexId;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("opens");
+        (folder, store)
+    }
+
+    #[test]
+    fn a_job_is_there_until_its_outcome_is() {
+        let (_folder, store) = store();
+        let job = JobId(7);
+        store.put_job(job, &"graph").expect("writes");
+        assert_eq!(store.jobs::<String>().expect("reads"), [(job, "graph".to_owned(), false)]);
+        store.put_commit(job).expect("writes");
+        assert!(store.jobs::<String>().expect("reads")[0].2);
+        store.put_outcome(job, &1u32).expect("writes");
+        assert!(store.jobs::<String>().expect("reads").is_empty());
+        assert_eq!(store.outcomes::<u32>().expect("reads"), [(job, 1)]);
+        store.remove_outcome(job).expect("removes");
+        assert!(store.outcomes::<u32>().expect("reads").is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let (folder, store) = store();
+        store.put_job(JobId(7), &"graph").expect("writes");
+        let path = folder.path().join(format!("jobs/{}.job", JobId(7)));
+        let mut bytes = fs::read(&path).expect("reads");
+        bytes[14] ^= 1;
+        fs::write(&path, bytes).expect("writes");
+        let error = store.jobs::<String>().expect_err("is damaged").to_string();
+        assert!(error.contains(".job is damaged; remove it"), "{error}");
+    }
+
+    #[test]
+    fn results_are_those_of_the_newest_attempts() {
+        let (_folder, store) = store();
+        let (job, sink) = (JobId(1), OperatorId(3));
+        let put = |subtask, attempt, block: &[u8]| {
+            let execution = ExecutionId { vertex: VertexId(0), subtask, attempt };
+            store.append_result(job, sink, execution, block).expect("writes");
+        };
+        put(1, 0, b"b");
+        put(0, 0, b"old");
+        put(0, 1, b"a1");
+        put(0, 1, b"a2");
+        let mut read = Vec::new();
+        store.read_result(job, sink, |block| Ok(read.push((block.subtask, block.block)))).expect("reads");
+        assert_eq!(read, [(0, b"a1".to_vec()), (0, b"a2".to_vec()), (1, b"b".to_vec())]);
+        store.read_result(job, OperatorId(4), |_| panic!("another sink")).expect("reads");
+    }
+}

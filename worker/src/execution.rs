@@ -1,0 +1,256 @@
+//! One execution of the program, served: its parts are run, its sinks begun and ended.
+
+use crate::Worker;
+use crate::master::RemoteMaster;
+use flinkrs_core::error::Error;
+use flinkrs_core::fs::LocalFileSystem;
+use flinkrs_core::function::FunctionSource;
+use flinkrs_core::id::OperatorId;
+use flinkrs_protocol::{Deployment, ExecutionId, Failure, JobGraph, TaskReport, TaskState};
+use flinkrs_rpc::body;
+use flinkrs_rpc::message::{Execution, FromWorker, SinkStep, ToWorker};
+use flinkrs_runtime::{
+    ChannelId, Job, LoopReport, PeerId, RuntimeOptions, Sinks, SlotPools, SnapshotOptions, Surroundings,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often parts are looked at while something runs.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often a worker says how far its tasks are.
+const REPORT: Duration = Duration::from_millis(500);
+
+/// An execution that this worker takes part in.
+pub(crate) struct Serving<'a> {
+    worker: &'a Worker,
+    graph: Arc<JobGraph>,
+    functions: &'a Arc<dyn FunctionSource>,
+    master: Arc<RemoteMaster>,
+    around: Surroundings,
+    options: RuntimeOptions,
+    slots: SlotPools,
+    sinks: Sinks,
+    parts: Parts,
+    /// Of parts that are over: what their tasks and loops did.
+    over: (Vec<TaskReport>, BTreeMap<u32, LoopReport>),
+    reported: Instant,
+}
+
+/// Parts that run; a lost peer ends them.
+type Parts = Arc<Mutex<Vec<Arc<Part>>>>;
+
+/// Tasks that were deployed together.
+struct Part {
+    deployment: Deployment,
+    job: Job,
+}
+
+impl<'a> Serving<'a> {
+    pub(crate) fn new(worker: &'a Worker, execution: Execution, functions: &'a Arc<dyn FunctionSource>) -> Serving<'a> {
+        let spec = &worker.spec;
+        let graph = Arc::new(execution.graph);
+        let master = Arc::new(RemoteMaster {
+            job: execution.job,
+            graph: Arc::clone(&graph),
+            link: Arc::clone(&worker.link),
+            functions: Arc::clone(functions),
+            waiting: Mutex::default(),
+        });
+        let around = Surroundings {
+            job: execution.job,
+            me: spec.worker,
+            exchange: worker.exchange.clone(),
+            loops: Arc::clone(&worker.loops),
+            master: Arc::clone(&master) as Arc<_>,
+        };
+        let snapshots = execution.snapshots.map(|snapshots| SnapshotOptions {
+            files: Arc::new(LocalFileSystem),
+            folder: PathBuf::from(snapshots.folder),
+            every: snapshots.every,
+            resume: snapshots.resume,
+        });
+        let token: Arc<str> = Arc::from(execution.job.to_string());
+        let options = RuntimeOptions {
+            job: Arc::clone(&token),
+            threads: spec.threads as usize,
+            memory_bytes: spec.slot_bytes as usize * spec.slots as usize,
+            temp_dir: PathBuf::from(&spec.temp_dir),
+            snapshots,
+        };
+        let slots = SlotPools::new(&graph, spec.slots as usize, spec.slot_bytes as usize);
+        let sinks = Sinks::new(&graph, &**functions, &token);
+        let parts = Parts::default();
+        let serving = Serving {
+            worker,
+            graph,
+            functions,
+            master,
+            around,
+            options,
+            slots,
+            sinks,
+            parts,
+            over: Default::default(),
+            reported: Instant::now(),
+        };
+        serving.listen();
+        serving
+    }
+
+    /// Hears of lost peers, and of what loops in other workers say.
+    fn listen(&self) {
+        let fail = |parts: &Parts, error: &dyn Fn() -> Error| {
+            let running = parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            running.iter().for_each(|part| part.job.fail(error()));
+        };
+        let parts = Arc::clone(&self.parts);
+        self.worker.exchange.on_peer_lost(Arc::new(move |peer: PeerId, error: Error| {
+            let message = format!("the connection to {peer} is lost: {error}");
+            fail(&parts, &|| Error::network(message.clone()));
+        }));
+        let (loops, parts) = (Arc::clone(&self.worker.loops), Arc::clone(&self.parts));
+        self.worker.exchange.on_message(Arc::new(move |_, message: Vec<u8>| {
+            if let Err(error) = loops.receive(&message) {
+                let text = error.to_string();
+                fail(&parts, &|| Error::function(text.clone()));
+            }
+        }));
+    }
+
+    /// How long to wait for a command before [`look`](Serving::look) is due.
+    pub(crate) fn tick(&self) -> Duration {
+        TICK
+    }
+
+    /// Does what the JobMaster says.
+    pub(crate) fn handle(&mut self, command: ToWorker) {
+        match command {
+            ToWorker::Deploy(deployment) => self.deploy(*deployment),
+            ToWorker::Cancel { executions, .. } => self.cancel(&executions),
+            ToWorker::Split { execution, split, .. } => self.master.split(execution, split),
+            ToWorker::Sinks { job, step, attempts } => {
+                let result = self.step(step, &attempts).map_err(|error| Failure::from(&error));
+                self.worker.link.send(FromWorker::Sinks { job, step, result });
+            }
+            ToWorker::Registered | ToWorker::Heartbeat | ToWorker::Execution(_) | ToWorker::Ended { .. } => {}
+        }
+        if self.reported.elapsed() > REPORT {
+            self.look();
+        }
+    }
+
+    /// Forgets parts that are over, and says how far the others are.
+    pub(crate) fn look(&mut self) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (over, running): (Vec<_>, Vec<_>) = parts.drain(..).partition(|part| part.job.wait(Duration::ZERO));
+        *parts = running;
+        drop(parts);
+        let changed = !over.is_empty();
+        for part in over {
+            self.over.0.extend(part.job.tasks());
+            self.over.1.extend(part.job.led_loops());
+            self.release(&part.deployment);
+        }
+        if changed || self.reported.elapsed() > REPORT {
+            self.report();
+        }
+    }
+
+    fn report(&mut self) {
+        self.reported = Instant::now();
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = parts.iter().flat_map(|part| part.job.tasks());
+        let tasks: Vec<TaskReport> = self.over.0.iter().cloned().chain(running).collect();
+        let led = parts.iter().flat_map(|part| part.job.led_loops());
+        let loops: BTreeMap<u32, LoopReport> = self.over.1.clone().into_iter().chain(led).collect();
+        let encoded = loops.into_iter().filter_map(|(at, report)| Some((at, body::encode(&report).ok()?)));
+        let job = self.around.job;
+        self.worker.link.send(FromWorker::Report { job, tasks, loops: encoded.collect() });
+    }
+
+    fn deploy(&mut self, deployment: Deployment) {
+        let executions: Vec<ExecutionId> = deployment.tasks.iter().map(|task| task.execution).collect();
+        for execution in &executions {
+            self.master.changed(*execution, TaskState::Running, None);
+        }
+        let (graph, functions) = (&*self.graph, &**self.functions);
+        match Job::start_part(graph, functions, &self.options, &deployment, Some(&self.around), &self.slots) {
+            Ok(job) => {
+                let part = Arc::new(Part { deployment, job });
+                self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+            }
+            Err(error) => {
+                self.release(&deployment);
+                let failure = Failure::from(&error);
+                for (i, execution) in executions.iter().enumerate() {
+                    let (state, failure) = if i == 0 {
+                        (TaskState::Failed, Some(failure.clone()))
+                    } else {
+                        (TaskState::Canceled, None)
+                    };
+                    self.master.changed(*execution, state, failure);
+                }
+            }
+        }
+    }
+
+    /// Stops the parts that have any of these tasks: what was deployed together ends together.
+    fn cancel(&self, executions: &[ExecutionId]) {
+        let cancelled: BTreeSet<&ExecutionId> = executions.iter().collect();
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let hit = |part: &&Arc<Part>| part.deployment.tasks.iter().any(|task| cancelled.contains(&task.execution));
+        parts.iter().filter(hit).for_each(|part| part.job.cancel());
+    }
+
+    /// Drops what is left of the channels of tasks that are over.
+    fn release(&self, deployment: &Deployment) {
+        let job = deployment.job.0;
+        let tasks: BTreeSet<ExecutionId> = deployment.tasks.iter().map(|task| task.execution).collect();
+        let edges = &self.graph.edges;
+        let sent = |channel: &ChannelId| {
+            let vertex = edges[channel.edge as usize].from;
+            tasks.contains(&ExecutionId { vertex, subtask: channel.producer, attempt: channel.attempt })
+        };
+        let received = |channel: &ChannelId| {
+            let vertex = edges[channel.edge as usize].to;
+            let input = deployment.inputs.iter().find(|input| input.edge == channel.edge);
+            let producer = input.and_then(|input| input.producers.find(channel.edge, channel.producer));
+            producer.is_some_and(|(partition, _)| partition.attempt == channel.attempt)
+                && tasks.iter().any(|task| task.vertex == vertex && task.subtask == channel.consumer)
+        };
+        self.worker.exchange.release(|channel| channel.job == job && (sent(channel) || received(channel)));
+    }
+
+    fn step(&mut self, step: SinkStep, attempts: &BTreeMap<OperatorId, Vec<u32>>) -> flinkrs_core::Result<()> {
+        match step {
+            SinkStep::Begin => self.sinks.begin(),
+            SinkStep::Commit => {
+                self.sinks.finished(attempts);
+                self.sinks.commit()?;
+                match &self.options.snapshots {
+                    Some(snapshots) if !self.graph.loops.is_empty() => snapshots.remove(),
+                    _ => Ok(()),
+                }
+            }
+            SinkStep::Abort => {
+                self.sinks.abort();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for Serving<'_> {
+    /// What still runs is stopped, and its end waited for.
+    fn drop(&mut self) {
+        self.report();
+        self.worker.exchange.on_peer_lost(Arc::new(|_, _| {}));
+        let parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
+        parts.iter().for_each(|part| part.job.cancel());
+        parts.iter().for_each(|part| self.release(&part.deployment));
+        self.worker.loops.forget(self.around.job);
+    }
+}
