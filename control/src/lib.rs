@@ -27,6 +27,13 @@ pub mod resource_manager;
 pub mod task_executor;
 pub mod view;
 
+mod execution_graph;
+mod failover;
+mod regions;
+mod scheduler;
+mod splits;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use time::Timestamp;

@@ -41,6 +41,8 @@ pub enum DispatcherEvent {
     RecoveredResult {
         /// Whose.
         application: ApplicationId,
+        /// Which execution of its program.
+        execution: u32,
         /// How it ended.
         outcome: Box<JobOutcome>,
     },
@@ -126,6 +128,8 @@ pub enum DispatcherCommand {
     StoreResult {
         /// Whose.
         application: ApplicationId,
+        /// Which execution of its program.
+        execution: u32,
         /// How it ended.
         outcome: Arc<JobOutcome>,
     },

@@ -1,5 +1,235 @@
 //! The TaskExecutor: its registration, its workers, its finished partitions.
+//!
+//! What it has belongs to a session with one JobManager. When that is over it ends its workers, drops what they have left,
+//! and only then introduces itself anew, under another name: nothing of before can be taken for something of now.
 
 mod message;
+mod workers;
 
 pub use message::{HoldingsView, TaskExecutorCommand, TaskExecutorEvent, WorkerExit};
+
+use crate::resource_manager::Registration;
+use crate::time::Timestamp;
+use flinkrs_protocol::{Failure, FailureKind, JobId, PartitionId, TaskExecutorId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use workers::Workers;
+
+/// How a TaskExecutor treats its JobManager.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskExecutorOptions {
+    /// How often heartbeats are sent (`heartbeat.interval`).
+    pub heartbeat_interval: Duration,
+    /// After how long without one the JobManager counts as lost (`heartbeat.timeout`).
+    pub heartbeat_timeout: Duration,
+    /// How long before it tries again to connect.
+    pub reconnect_delay: Duration,
+}
+
+impl Default for TaskExecutorOptions {
+    /// As the ResourceManager's.
+    fn default() -> TaskExecutorOptions {
+        let reconnect_delay = Duration::from_millis(500);
+        let (heartbeat_interval, heartbeat_timeout) = (Duration::from_secs(1), Duration::from_secs(4));
+        TaskExecutorOptions { heartbeat_interval, heartbeat_timeout, reconnect_delay }
+    }
+}
+
+/// The decisions of one TaskExecutor.
+pub struct TaskExecutor {
+    options: TaskExecutorOptions,
+    /// As it registers; the name gets a number from the second time on.
+    registration: Registration,
+    registrations: u32,
+    link: Link,
+    last_heard: Timestamp,
+    next_heartbeat: Timestamp,
+    stopping: bool,
+    workers: Workers,
+    /// With their bytes.
+    partitions: BTreeMap<JobId, BTreeMap<PartitionId, u64>>,
+    wake_at: Option<Timestamp>,
+    commands: Vec<TaskExecutorCommand>,
+}
+
+/// The connection to the JobManager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    /// It connects then, if the last worker of before has ended.
+    Down(Timestamp),
+    Connecting,
+    Registering,
+    Registered,
+}
+
+impl TaskExecutor {
+    /// A TaskExecutor that connects at the first [`TaskExecutorEvent::Tick`].
+    pub fn new(registration: Registration, options: TaskExecutorOptions) -> TaskExecutor {
+        TaskExecutor {
+            options,
+            registration,
+            registrations: 0,
+            link: Link::Down(Timestamp(0)),
+            last_heard: Timestamp(0),
+            next_heartbeat: Timestamp(0),
+            stopping: false,
+            workers: Workers::default(),
+            partitions: BTreeMap::new(),
+            wake_at: None,
+            commands: Vec::new(),
+        }
+    }
+
+    /// The name under which it is, or was last, registered.
+    pub fn id(&self) -> TaskExecutorId {
+        let name = &self.registration.task_executor;
+        match self.registrations {
+            0 | 1 => name.clone(),
+            number => format!("{name}.{number}").into(),
+        }
+    }
+
+    /// What it has.
+    pub fn view(&self) -> HoldingsView {
+        let partitions = self.partitions.iter().map(|(job, of)| (*job, of.len(), of.values().sum()));
+        HoldingsView {
+            task_executor: self.id(),
+            registered: self.link == Link::Registered,
+            workers: self.workers.running().collect(),
+            partitions: partitions.collect(),
+        }
+    }
+
+    /// Whether it has a finished partition.
+    pub fn has(&self, job: JobId, partition: PartitionId) -> bool {
+        self.partitions.get(&job).is_some_and(|of| of.contains_key(&partition))
+    }
+
+    /// Takes in what has happened, and says what is to be done.
+    pub fn handle(&mut self, event: TaskExecutorEvent, now: Timestamp) -> Vec<TaskExecutorCommand> {
+        let registered = self.link == Link::Registered;
+        match event {
+            TaskExecutorEvent::Connected if self.link == Link::Connecting => self.register(now),
+            TaskExecutorEvent::Registered if self.link == Link::Registering => {
+                self.link = Link::Registered;
+                (self.last_heard, self.next_heartbeat) = (now, now + self.options.heartbeat_interval);
+            }
+            TaskExecutorEvent::Refused { message } if self.link == Link::Registering => {
+                let message = format!("the JobManager refuses TaskExecutor {}: {message}", self.id());
+                self.commands
+                    .push(TaskExecutorCommand::Exit { error: Some(Failure::new(FailureKind::Usage, message)) });
+            }
+            TaskExecutorEvent::Heartbeat => self.last_heard = now,
+            TaskExecutorEvent::Disconnected { .. } => self.disconnected(now),
+            TaskExecutorEvent::StartWorker { application, worker } if registered && !self.stopping => {
+                self.workers.start(application, worker, &mut self.commands);
+            }
+            TaskExecutorEvent::StopWorker { application, worker } if registered => {
+                self.workers.stop(application, worker, &mut self.commands);
+            }
+            TaskExecutorEvent::WorkerExited { application, worker, exit } => {
+                let on = self.id();
+                self.workers.exited(application, worker, &exit, registered.then_some(&on), &mut self.commands);
+            }
+            TaskExecutorEvent::PartitionFinished { application, worker, job, partition, bytes } => {
+                if registered && self.workers.is_running(application, worker) {
+                    self.partitions.entry(job).or_default().insert(partition, bytes);
+                    self.commands.push(TaskExecutorCommand::KeepPartition { job, partition });
+                } else {
+                    let partitions = vec![partition];
+                    self.commands.push(TaskExecutorCommand::RemovePartitions { job, partitions });
+                }
+            }
+            TaskExecutorEvent::ReleasePartitions { job, partitions } if registered => self.release(job, partitions),
+            TaskExecutorEvent::Stop => self.stop(now),
+            TaskExecutorEvent::Tick => self.wake_at = None,
+            _ => {}
+        }
+        self.go_on(now);
+        self.wake();
+        std::mem::take(&mut self.commands)
+    }
+
+    fn register(&mut self, now: Timestamp) {
+        self.registrations += 1;
+        self.link = Link::Registering;
+        self.last_heard = now;
+        let registration = Registration { task_executor: self.id(), ..self.registration.clone() };
+        self.commands.push(TaskExecutorCommand::Register(registration));
+    }
+
+    /// The session is over: workers are ended, and what they have left is dropped.
+    fn disconnected(&mut self, now: Timestamp) {
+        if matches!(self.link, Link::Down(_)) {
+            return;
+        }
+        self.link = Link::Down(now + self.options.reconnect_delay);
+        self.workers.kill_all(&mut self.commands);
+        for job in std::mem::take(&mut self.partitions).into_keys() {
+            self.commands.push(TaskExecutorCommand::RemoveJob { job });
+        }
+    }
+
+    fn release(&mut self, job: JobId, partitions: Option<Vec<PartitionId>>) {
+        let Some(partitions) = partitions else {
+            self.partitions.remove(&job);
+            self.commands.push(TaskExecutorCommand::RemoveJob { job });
+            return;
+        };
+        let Some(of) = self.partitions.get_mut(&job) else { return };
+        let removed: Vec<PartitionId> = partitions.into_iter().filter(|id| of.remove(id).is_some()).collect();
+        if of.is_empty() {
+            self.partitions.remove(&job);
+        }
+        if !removed.is_empty() {
+            self.commands.push(TaskExecutorCommand::RemovePartitions { job, partitions: removed });
+        }
+    }
+
+    fn stop(&mut self, now: Timestamp) {
+        if !self.stopping {
+            self.stopping = true;
+            self.commands.push(TaskExecutorCommand::Disconnect);
+            self.disconnected(now);
+        }
+    }
+
+    /// What is due, by time or because nothing stands against it any more.
+    fn go_on(&mut self, now: Timestamp) {
+        match self.link {
+            Link::Down(_) if self.stopping && self.workers.is_empty() => {
+                self.commands.push(TaskExecutorCommand::Exit { error: None });
+            }
+            Link::Down(at) if at <= now && !self.stopping && self.workers.is_empty() => {
+                self.link = Link::Connecting;
+                self.commands.push(TaskExecutorCommand::Connect);
+            }
+            Link::Registering | Link::Registered if self.last_heard + self.options.heartbeat_timeout <= now => {
+                self.commands.push(TaskExecutorCommand::Disconnect);
+                self.disconnected(now);
+            }
+            Link::Registered if self.next_heartbeat <= now => {
+                self.next_heartbeat = now + self.options.heartbeat_interval;
+                self.commands.push(TaskExecutorCommand::Heartbeat);
+            }
+            _ => {}
+        }
+    }
+
+    fn wake(&mut self) {
+        let silence = self.last_heard + self.options.heartbeat_timeout;
+        let next = match self.link {
+            Link::Down(at) if self.workers.is_empty() && !self.stopping => Some(at),
+            Link::Down(_) | Link::Connecting => None,
+            Link::Registering => Some(silence),
+            Link::Registered => Some(silence.min(self.next_heartbeat)),
+        };
+        if next.is_some() && next != self.wake_at {
+            self.wake_at = next;
+            self.commands.extend(next.map(TaskExecutorCommand::WakeAt));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Pipelined regions: the subtasks that have to run at the same time, since records flow between them in bounded queues.
+//!
+//! Vertices that pipelined edges connect make a component. Where all of these edges are FORWARD, subtask `i` talks to
+//! subtasks `i` only, and the component falls into one region per number; one all-to-all edge, or a loop, makes it whole.
+//! So regions are a matter of vertices, and no pair of subtasks is ever looked at.
+
+use flinkrs_core::id::VertexId;
+use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
+use flinkrs_protocol::{JobEdge, JobGraph};
+use std::ops::Range;
+
+/// A region: a number from 0, in topological order of components and then of subtasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RegionId(pub(crate) u32);
+
+/// The regions of a JobGraph.
+#[derive(Clone, Debug)]
+pub(crate) struct Regions {
+    /// By vertex.
+    component_of: Vec<u32>,
+    components: Vec<Component>,
+}
+
+/// Vertices that pipelined edges connect.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Component {
+    /// In topological order.
+    pub(crate) vertices: Vec<VertexId>,
+    /// Whether all its subtasks are one region.
+    pub(crate) whole: bool,
+    /// How many slots a region of it needs: subtask `i` of all its vertices shares one.
+    pub(crate) slots: u32,
+    /// Its regions.
+    pub(crate) regions: Range<u32>,
+    /// The greatest parallelism of its vertices.
+    pub(crate) parallelism: u32,
+}
+
+/// Whether subtask `i` of the consumer reads from subtask `i` of the producer only.
+pub(crate) fn is_forward(edge: &JobEdge) -> bool {
+    edge.ship == ShipStrategy::Forward
+}
+
+/// Whether what is written to the edge stays after its producer has ended.
+pub(crate) fn is_blocking(edge: &JobEdge) -> bool {
+    edge.mode == ExchangeMode::Blocking
+}
+
+impl Regions {
+    /// Finds the regions, in time close to linear in vertices and edges.
+    pub(crate) fn new(graph: &JobGraph) -> Regions {
+        let mut sets = Sets::new(graph.vertices.len());
+        let mut whole = vec![false; graph.vertices.len()];
+        for edge in graph.edges.iter().filter(|edge| !is_blocking(edge)) {
+            sets.join(edge.from.0, edge.to.0);
+        }
+        let mut first_of_loop = vec![None; graph.loops.len()];
+        for vertex in &graph.vertices {
+            let Some(at) = vertex.of_loop else { continue };
+            let first = *first_of_loop[at as usize].get_or_insert(vertex.id.0);
+            sets.join(first, vertex.id.0);
+        }
+        for edge in graph.edges.iter().filter(|edge| !is_blocking(edge) && !is_forward(edge)) {
+            whole[sets.root(edge.to.0) as usize] = true;
+        }
+        for vertex in graph.vertices.iter().filter(|vertex| vertex.of_loop.is_some()) {
+            whole[sets.root(vertex.id.0) as usize] = true;
+        }
+        Regions::number(graph, &mut sets, &whole)
+    }
+
+    fn number(graph: &JobGraph, sets: &mut Sets, whole: &[bool]) -> Regions {
+        let mut component_at = vec![None; graph.vertices.len()];
+        let mut regions = Regions { component_of: Vec::with_capacity(graph.vertices.len()), components: Vec::new() };
+        for vertex in &graph.vertices {
+            let root = sets.root(vertex.id.0) as usize;
+            let at = *component_at[root].get_or_insert_with(|| {
+                let empty = Component { vertices: vec![], whole: whole[root], slots: 1, regions: 0..0, parallelism: 0 };
+                regions.components.push(empty);
+                regions.components.len() - 1
+            });
+            regions.component_of.push(at as u32);
+            let component = &mut regions.components[at];
+            component.vertices.push(vertex.id);
+            component.parallelism = component.parallelism.max(vertex.parallelism);
+        }
+        let mut next = 0;
+        for component in &mut regions.components {
+            let count = if component.whole { 1 } else { component.parallelism };
+            component.slots = if component.whole { component.parallelism } else { 1 };
+            component.regions = next..next + count;
+            next += count;
+        }
+        regions
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.components.last().map_or(0, |component| component.regions.end)
+    }
+
+    /// The components, in topological order of their first vertices.
+    pub(crate) fn components(&self) -> &[Component] {
+        &self.components
+    }
+
+    /// The position of a region's component.
+    pub(crate) fn component_of(&self, region: RegionId) -> usize {
+        self.components.partition_point(|component| component.regions.end <= region.0)
+    }
+
+    /// The component of a region.
+    pub(crate) fn component(&self, region: RegionId) -> &Component {
+        &self.components[self.component_of(region)]
+    }
+
+    /// The region of a subtask.
+    pub(crate) fn of(&self, vertex: VertexId, subtask: u32) -> RegionId {
+        let component = &self.components[self.component_of[vertex.0 as usize] as usize];
+        RegionId(component.regions.start + if component.whole { 0 } else { subtask })
+    }
+
+    /// The regions that have subtasks of a vertex.
+    pub(crate) fn of_vertex(&self, vertex: VertexId) -> Range<u32> {
+        self.components[self.component_of[vertex.0 as usize] as usize].regions.clone()
+    }
+
+    /// The vertices of a region, each with those of its subtasks that belong to it.
+    pub(crate) fn members<'a>(
+        &'a self,
+        graph: &'a JobGraph,
+        region: RegionId,
+    ) -> impl Iterator<Item = (VertexId, Range<u32>)> + 'a {
+        let component = self.component(region);
+        let one = region.0 - component.regions.start;
+        component.vertices.iter().map(move |vertex| {
+            let all = 0..graph.vertices[vertex.0 as usize].parallelism;
+            (*vertex, if component.whole { all } else { one..one + 1 })
+        })
+    }
+}
+
+/// Sets of vertices that are joined step by step.
+struct Sets(Vec<u32>);
+
+impl Sets {
+    fn new(count: usize) -> Sets {
+        Sets((0..count as u32).collect())
+    }
+
+    fn root(&mut self, mut at: u32) -> u32 {
+        while self.0[at as usize] != at {
+            let above = self.0[self.0[at as usize] as usize];
+            self.0[at as usize] = above;
+            at = above;
+        }
+        at
+    }
+
+    /// The smaller root stays: roots are the first vertices of their sets.
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b) as usize] = a.min(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{all_to_all, blocking, forward, graph, looped};
+
+    fn shape(graph: &JobGraph) -> Vec<(Vec<u32>, bool, u32)> {
+        let regions = Regions::new(graph);
+        let shape = |c: &Component| (c.vertices.iter().map(|v| v.0).collect(), c.whole, c.regions.len() as u32);
+        regions.components().iter().map(shape).collect()
+    }
+
+    #[test]
+    fn chains_behind_blocking_edges_are_regions_of_their_own() {
+        let graph = graph(&[3, 3, 2], vec![forward(0, 1), blocking(all_to_all(1, 2))]);
+        assert_eq!(shape(&graph), [(vec![0, 1], false, 3), (vec![2], false, 2)]);
+        let regions = Regions::new(&graph);
+        assert_eq!(regions.of(VertexId(1), 2), RegionId(2));
+        assert_eq!(regions.of(VertexId(2), 1), RegionId(4));
+        let members: Vec<_> = regions.members(&graph, RegionId(1)).collect();
+        assert_eq!(members, [(VertexId(0), 1..2), (VertexId(1), 1..2)]);
+    }
+
+    #[test]
+    fn a_pipelined_shuffle_joins_everything() {
+        let graph = graph(&[3, 3, 2, 2], vec![forward(0, 1), all_to_all(1, 2), blocking(forward(2, 3))]);
+        assert_eq!(shape(&graph), [(vec![0, 1, 2], true, 1), (vec![3], false, 2)]);
+        assert_eq!(Regions::new(&graph).component(RegionId(0)).slots, 3);
+    }
+
+    #[test]
+    fn a_loop_is_whole() {
+        let mut graph = graph(&[2, 2, 2], vec![forward(0, 1), forward(1, 2)]);
+        looped(&mut graph, 1, 2);
+        assert_eq!(shape(&graph), [(vec![0, 1, 2], true, 1)]);
+    }
+
+    #[test]
+    fn many_vertices_take_no_time_to_speak_of() {
+        const COUNT: u32 = 200_000;
+        let edges = (1..COUNT).rev().map(|to| forward(to - 1, to)).collect();
+        let regions = Regions::new(&graph(&vec![1; COUNT as usize], edges));
+        assert_eq!((regions.count(), regions.components().len()), (1, 1));
+    }
+}

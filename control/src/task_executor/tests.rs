@@ -1,0 +1,124 @@
+//! Tests of the TaskExecutor.
+
+use super::*;
+use flinkrs_protocol::{ApplicationId, WorkerId};
+
+const APPLICATION: ApplicationId = ApplicationId(1);
+const JOB: JobId = JobId(7);
+
+fn partition(subtask: u32) -> PartitionId {
+    PartitionId { edge: 0, subtask, attempt: 0 }
+}
+
+/// A registered TaskExecutor.
+fn registered() -> TaskExecutor {
+    let registration = Registration {
+        task_executor: "a".into(),
+        host: "a".into(),
+        data_address: "a:1".into(),
+        slots: 2,
+        slot_bytes: 1,
+    };
+    let mut executor = TaskExecutor::new(registration, TaskExecutorOptions::default());
+    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(0)), [TaskExecutorCommand::Connect]);
+    let commands = executor.handle(TaskExecutorEvent::Connected, Timestamp(0));
+    assert!(matches!(&commands[0], TaskExecutorCommand::Register(of) if of.task_executor == "a".into()));
+    executor.handle(TaskExecutorEvent::Registered, Timestamp(0));
+    executor
+}
+
+fn start(executor: &mut TaskExecutor, worker: u64) -> Vec<TaskExecutorCommand> {
+    let worker = WorkerId(worker);
+    executor.handle(TaskExecutorEvent::StartWorker { application: APPLICATION, worker }, Timestamp(1))
+}
+
+fn exited(executor: &mut TaskExecutor, worker: u64, exit: WorkerExit) -> Vec<TaskExecutorCommand> {
+    let worker = WorkerId(worker);
+    executor.handle(TaskExecutorEvent::WorkerExited { application: APPLICATION, worker, exit }, Timestamp(2))
+}
+
+fn spawn(worker: u64) -> TaskExecutorCommand {
+    TaskExecutorCommand::SpawnWorker { application: APPLICATION, worker: WorkerId(worker) }
+}
+
+fn kill(worker: u64) -> TaskExecutorCommand {
+    TaskExecutorCommand::KillWorker { application: APPLICATION, worker: WorkerId(worker) }
+}
+
+fn finish(executor: &mut TaskExecutor, worker: u64, subtask: u32) -> Vec<TaskExecutorCommand> {
+    let (worker, partition) = (WorkerId(worker), partition(subtask));
+    let event =
+        TaskExecutorEvent::PartitionFinished { application: APPLICATION, worker, job: JOB, partition, bytes: 5 };
+    executor.handle(event, Timestamp(2))
+}
+
+#[test]
+fn a_worker_starts_when_the_one_before_has_ended() {
+    let mut executor = registered();
+    assert_eq!(start(&mut executor, 1), [spawn(1)]);
+    assert_eq!(start(&mut executor, 2), [kill(1)]);
+    let commands = exited(&mut executor, 1, WorkerExit::Signal(9));
+    assert!(matches!(&commands[0], TaskExecutorCommand::ReportWorkerLost { worker: WorkerId(1), .. }));
+    assert_eq!(commands[1], spawn(2));
+}
+
+#[test]
+fn exit_codes_say_whether_another_try_helps() {
+    for (code, kind) in [(1, FailureKind::Lost), (2, FailureKind::Usage)] {
+        let mut executor = registered();
+        start(&mut executor, 1);
+        let commands = exited(&mut executor, 1, WorkerExit::Code(code));
+        let TaskExecutorCommand::ReportWorkerLost { failure, .. } = &commands[0] else { panic!("{commands:?}") };
+        assert_eq!(failure.kind, kind);
+        assert!(failure.message.contains(&format!("exited with code {code}")), "{failure}");
+    }
+}
+
+#[test]
+fn finished_partitions_outlive_their_worker() {
+    let mut executor = registered();
+    start(&mut executor, 1);
+    finish(&mut executor, 1, 0);
+    finish(&mut executor, 1, 1);
+    exited(&mut executor, 1, WorkerExit::Signal(9));
+    assert!(executor.has(JOB, partition(0)));
+    let partitions = Some(vec![partition(1), partition(2)]);
+    let commands = executor.handle(TaskExecutorEvent::ReleasePartitions { job: JOB, partitions }, Timestamp(3));
+    assert_eq!(commands, [TaskExecutorCommand::RemovePartitions { job: JOB, partitions: vec![partition(1)] }]);
+    assert_eq!(executor.view().partitions, [(JOB, 1, 5)]);
+    executor.handle(TaskExecutorEvent::ReleasePartitions { job: JOB, partitions: None }, Timestamp(3));
+    assert!(executor.view().partitions.is_empty());
+    let commands = finish(&mut executor, 1, 3);
+    assert_eq!(commands, [TaskExecutorCommand::RemovePartitions { job: JOB, partitions: vec![partition(3)] }]);
+}
+
+#[test]
+fn it_starts_over_when_the_job_manager_is_lost() {
+    let mut executor = registered();
+    start(&mut executor, 1);
+    finish(&mut executor, 1, 0);
+    let commands = executor.handle(TaskExecutorEvent::Tick, Timestamp(4000));
+    let expected = [TaskExecutorCommand::Disconnect, kill(1), TaskExecutorCommand::RemoveJob { job: JOB }];
+    assert_eq!(commands, expected, "no heartbeat for 4 s");
+    assert!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)).is_empty(), "a worker is still there");
+    assert_eq!(exited(&mut executor, 1, WorkerExit::Signal(9)), [TaskExecutorCommand::WakeAt(Timestamp(4500))]);
+    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)), [TaskExecutorCommand::Connect]);
+    let commands = executor.handle(TaskExecutorEvent::Connected, Timestamp(9000));
+    assert!(matches!(&commands[0], TaskExecutorCommand::Register(of) if of.task_executor == "a.2".into()));
+}
+
+#[test]
+fn it_says_that_it_is_alive() {
+    let mut executor = registered();
+    let commands = executor.handle(TaskExecutorEvent::Tick, Timestamp(1000));
+    assert_eq!(commands, [TaskExecutorCommand::Heartbeat, TaskExecutorCommand::WakeAt(Timestamp(2000))]);
+}
+
+#[test]
+fn it_ends_after_its_workers() {
+    let mut executor = registered();
+    start(&mut executor, 1);
+    let commands = executor.handle(TaskExecutorEvent::Stop, Timestamp(5));
+    assert_eq!(commands, [TaskExecutorCommand::Disconnect, kill(1)]);
+    assert_eq!(exited(&mut executor, 1, WorkerExit::Code(0)), [TaskExecutorCommand::Exit { error: None }]);
+}
