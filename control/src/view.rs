@@ -2,7 +2,7 @@
 
 use crate::time::Timestamp;
 use flinkrs_core::id::VertexId;
-use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, JobState, TaskExecutorId, TaskState, WorkerId};
+use flinkrs_protocol::{ApplicationId, ExecutionId, JobGraph, JobId, JobState, TaskExecutorId, TaskState, WorkerId};
 use std::sync::Arc;
 
 /// A job, without its subtasks; made in time linear in its vertices.
@@ -26,6 +26,39 @@ pub struct JobView {
     pub vertices: Vec<VertexView>,
     /// Its failures, the oldest first.
     pub exceptions: Vec<ExceptionView>,
+}
+
+impl JobView {
+    /// A job that has ended before this process began: of its tasks nothing is known but that they are over.
+    pub fn ended(
+        job: JobId,
+        application: ApplicationId,
+        graph: &JobGraph,
+        state: JobState,
+        since: Timestamp,
+    ) -> JobView {
+        let mut timestamps = [None; 11];
+        timestamps[state as usize] = Some(since);
+        let vertices = graph.vertices.iter().map(|vertex| VertexView {
+            vertex: vertex.id,
+            name: vertex.name.as_str().into(),
+            parallelism: vertex.parallelism,
+            tasks: [0; 9],
+            started: None,
+            ended: None,
+        });
+        JobView {
+            job,
+            application,
+            name: graph.name.as_str().into(),
+            state,
+            timestamps,
+            restarts: 0,
+            waiting_for: None,
+            vertices: vertices.collect(),
+            exceptions: Vec::new(),
+        }
+    }
 }
 
 /// A vertex, its subtasks counted.

@@ -9,7 +9,7 @@ use flinkrs_protocol::{
     Deployment, GatherDeployment, InputDeployment, Location, LoopDeployment, LoopMember, Producer, Producers,
     TaskDeployment, TaskState, WorkerId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Job {
@@ -122,16 +122,29 @@ impl Job {
         }
     }
 
-    /// Who gathers broadcast sets: the lowest subtask of each vertex among some tasks.
+    /// Who gathers the broadcast sets of the regions of some tasks: of each vertex the lowest subtask of each worker.
     fn gathers_of(&self, tasks: &[TaskDeployment]) -> Vec<GatherDeployment> {
-        let mut lowest: BTreeMap<VertexId, u32> = BTreeMap::new();
-        for id in tasks.iter().map(|task| task.execution) {
-            if !self.graph.graph.vertices[id.vertex.0 as usize].broadcast_inputs.is_empty() {
-                let subtask = lowest.entry(id.vertex).or_insert(id.subtask);
-                *subtask = id.subtask.min(*subtask);
-            }
+        if self.graph.graph.vertices.iter().all(|vertex| vertex.broadcast_inputs.is_empty()) {
+            return Vec::new();
         }
-        lowest.into_iter().map(|(vertex, subtask)| GatherDeployment { vertex, subtask }).collect()
+        let regions = &self.graph.regions;
+        let here: BTreeSet<RegionId> =
+            tasks.iter().map(|task| regions.of(task.execution.vertex, task.execution.subtask)).collect();
+        let mut lowest: BTreeMap<VertexId, BTreeMap<WorkerId, u32>> = BTreeMap::new();
+        for (vertex, subtask) in here.into_iter().flat_map(|region| self.graph.tasks(region)) {
+            if self.graph.graph.vertices[vertex.0 as usize].broadcast_inputs.is_empty() {
+                continue;
+            }
+            let Some(place) = &self.graph.execution(vertex, subtask).place else { continue };
+            let lowest = lowest.entry(vertex).or_default().entry(place.worker).or_insert(subtask);
+            *lowest = subtask.min(*lowest);
+        }
+        let gathers = lowest.into_iter().map(|(vertex, lowest)| {
+            let mut subtasks: Vec<u32> = lowest.into_values().collect();
+            subtasks.sort_unstable();
+            GatherDeployment { vertex, subtasks: subtasks.into() }
+        });
+        gathers.collect()
     }
 }
 

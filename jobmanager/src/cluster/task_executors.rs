@@ -51,7 +51,9 @@ impl Cluster {
 
     pub(super) fn task_executor_gone(&mut self, task_executor: TaskExecutorId) {
         self.task_executors.remove(&task_executor);
-        self.logs.values_mut().for_each(|request| drop(request.waits_for.remove(&task_executor)));
+        for request in self.logs.values_mut() {
+            request.waits_for.remove(&task_executor);
+        }
         self.logs.retain(|_, request| !request.waits_for.is_empty());
         let reason = "its connection has ended".to_owned();
         self.resource(ResourceEvent::Disconnected { task_executor, reason });

@@ -1,0 +1,95 @@
+//! The process: listens, and ends when it is told to.
+
+use crate::cluster::{Cluster, Message, Options};
+use crate::service;
+use crate::store::Store;
+use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_rpc::auth::Secret;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages that wait for the cluster's task at most; services wait when there are more.
+const MESSAGES_MAX: usize = 4096;
+
+/// What a JobManager is started with.
+#[derive(Clone, Debug)]
+pub struct JobManagerOptions {
+    /// Where it listens for RPC; another address than a loopback one needs a secret.
+    pub bind: SocketAddr,
+    /// What clients and processes of the cluster have to prove that they have.
+    pub secret: Option<Secret>,
+    /// The folder for jobs, results and executables.
+    pub store: PathBuf,
+    /// How TaskExecutors and slots are treated.
+    pub resources: ResourceOptions,
+    /// How jobs are treated.
+    pub job: JobOptions,
+    /// How clients and finished jobs are treated.
+    pub dispatcher: DispatcherOptions,
+}
+
+/// A JobManager that listens.
+pub struct JobManager {
+    listener: TcpListener,
+    address: SocketAddr,
+    secret: Option<Secret>,
+    store: Store,
+    cluster: Cluster,
+}
+
+impl JobManager {
+    /// Listens, and takes up what a JobManager before this one has left in the store.
+    ///
+    /// Errors when the address is open to others and there is no secret, when it is taken, or when the store can't be
+    /// used.
+    pub async fn bind(options: JobManagerOptions) -> Result<JobManager> {
+        check_open("jobmanager.bind-host", options.bind.ip(), options.secret.as_ref())?;
+        let listener = TcpListener::bind(options.bind).await.map_err(|error| Error::Resource {
+            message: format!(
+                "cannot listen on {}: {error}; another JobManager may run there (option jobmanager.rpc.port)",
+                options.bind
+            ),
+        })?;
+        let address = listener.local_addr().map_err(|error| Error::internal(format!("no local address: {error}")))?;
+        let store = Store::open(&options.store)?;
+        let (dispatcher, resources, job) = (options.dispatcher, options.resources, options.job);
+        let cluster = Cluster::new(Options { dispatcher, resources, job }, store.clone())?;
+        Ok(JobManager { listener, address, secret: options.secret, store, cluster })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Works until a client ends the cluster, or `end` comes.
+    pub async fn run(self, end: impl Future<Output = ()>) -> Result<()> {
+        let (messages, received) = mpsc::channel(MESSAGES_MAX);
+        let served = service::serve(self.listener, messages.clone(), self.store, self.secret);
+        tokio::select! {
+            () = self.cluster.run(received) => Ok(()),
+            served = served => served,
+            () = async {
+                end.await;
+                let (reply, done) = oneshot::channel();
+                if messages.send(Message::ShutDown(reply)).await.is_ok() {
+                    let _ = done.await;
+                }
+            } => Ok(()),
+        }
+    }
+}
+
+/// Whoever can submit a job can run code: so a cluster that others can reach needs a secret.
+pub(crate) fn check_open(option: &str, address: IpAddr, secret: Option<&Secret>) -> Result<()> {
+    if address.is_loopback() || secret.is_some() {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{option} is {address}, which others can reach, and whoever can submit a job can run code; set \
+         security.cluster-secret-file to the file of a secret, or listen on 127.0.0.1"
+    )))
+}
