@@ -27,6 +27,7 @@ pub mod resource_manager;
 pub mod task_executor;
 pub mod view;
 
+mod cycles;
 mod execution_graph;
 mod failover;
 mod regions;

@@ -2,8 +2,10 @@
 //!
 //! Vertices that pipelined edges connect make a component. Where all of these edges are FORWARD, subtask `i` talks to
 //! subtasks `i` only, and the component falls into one region per number; one all-to-all edge, or a loop, makes it whole.
-//! So regions are a matter of vertices, and no pair of subtasks is ever looked at.
+//! So regions are a matter of vertices, and no pair of subtasks is ever looked at. A blocking edge may lie inside of a region:
+//! an optimizer that breaks a circle of full queues puts it where producer and consumer run at the same time.
 
+use crate::cycles::components;
 use flinkrs_core::id::VertexId;
 use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
 use flinkrs_protocol::{JobEdge, JobGraph};
@@ -50,7 +52,6 @@ impl Regions {
     /// Finds the regions, in time close to linear in vertices and edges.
     pub(crate) fn new(graph: &JobGraph) -> Regions {
         let mut sets = Sets::new(graph.vertices.len());
-        let mut whole = vec![false; graph.vertices.len()];
         for edge in graph.edges.iter().filter(|edge| !is_blocking(edge)) {
             sets.join(edge.from.0, edge.to.0);
         }
@@ -60,8 +61,11 @@ impl Regions {
             let first = *first_of_loop[at as usize].get_or_insert(vertex.id.0);
             sets.join(first, vertex.id.0);
         }
-        for edge in graph.edges.iter().filter(|edge| !is_blocking(edge) && !is_forward(edge)) {
-            whole[sets.root(edge.to.0) as usize] = true;
+        join_circles(graph, &mut sets);
+        let mut whole = vec![false; graph.vertices.len()];
+        for edge in graph.edges.iter().filter(|edge| !is_forward(edge)) {
+            let root = sets.root(edge.to.0);
+            whole[root as usize] |= root == sets.root(edge.from.0);
         }
         for vertex in graph.vertices.iter().filter(|vertex| vertex.of_loop.is_some()) {
             whole[sets.root(vertex.id.0) as usize] = true;
@@ -125,6 +129,12 @@ impl Regions {
         self.components[self.component_of[vertex.0 as usize] as usize].regions.clone()
     }
 
+    /// Whether an edge leads from one region to another, which waits for the end of what it reads; all other edges, also
+    /// blocking ones, are read by tasks that run at the same time.
+    pub(crate) fn crosses(&self, edge: &JobEdge) -> bool {
+        self.component_of[edge.from.0 as usize] != self.component_of[edge.to.0 as usize]
+    }
+
     /// The vertices of a region, each with those of its subtasks that belong to it.
     pub(crate) fn members<'a>(
         &'a self,
@@ -137,6 +147,23 @@ impl Regions {
             let all = 0..graph.vertices[vertex.0 as usize].parallelism;
             (*vertex, if component.whole { all } else { one..one + 1 })
         })
+    }
+}
+
+/// Joins components that blocking edges connect in a circle: a diamond with a blocking edge on one side only has to run as
+/// one, since its last vertex is there while its first still writes.
+fn join_circles(graph: &JobGraph, sets: &mut Sets) {
+    let mut arrows = vec![Vec::new(); graph.vertices.len()];
+    for edge in &graph.edges {
+        let (from, to) = (sets.root(edge.from.0), sets.root(edge.to.0));
+        if from != to {
+            arrows[from as usize].push(to);
+        }
+    }
+    let mut first_of = vec![None; graph.vertices.len()];
+    for (vertex, component) in components(&arrows).into_iter().enumerate() {
+        let first = *first_of[component as usize].get_or_insert(vertex as u32);
+        sets.join(first, vertex as u32);
     }
 }
 
@@ -191,6 +218,27 @@ mod tests {
         let graph = graph(&[3, 3, 2, 2], vec![forward(0, 1), all_to_all(1, 2), blocking(forward(2, 3))]);
         assert_eq!(shape(&graph), [(vec![0, 1, 2], true, 1), (vec![3], false, 2)]);
         assert_eq!(Regions::new(&graph).component(RegionId(0)).slots, 3);
+    }
+
+    #[test]
+    fn a_blocking_edge_past_a_pipelined_one_stays_inside() {
+        let probe = blocking(forward(0, 2));
+        let graph = graph(&[2, 2, 2], vec![forward(0, 1), forward(1, 2), probe]);
+        assert_eq!(shape(&graph), [(vec![0, 1, 2], false, 2)]);
+        assert!(!Regions::new(&graph).crosses(&graph.edges[2]));
+    }
+
+    #[test]
+    fn an_inner_blocking_shuffle_makes_a_region_whole() {
+        let probe = blocking(all_to_all(0, 2));
+        let graph = graph(&[2, 2, 2], vec![forward(0, 1), forward(1, 2), probe]);
+        assert_eq!(shape(&graph), [(vec![0, 1, 2], true, 1)]);
+    }
+
+    #[test]
+    fn regions_that_wait_for_each_other_are_one() {
+        let edges = vec![forward(0, 2), blocking(forward(0, 1)), blocking(forward(1, 2)), blocking(forward(2, 3))];
+        assert_eq!(shape(&graph(&[2; 4], edges)), [(vec![0, 1, 2], false, 2), (vec![3], false, 2)]);
     }
 
     #[test]

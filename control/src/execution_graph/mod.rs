@@ -162,12 +162,12 @@ impl ExecutionGraph {
         }
     }
 
-    /// Whether all that a region reads from blocking edges is there.
+    /// Whether all that a region reads from others is there.
     pub(crate) fn is_ready(&self, region: RegionId) -> bool {
         let members = self.regions.members(&self.graph, region);
         members.into_iter().all(|(vertex, subtasks)| {
-            let blocking = self.inputs(vertex).filter(|(_, edge)| is_blocking(edge));
-            blocking.into_iter().all(|(_, edge)| match is_forward(edge) {
+            let before = self.inputs(vertex).filter(|(_, edge)| self.regions.crosses(edge));
+            before.into_iter().all(|(_, edge)| match is_forward(edge) {
                 true => subtasks.clone().all(|subtask| self.is_readable(edge, subtask)),
                 false => self.is_readable(edge, 0),
             })

@@ -7,7 +7,7 @@
 //! partitioning on a sample.
 
 use crate::execution_graph::ExecutionGraph;
-use crate::regions::{RegionId, is_blocking, is_forward};
+use crate::regions::{RegionId, is_forward};
 use flinkrs_core::id::VertexId;
 use flinkrs_core::strategy::{Part, ShipStrategy};
 use flinkrs_protocol::{JobEdge, JobGraph, TaskState};
@@ -38,7 +38,7 @@ pub(crate) fn restart_set(
     while let Some(region) = open.pop() {
         let mut found = Vec::new();
         for (vertex, subtasks) in graph.regions.members(&graph.graph, region) {
-            for (at, edge) in graph.inputs(vertex).filter(|(_, edge)| is_blocking(edge)) {
+            for (at, edge) in graph.inputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
                 if is_forward(edge) {
                     found.extend(subtasks.clone().filter_map(|subtask| lost(graph, edge.from, subtask)));
                 } else if seen_into.insert(at) && !graph.is_readable(edge, 0) {
@@ -46,7 +46,7 @@ pub(crate) fn restart_set(
                     found.extend(producers.filter_map(|subtask| lost(graph, edge.from, subtask)));
                 }
             }
-            for (at, edge) in graph.outputs(vertex).filter(|(_, edge)| is_blocking(edge)) {
+            for (at, edge) in graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
                 let reads = |consumer: &RegionId| match progress(*consumer) {
                     Progress::Waiting => false,
                     Progress::Active => true,
@@ -81,7 +81,7 @@ fn is_repeatable(graph: &JobGraph, edge: &JobEdge) -> bool {
 
 /// Whether anybody still has to read what a finished subtask has left.
 pub(crate) fn is_needed(graph: &ExecutionGraph, vertex: VertexId, subtask: u32) -> bool {
-    graph.outputs(vertex).filter(|(_, edge)| is_blocking(edge)).any(|(_, edge)| {
+    graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)).any(|(_, edge)| {
         if is_forward(edge) {
             graph.execution(edge.to, subtask).state() != TaskState::Finished
         } else {

@@ -3,7 +3,7 @@
 use crate::jobmaster::JobCommand;
 use crate::jobmaster::job::{Context, Job, Stage};
 use crate::jobmaster::pool::{Pool, Worker};
-use crate::regions::{RegionId, is_blocking, is_forward};
+use crate::regions::{RegionId, is_forward};
 use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{
     Deployment, GatherDeployment, InputDeployment, Location, LoopDeployment, LoopMember, Producer, Producers,
@@ -80,7 +80,7 @@ impl Job {
             let execution = self.graph.execution(edge.from, subtask);
             let place = execution.place.as_ref().expect("a producer was placed before its consumer is deployed");
             let location = *known.entry(place.executor).or_insert_with(|| {
-                let (worker, address) = match is_blocking(edge) {
+                let (worker, address) = match self.graph.regions.crosses(edge) {
                     true => (None, Arc::clone(&place.info.data_address)),
                     false => (Some(place.worker), address(pool, place.executor)),
                 };

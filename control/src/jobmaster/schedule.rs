@@ -4,7 +4,7 @@ use crate::jobmaster::job::{Context, Goal, Job, Stage, Starving};
 use crate::jobmaster::sinks::Phase;
 use crate::jobmaster::timers::Timer;
 use crate::jobmaster::{Capacity, JobCommand};
-use crate::regions::{RegionId, is_blocking, is_forward};
+use crate::regions::{RegionId, is_forward};
 use crate::scheduler::counted;
 use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{Failure, FailureKind, JobState};
@@ -22,7 +22,7 @@ impl Job {
     /// Offers the regions that read what a subtask has just finished.
     pub(super) fn offer_consumers(&mut self, vertex: VertexId, subtask: u32) {
         let mut offered = Vec::new();
-        for (_, edge) in self.graph.outputs(vertex).filter(|(_, edge)| is_blocking(edge)) {
+        for (_, edge) in self.graph.outputs(vertex).filter(|(_, edge)| self.graph.regions.crosses(edge)) {
             let regions = self.graph.regions.of_vertex(edge.to);
             if is_forward(edge) && regions.len() > 1 {
                 offered.push(self.graph.regions.of(edge.to, subtask));
@@ -78,7 +78,7 @@ impl Job {
     fn input_of(&self, vertices: &[VertexId], subtask: u32) -> Option<u32> {
         let of = vertices.iter().filter(|vertex| subtask < self.graph.parallelism(**vertex));
         let edges = of.flat_map(|vertex| self.graph.inputs(*vertex));
-        let mut forward = edges.filter(|(_, edge)| is_blocking(edge) && is_forward(edge));
+        let mut forward = edges.filter(|(_, edge)| self.graph.regions.crosses(edge) && is_forward(edge));
         forward.find_map(|(_, edge)| self.graph.execution(edge.from, subtask).results)
     }
 

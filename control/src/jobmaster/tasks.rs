@@ -139,8 +139,8 @@ impl Job {
             match state {
                 TaskState::Canceling => canceled.push(id),
                 TaskState::Finished => {
-                    // What it wrote to a pipelined edge may not have been read to the end.
-                    let flows = self.graph.outputs(id.vertex).any(|(_, edge)| !is_blocking(edge));
+                    // What it wrote inside of the region may not have been read to the end.
+                    let flows = self.graph.outputs(id.vertex).any(|(_, edge)| !self.graph.regions.crosses(edge));
                     if is_running && flows {
                         failed.insert((region, id));
                     }
@@ -175,7 +175,7 @@ impl Job {
         let mut failed = BTreeSet::from([self.graph.regions.of(consumer.vertex, consumer.subtask)]);
         let producer = ExecutionId { vertex: edge.from, subtask: partition.subtask, attempt: partition.attempt };
         let kept = self.graph.current(producer).and_then(|execution| execution.results);
-        if let Some(executor) = kept.filter(|_| is_blocking(&edge)) {
+        if let Some(executor) = kept.filter(|_| self.graph.regions.crosses(&edge)) {
             self.graph.lose_results(edge.from, partition.subtask);
             failed.insert(self.graph.regions.of(edge.from, partition.subtask));
             let partition = |(edge, _): (usize, _)| PartitionId { edge: edge as u32, ..partition };
