@@ -27,5 +27,7 @@ mod task;
 
 pub use control::{Job, JobResult, OperatorReport, RuntimeOptions, SubtaskReport, VertexReport};
 pub use iteration::{LoopReport, SuperstepReport};
-pub use network::{ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId};
+pub use network::{
+    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
+};
 pub use snapshot::SnapshotOptions;
