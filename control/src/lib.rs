@@ -38,3 +38,10 @@ mod testing;
 mod time;
 
 pub use time::Timestamp;
+
+/// For each edge of a graph whether it leads from one region to another: what goes along it is kept in files of the
+/// producers' TaskExecutors, for consumers that begin when it is complete.
+pub fn stored_edges(graph: &flinkrs_protocol::JobGraph) -> Vec<bool> {
+    let regions = regions::Regions::new(graph);
+    graph.edges.iter().map(|edge| regions.crosses(edge)).collect()
+}

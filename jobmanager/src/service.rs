@@ -133,7 +133,6 @@ impl Dispatcher for Service {
             name: request.name,
             artifact: request.artifact,
             arguments: request.arguments,
-            secret: Secret::random().bytes().to_vec(),
         };
         artifacts::check_name(&program.artifact)?;
         let cancel_on_lost_client = request.cancel_on_lost_client;

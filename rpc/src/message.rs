@@ -52,8 +52,12 @@ pub enum FromTaskExecutor {
 /// What a TaskExecutor is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ToTaskExecutor {
-    /// It is registered.
-    Registered,
+    /// It is registered; processes of the cluster prove to each other that they have this secret when they exchange
+    /// records.
+    Registered {
+        /// The secret.
+        data_secret: Vec<u8>,
+    },
     /// It isn't, and why.
     Refused(String),
     /// The JobManager is alive.
@@ -103,8 +107,6 @@ pub struct Program {
     pub artifact: String,
     /// What it was called with.
     pub arguments: Vec<String>,
-    /// What workers of the application prove to each other and to TaskExecutors that they have.
-    pub secret: Vec<u8>,
 }
 
 /// What a worker finds in the file that its TaskExecutor has written for it.
@@ -120,6 +122,8 @@ pub struct WorkerSpec {
     pub task_executor: String,
     /// The program that it runs.
     pub program: Program,
+    /// What processes prove to each other that they have when they exchange records.
+    pub data_secret: Vec<u8>,
     /// The host that it listens on.
     pub bind_host: String,
     /// The host that others find it at.
@@ -287,6 +291,8 @@ pub struct Execution {
     pub graph: JobGraph,
     /// The operators of the plan that it was made of: the worker's have to be the same.
     pub operators: Vec<OperatorPrint>,
+    /// By edge of the graph: whether what goes along it is kept in files until all who read it have.
+    pub stored: Vec<bool>,
     /// Where the states of loops are kept, if they are.
     pub snapshots: Option<Snapshots>,
 }

@@ -6,7 +6,7 @@ use flinkrs_core::error::Error;
 use flinkrs_core::fs::LocalFileSystem;
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
-use flinkrs_protocol::{Deployment, ExecutionId, Failure, JobGraph, TaskReport, TaskState};
+use flinkrs_protocol::{Deployment, ExecutionId, Failure, JobGraph, TaskExecutorId, TaskReport, TaskState};
 use flinkrs_rpc::body;
 use flinkrs_rpc::message::{Execution, FromWorker, SinkStep, ToWorker};
 use flinkrs_runtime::{
@@ -61,7 +61,10 @@ impl<'a> Serving<'a> {
         });
         let around = Surroundings {
             job: execution.job,
+            application: spec.program.application,
             me: spec.worker,
+            task_executor: TaskExecutorId::from(spec.task_executor.as_str()),
+            stored: execution.stored,
             exchange: worker.exchange.clone(),
             loops: Arc::clone(&worker.loops),
             master: Arc::clone(&master) as Arc<_>,

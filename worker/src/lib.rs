@@ -57,11 +57,12 @@ impl Worker {
             listen.parse().map_err(|_| Error::usage(format!("'{}' is no IP address to listen on", spec.bind_host)))?;
         let exchange = Exchange::start(ExchangeOptions {
             listen,
-            job: spec.program.application.0,
-            me: PeerId::of_worker(spec.worker),
-            secret: spec.program.secret.clone(),
+            job: 0,
+            me: PeerId::of_worker(spec.program.application, spec.worker),
+            secret: spec.data_secret.clone(),
             memory_bytes: spec.network_bytes as usize,
             compression: if spec.compress { Compression::Lz4 } else { Compression::None },
+            folder: Some(spec.partitions.clone().into()),
         })?;
         let data_address = format!("{}:{}", spec.host, exchange.local_addr().port());
         let register = FromWorker::Register {

@@ -43,7 +43,9 @@ impl JobRecord {
         let sources = graph.vertices.iter_mut().filter_map(|vertex| vertex.source.as_mut());
         sources.for_each(|source| source.splits.clear());
         let (operators, snapshots) = (submission.operators.clone(), submission.snapshots.clone());
-        let execution = ToWorker::Execution(Box::new(Execution { number, job, graph, operators, snapshots }));
+        let stored = flinkrs_control::stored_edges(&graph);
+        let execution = Execution { number, job, graph, operators, stored, snapshots };
+        let execution = ToWorker::Execution(Box::new(execution));
         Ok(JobRecord {
             application,
             graph: Arc::new(submission.graph.clone()),

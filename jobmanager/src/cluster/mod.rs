@@ -19,6 +19,7 @@ use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
 use flinkrs_control::Timestamp;
 use flinkrs_core::error::Result;
+use flinkrs_rpc::auth::Secret;
 use flinkrs_protocol::{ApplicationId, JobId, TaskExecutorId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,6 +50,8 @@ pub(crate) struct Cluster {
     /// Who waits for logs, by request.
     logs: BTreeMap<u64, task_executors::LogRequest>,
     options: Options,
+    /// What TaskExecutors and workers prove to each other that they have.
+    data_secret: Secret,
     store: Store,
     steps: VecDeque<Step>,
     timers: BTreeMap<Timer, Timestamp>,
@@ -83,6 +86,7 @@ impl Cluster {
             task_executors: BTreeMap::new(),
             logs: BTreeMap::new(),
             options,
+            data_secret: Secret::random(),
             store,
             steps: VecDeque::new(),
             timers: BTreeMap::new(),

@@ -85,7 +85,8 @@ impl Cluster {
         match command {
             ResourceCommand::Registered { task_executor } => {
                 log(&format!("TaskExecutor {task_executor} is registered"));
-                self.tell_task_executor(&task_executor, &ToTaskExecutor::Registered);
+                let data_secret = self.data_secret.bytes().to_vec();
+                self.tell_task_executor(&task_executor, &ToTaskExecutor::Registered { data_secret });
             }
             ResourceCommand::Refused { task_executor, message } => {
                 self.tell_task_executor(&task_executor, &ToTaskExecutor::Refused(message));

@@ -2,13 +2,13 @@
 
 use crate::control::report::SubtaskReport;
 use crate::iteration::LoopMessages;
-use crate::network::Exchange;
+use crate::network::{Exchange, PeerId};
 use crate::task::{TaskCell, block_until, current_task, lock};
 use flinkrs_core::error::Error;
 use flinkrs_core::function::{AccumulatorValue, CancelFlag};
 use flinkrs_core::source::{Split, SplitProvider};
 use flinkrs_core::Result;
-use flinkrs_protocol::{ExecutionId, JobId, WorkerId};
+use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -16,14 +16,27 @@ use std::sync::{Arc, Mutex};
 pub struct Surroundings {
     /// The job.
     pub job: JobId,
+    /// The application that it is a job of.
+    pub application: ApplicationId,
     /// This process.
     pub me: WorkerId,
+    /// The TaskExecutor that it runs on.
+    pub task_executor: TaskExecutorId,
+    /// By edge of the graph: whether what goes along it is kept in files until all who read it have.
+    pub stored: Vec<bool>,
     /// The way to and from the other processes.
     pub exchange: Exchange,
     /// What the processes of a loop tell each other.
     pub loops: Arc<LoopMessages>,
     /// Who hands out splits, and is told of the ends of tasks.
     pub master: Arc<dyn Master>,
+}
+
+impl Surroundings {
+    /// A worker of the application, in the exchange.
+    pub(crate) fn peer(&self, worker: WorkerId) -> PeerId {
+        PeerId::of_worker(self.application, worker)
+    }
 }
 
 /// The JobMaster, as tasks see it; no call blocks.

@@ -18,7 +18,7 @@ use crate::task::lock;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::types::codec;
 use flinkrs_core::{Error, Result};
-use flinkrs_protocol::{JobId, LoopDeployment, LoopMember, WorkerId};
+use flinkrs_protocol::{ApplicationId, JobId, LoopDeployment, LoopMember, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -67,6 +67,7 @@ pub(crate) struct Members {
     /// Tasks of the loop in this process, each of which ends every superstep.
     pub(crate) tasks: usize,
     key: LoopKey,
+    application: ApplicationId,
     me: WorkerId,
     leader: LoopMember,
     all: Arc<[LoopMember]>,
@@ -91,7 +92,7 @@ impl Members {
         codec::encode(&[(self.key, message)], &mut bytes)?;
         let address = to.address.parse();
         let address = address.map_err(|_| Error::internal(format!("'{}' of {} is no address", to.address, to.worker)))?;
-        self.exchange.send_message((PeerId::of_worker(to.worker), address), &bytes)
+        self.exchange.send_message((PeerId::of_worker(self.application, to.worker), address), &bytes)
     }
 
     /// Receives messages for `control` from now on, and those that came before.
@@ -161,6 +162,7 @@ impl LoopMessages {
             count: deployed.members.len(),
             tasks,
             key: LoopKey { job: around.job, at: deployed.at, attempt },
+            application: around.application,
             me: around.me,
             leader,
             all: Arc::clone(&deployed.members),

@@ -1,8 +1,9 @@
 //! The edges of a deployment: queues in front of its tasks, and the ways to consumers here and elsewhere.
 
+use crate::control::around::Surroundings;
 use crate::control::deploy::Deployer;
 use crate::control::slots::{BLOCKING_EDGE_WEIGHT, REPLAY_WEIGHT};
-use crate::network::{ChannelId, ChannelSender, PeerId, EdgeWriter, Inbox, Keyed, LocalSender, Spread};
+use crate::network::{ChannelId, ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, Origin, PeerId, Spread};
 use crate::task::Course;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::Subtask;
@@ -20,16 +21,17 @@ fn channel(job: JobId, partition: PartitionId, consumer: u32) -> ChannelId {
     ChannelId { job: job.0, execution: 0, edge, producer, attempt, consumer }
 }
 
-/// Whoever serves partitions at a place: a worker, or its TaskExecutor.
-fn peer_at(location: &Location) -> Result<(PeerId, SocketAddr)> {
+/// Whoever serves a partition at a place: its producer's worker, or a TaskExecutor for one that is finished. What is kept
+/// by this worker's own TaskExecutor it reads itself.
+fn peer_at(around: &Surroundings, location: &Location) -> Result<(PeerId, SocketAddr, Origin)> {
     let address = location.address.parse().map_err(|_| {
         Error::internal(format!("'{}' of {} is no address", location.address, location.task_executor))
     })?;
-    let peer = match location.worker {
-        Some(worker) => PeerId::of_worker(worker),
-        None => PeerId::of_task_executor(&location.task_executor),
-    };
-    Ok((peer, address))
+    Ok(match location.worker {
+        Some(worker) => (around.peer(worker), address, Origin::Producer),
+        None if location.task_executor == around.task_executor => (around.peer(around.me), address, Origin::File),
+        None => (PeerId::of_task_executor(&location.task_executor), address, Origin::File),
+    })
 }
 
 impl Deployer<'_> {
@@ -43,7 +45,7 @@ impl Deployer<'_> {
         let producers = self.producers_of(edge, 0).len();
         let inbox = |subtask: u32| {
             Ok(match edge.mode {
-                ExchangeMode::Blocking if !self.is_stored(edge) => {
+                ExchangeMode::Blocking if !self.is_stored(index) => {
                     let memory = self.plan.slots.guaranteed(BLOCKING_EDGE_WEIGHT);
                     Inbox::blocking(producers, BatchSpillBuffer::new(&self.space(to, subtask), memory))
                 }
@@ -59,12 +61,10 @@ impl Deployer<'_> {
         to.broadcast_inputs.iter().any(|set| set.edge as usize == index)
     }
 
-    /// Whether what goes along an edge is kept in files of its producers until they are told to remove them. In a job
-    /// in one process the consumer keeps it, and within a loop too, since it is another in each superstep.
-    fn is_stored(&self, edge: &JobEdge) -> bool {
-        let of_loop = |vertex: flinkrs_core::id::VertexId| self.graph.vertices[vertex.0 as usize].of_loop;
-        let inside = of_loop(edge.from).is_some() && of_loop(edge.from) == of_loop(edge.to);
-        self.plan.around.is_some() && edge.mode == ExchangeMode::Blocking && !inside
+    /// Whether what goes along an edge is kept in files of its producers' TaskExecutors; else its consumers keep what
+    /// comes along a blocking edge.
+    fn is_stored(&self, index: usize) -> bool {
+        self.plan.around.is_some_and(|around| around.stored[index])
     }
 
     /// The producing subtasks that a consuming subtask hears of.
@@ -80,7 +80,7 @@ impl Deployer<'_> {
         let edge = &self.graph.edges[index];
         match edge.ship {
             ShipStrategy::Forward => vec![producer],
-            _ if self.is_set(index) && self.is_stored(edge) => vec![0],
+            _ if self.is_set(index) && self.is_stored(index) => vec![0],
             _ if self.is_set(index) => self.gatherers(edge),
             _ => (0..self.graph.vertices[edge.to.0 as usize].parallelism).collect(),
         }
@@ -98,7 +98,7 @@ impl Deployer<'_> {
         let edge = &self.graph.edges[index];
         let from = &self.graph.vertices[edge.from.0 as usize];
         let mut direct: Vec<u32> = self.tasks_of(from).iter().map(|task| task.execution.subtask).collect();
-        if self.is_stored(edge) {
+        if self.is_stored(index) {
             direct.clear();
         }
         let last = from.chain.last().ok_or_else(|| Error::internal("a vertex without operators"))?;
@@ -110,10 +110,11 @@ impl Deployer<'_> {
                 let (partition, location) = found.ok_or_else(|| {
                     Error::internal(format!("nobody says where subtask {producer} of edge {index} is"))
                 })?;
-                let consumer = if self.is_set(index) && self.is_stored(edge) { 0 } else { *consumer };
+                let consumer = if self.is_set(index) && self.is_stored(index) { 0 } else { *consumer };
                 let channel = channel(around.job, partition, consumer);
                 let like = self.plan.functions.empty_batch(last.operator, last.part, edge.side)?;
-                around.exchange.request(peer_at(location)?, channel, Arc::clone(inbox), like)?;
+                let (peer, address, origin) = peer_at(around, location)?;
+                around.exchange.request((peer, address), channel, origin, Arc::clone(inbox), like)?;
             }
         }
         Ok(())
@@ -138,7 +139,7 @@ impl Deployer<'_> {
     pub(super) fn writer(&self, index: usize, vertex: &JobVertex, subtask: u32, attempt: u32) -> Result<EdgeWriter> {
         let edge = &self.graph.edges[index];
         let consumers = self.consumers_of(index, subtask);
-        let senders = if self.is_stored(edge) {
+        let senders = if self.is_stored(index) {
             self.stored(index, subtask, attempt, consumers.len())?
         } else {
             consumers.iter().map(|consumer| self.sender(index, subtask, attempt, *consumer)).collect::<Result<_>>()?
@@ -167,8 +168,7 @@ impl Deployer<'_> {
         let around = self.plan.around.ok_or_else(|| Error::internal("a partition is stored for nobody"))?;
         let partition = PartitionId { edge: index as u32, subtask: producer, attempt };
         let memory = self.plan.slots.guaranteed(BLOCKING_EDGE_WEIGHT);
-        let _ = (around, partition, memory, channels);
-        Err(Error::internal("stored partitions"))
+        around.exchange.partition(&channel(around.job, partition, 0).partition(), channels as u32, memory)
     }
 
     fn spread(&self, edge: &JobEdge, subtask: Subtask) -> Result<Spread> {
