@@ -6,7 +6,7 @@ use flinkrs_connectors::{CsvInput, CsvOutput, Date, Decimal, FixedInput, Record,
 use flinkrs_core::batch::BATCH_RECORDS;
 use flinkrs_core::error::Result;
 use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::source::{InputFormat, SplitReader};
 use flinkrs_core::types::Text;
 use std::fmt::Debug;
@@ -83,9 +83,11 @@ where
 {
     let mut best = f64::INFINITY;
     let mut bytes = 0;
+    let whole = CommitContext { job: "rates", attempts: &[0] };
     for _ in 0..3 {
-        output.begin(1)?;
-        let mut writer = output.open(Subtask { index: 0, parallelism: 1 })?;
+        output.begin(&whole)?;
+        let mut writer =
+            output.open(&WriterContext { job: "rates", subtask: Subtask { index: 0, parallelism: 1 }, attempt: 0 })?;
         let mut elapsed = 0.0;
         for batch in records.chunks(BATCH_RECORDS) {
             let mut batch = batch.to_vec();
@@ -94,7 +96,7 @@ where
             elapsed += start.elapsed().as_secs_f64();
         }
         writer.finish()?;
-        output.commit(1)?;
+        output.commit(&whole)?;
         bytes = std::fs::metadata(target).expect("the output is there").len();
         best = best.min(elapsed);
     }

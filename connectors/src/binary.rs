@@ -6,8 +6,7 @@ use crate::lines::read_fully;
 use crate::output::{FileOutput, FileWriter, WriteMode};
 use flinkrs_core::batch::batch_capacity;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::source::{InputFormat, SplitReader, Statistics};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
@@ -202,20 +201,20 @@ impl<const N: usize> OutputFormat<Record<N>> for FixedOutput<N> {
         self.output.target()
     }
 
-    fn begin(&self, _parallelism: u32) -> Result<()> {
-        self.output.begin()
+    fn begin(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.output.begin(context)
     }
 
-    fn open(&self, subtask: Subtask) -> Result<FixedWriter> {
-        Ok(FixedWriter { file: self.output.open(subtask)? })
+    fn open(&self, context: &WriterContext<'_>) -> Result<FixedWriter> {
+        Ok(FixedWriter { file: self.output.open(context)? })
     }
 
-    fn commit(&self, parallelism: u32) -> Result<()> {
-        self.output.commit(parallelism)
+    fn commit(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.output.commit(context)
     }
 
-    fn abort(&self) {
-        self.output.abort();
+    fn abort(&self, context: &CommitContext<'_>) {
+        self.output.abort(context);
     }
 }
 

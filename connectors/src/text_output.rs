@@ -2,8 +2,7 @@
 
 use crate::output::{FileOutput, FileWriter, WriteMode};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::types::Data;
 use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
@@ -49,20 +48,20 @@ impl<T: Data + Display> OutputFormat<T> for TextOutput<T> {
         self.output.target()
     }
 
-    fn begin(&self, _parallelism: u32) -> Result<()> {
-        self.output.begin()
+    fn begin(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.output.begin(context)
     }
 
-    fn open(&self, subtask: Subtask) -> Result<TextWriter<T>> {
-        Ok(TextWriter { file: self.output.open(subtask)?, records: PhantomData })
+    fn open(&self, context: &WriterContext<'_>) -> Result<TextWriter<T>> {
+        Ok(TextWriter { file: self.output.open(context)?, records: PhantomData })
     }
 
-    fn commit(&self, parallelism: u32) -> Result<()> {
-        self.output.commit(parallelism)
+    fn commit(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.output.commit(context)
     }
 
-    fn abort(&self) {
-        self.output.abort();
+    fn abort(&self, context: &CommitContext<'_>) {
+        self.output.abort(context);
     }
 }
 

@@ -2,14 +2,27 @@
 
 mod common;
 
-use common::{file, folder, names, write_all};
+use common::{file, folder, job, names, write_all};
 use flinkrs_connectors::{CsvOutput, FixedInput, FixedOutput, Record, TextOutput, WriteMode};
 use flinkrs_core::error::Fault;
 use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, OutputFormat, RecordWriter, WriterContext};
 use std::fs;
 
-const FIRST: Subtask = Subtask { index: 0, parallelism: 1 };
+/// The first attempt of an only subtask.
+const FIRST: WriterContext<'static> =
+    WriterContext { job: "job", subtask: Subtask { index: 0, parallelism: 1 }, attempt: 0 };
+
+/// What a job writes whose only subtask has finished at once.
+const ONE: CommitContext<'static> = CommitContext { job: "job", attempts: &[0] };
+
+/// Writes some records in one attempt of a subtask.
+fn write(output: &TextOutput<u8>, subtask: u32, attempt: u32, records: &[u8]) {
+    let subtask = Subtask { index: subtask, parallelism: 2 };
+    let mut writer = output.open(&WriterContext { job: "job", subtask, attempt }).expect("opens");
+    writer.write(&mut records.to_vec()).expect("writes");
+    writer.finish().expect("finishes");
+}
 
 #[test]
 fn one_subtask_writes_a_file_and_several_write_a_folder() {
@@ -70,39 +83,132 @@ fn nothing_shows_before_the_commit_or_after_an_abort() {
     let folder = folder();
     let path = file(&folder, "x", "old");
     let output = CsvOutput::new(&path).mode(WriteMode::Overwrite);
-    output.begin(1).expect("begins");
-    let mut writer = output.open(FIRST).expect("opens");
+    output.begin(&ONE).expect("begins");
+    let mut writer = output.open(&FIRST).expect("opens");
     writer.write(&mut vec![(1, "a".to_owned())]).expect("writes");
     writer.finish().expect("finishes");
     assert_eq!(fs::read_to_string(&path).expect("there"), "old");
-    let hidden =
-        names(folder.path()).into_iter().find(|name| name.starts_with(".x.flinkrs-")).expect("a hidden folder");
-    assert!(hidden.starts_with(&format!(".x.flinkrs-{}-", std::process::id())), "{hidden}");
-    output.abort();
+    assert_eq!(names(folder.path()), [".x.flinkrs-job", "x"]);
+    output.abort(&ONE);
     assert_eq!(names(folder.path()), ["x"]);
     assert_eq!(fs::read_to_string(&path).expect("there"), "old");
-    output.abort();
+    output.abort(&ONE);
+    let error = output.commit(&ONE).expect_err("nothing is there").to_string();
+    assert!(error.contains("was removed before its commit"), "{error}");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "old");
 }
 
 #[test]
-fn what_a_dead_job_left_is_removed_and_a_running_job_keeps_its_own() {
+fn what_dead_jobs_left_is_removed_and_running_jobs_keep_theirs() {
     let folder = folder();
     let path = folder.path().join("x");
-    let dead = folder.path().join(".x.flinkrs-999999-0");
-    fs::create_dir(&dead).expect("creates");
-    fs::write(dead.join(".lock"), "").expect("writes");
+    let leave = |name: &str, files: &[&str]| {
+        let dead = folder.path().join(name);
+        fs::create_dir(&dead).expect("creates");
+        files.iter().for_each(|file| fs::write(dead.join(file), "").expect("writes"));
+    };
+    leave(".x.flinkrs-999999-0", &[".lock", "1-0"]);
+    leave(".x.flinkrs-999999-1", &[]);
+    leave(".x.flinkrs-999999-2.gone", &["1-0"]);
+    leave(".x.flinkrs-y.flinkrs-999999-3", &[".lock", "1-0"]);
+    leave(".x.flinkrs-unlocked", &["of somebody"]);
     let running = TextOutput::<u8>::new(&path);
-    running.begin(1).expect("begins");
+    running.begin(&ONE).expect("begins");
     let next = TextOutput::<u8>::new(&path);
-    next.begin(1).expect("begins");
-    let left = names(folder.path());
-    assert!(!dead.exists() && left.len() == 2, "{left:?}");
-    next.abort();
-    let mut writer = running.open(FIRST).expect("opens");
-    writer.write(&mut vec![7]).expect("writes");
+    next.begin(&CommitContext { job: "next", ..ONE }).expect("begins");
+    let others = [".x.flinkrs-unlocked", ".x.flinkrs-y.flinkrs-999999-3"];
+    assert_eq!(names(folder.path()), [".x.flinkrs-job", ".x.flinkrs-next", others[0], others[1]]);
+    next.abort(&CommitContext { job: "next", ..ONE });
+    write(&running, 0, 0, &[7]);
+    running.commit(&ONE).expect("commits");
+    assert_eq!(names(folder.path()), [others[0], others[1], "x"]);
+}
+
+#[test]
+fn an_open_writer_keeps_the_folder_when_who_began_is_dead() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    let (client, worker) = (TextOutput::<u8>::new(&path), TextOutput::<u8>::new(&path));
+    client.begin(&ONE).expect("begins");
+    let mut writer = worker.open(&FIRST).expect("opens");
+    drop(client);
+    let other = TextOutput::<u8>::new(&path);
+    let context = CommitContext { job: "other", ..ONE };
+    other.begin(&context).expect("begins");
+    assert_eq!(names(folder.path()), [".x.flinkrs-job", ".x.flinkrs-other"]);
+    other.abort(&context);
+    // Another process takes over, and keeps what is there.
+    let client = TextOutput::<u8>::new(&path);
+    client.begin(&ONE).expect("begins again");
+    writer.write(&mut vec![1]).expect("writes");
     writer.finish().expect("finishes");
-    running.commit(1).expect("commits");
+    drop(writer);
+    client.commit(&ONE).expect("commits");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "1\n");
+}
+
+#[test]
+fn only_the_finished_attempts_are_seen() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    let (client, first, second) = (TextOutput::<u8>::new(&path), TextOutput::new(&path), TextOutput::new(&path));
+    let context = job(&[1, 0]);
+    client.begin(&job(&[0, 0])).expect("begins");
+    let subtask = Subtask { index: 0, parallelism: 2 };
+    let lost = WriterContext { job: "job", subtask, attempt: 0 };
+    let mut lost_writer = first.open(&lost).expect("opens");
+    lost_writer.write(&mut (0..=255).collect()).expect("writes");
+    write(&second, 0, 1, &[1, 2]);
+    write(&second, 1, 0, &[3]);
+    // The attempt that was given up goes on, and even starts once more, after the end.
+    lost_writer.write(&mut vec![9]).expect("writes");
+    client.commit(&context).expect("commits");
+    lost_writer.finish().expect("nobody sees it");
+    let error = first.open(&lost).expect_err("it has ended").to_string();
+    assert!(error.contains("the output has ended, or this machine doesn't see the folder"), "{error}");
     assert_eq!(names(folder.path()), ["x"]);
+    assert_eq!(names(&path), ["1", "2"]);
+    assert_eq!(fs::read_to_string(path.join("1")).expect("a file"), "1\n2\n");
+    client.commit(&context).expect("again");
+    second.commit(&context).expect("and elsewhere");
+    assert_eq!(names(&path), ["1", "2"]);
+}
+
+#[test]
+fn an_attempt_writes_once_and_a_commit_wants_all() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    let output = TextOutput::<u8>::new(&path);
+    output.begin(&job(&[0, 0])).expect("begins");
+    write(&output, 0, 3, &[1]);
+    let subtask = Subtask { index: 0, parallelism: 2 };
+    let error = output.open(&WriterContext { job: "job", subtask, attempt: 3 }).expect_err("is there").to_string();
+    assert!(error.starts_with("cannot create ") && error.contains("1-3"), "{error}");
+    let error = output.commit(&job(&[3, 0])).expect_err("2 is missing").to_string();
+    assert!(error.contains("2-0 was not written"), "{error}");
+    write(&output, 1, 0, &[2]);
+    output.commit(&job(&[3, 0])).expect("commits");
+    let error = TextOutput::<u8>::new(&path).begin(&CommitContext { job: "a/b", ..ONE }).expect_err("no token");
+    assert!(error.to_string().contains("letters, digits, - and _, not 'a/b'"), "{error}");
+}
+
+#[test]
+fn output_that_was_removed_is_no_success() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    let output = TextOutput::<u8>::new(&path).mode(WriteMode::Overwrite);
+    for there in [false, true] {
+        if there {
+            fs::write(&path, "old").expect("writes");
+        }
+        output.begin(&ONE).expect("begins");
+        write(&output, 0, 0, &[1]);
+        fs::remove_dir_all(folder.path().join(".x.flinkrs-job")).expect("removes");
+        let error = output.commit(&ONE).expect_err("it is gone").to_string();
+        assert!(error.ends_with("what the job wrote was removed before its end"), "{error}");
+    }
+    fs::remove_file(&path).expect("removes");
+    TextOutput::<u8>::new(&path).commit(&ONE).expect_err("there is nothing");
 }
 
 #[test]
@@ -117,26 +223,12 @@ fn large_outputs_are_written_in_pieces_and_errors_name_the_file() {
     let blocked = file(&folder, "file", "").join("below");
     let message = write_all(&TextOutput::new(&blocked), &batches).expect_err("no folder").to_string();
     assert!(message.starts_with("cannot ") && message.contains(&folder.path().display().to_string()), "{message}");
-    assert_eq!(TextOutput::<u8>::new("/").begin(1).expect_err("no name").to_string(), "output / has no name");
+    assert_eq!(TextOutput::<u8>::new("/").begin(&ONE).expect_err("no name").to_string(), "output / has no name");
 
     if std::path::Path::new("/dev/full").exists() {
-        let message = TextOutput::<u8>::new("/dev/null").mode(WriteMode::Overwrite).begin(1).expect_err("no file");
+        let message = TextOutput::<u8>::new("/dev/null").mode(WriteMode::Overwrite).begin(&ONE).expect_err("no file");
         assert_eq!(message.to_string(), "output /dev/null is neither a file nor a folder and is not replaced");
     }
-}
-
-#[test]
-fn a_job_in_several_processes_shares_a_token() {
-    let folder = folder();
-    let path = folder.path().join("x");
-    let format = || TextOutput::<u8>::new(&path).files(|files| files.token("job-7"));
-    let (client, worker) = (format(), format());
-    client.begin(1).expect("begins");
-    let mut writer = worker.open(FIRST).expect("opens");
-    writer.write(&mut vec![1]).expect("writes");
-    writer.finish().expect("finishes");
-    client.commit(1).expect("commits");
-    assert_eq!(fs::read_to_string(&path).expect("a file"), "1\n");
 }
 
 #[test]

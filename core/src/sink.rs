@@ -5,10 +5,39 @@ use crate::id::Subtask;
 use crate::types::Data;
 use std::path::PathBuf;
 
+/// Which part of which execution a writer writes.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterContext<'a> {
+    /// The execution's token: the same in all of its processes, and no other execution's; letters, digits, `-` and `_`.
+    pub job: &'a str,
+    /// Which parallel instance of the sink this is.
+    pub subtask: Subtask,
+    /// How often the subtask was started before; what its earlier attempts wrote is not to be seen.
+    pub attempt: u32,
+}
+
+/// What of an execution begins or ends at a sink.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitContext<'a> {
+    /// The execution's token, as in [`WriterContext`].
+    pub job: &'a str,
+    /// By subtask, the attempt that has finished; 0 each while none has.
+    pub attempts: &'a [u32],
+}
+
+impl CommitContext<'_> {
+    /// How many subtasks the sink has.
+    pub fn parallelism(&self) -> u32 {
+        u32::try_from(self.attempts.len()).expect("a parallelism fits into 32 bits")
+    }
+}
+
 /// A place to write records to: one writer per subtask, made visible together when the job has succeeded.
 ///
 /// [`begin`](OutputFormat::begin), [`commit`](OutputFormat::commit) and [`abort`](OutputFormat::abort) run once per
-/// execution, where the job was started; the writers run in the tasks.
+/// execution, in one process; the writers run in the tasks, which may be in other processes. A process may die at any
+/// point: then another one repeats the call, and a subtask is started again as its next attempt, perhaps while the one
+/// before it still writes.
 pub trait OutputFormat<T: Data>: Send + Sync + 'static {
     /// What writes the records of one subtask.
     type Writer: RecordWriter<T>;
@@ -19,23 +48,27 @@ pub trait OutputFormat<T: Data>: Send + Sync + 'static {
     }
 
     /// Checks that the output can be made before any task runs, and clears what an earlier failed run left.
-    fn begin(&self, _parallelism: u32) -> Result<()> {
+    ///
+    /// Repeated by another process, it keeps what the execution's writers have written.
+    fn begin(&self, _context: &CommitContext<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Opens the writer of one subtask.
-    fn open(&self, subtask: Subtask) -> Result<Self::Writer>;
+    /// Opens the writer of one attempt of one subtask.
+    fn open(&self, context: &WriterContext<'_>) -> Result<Self::Writer>;
 
-    /// Makes all that was written visible; every writer has finished.
-    fn commit(&self, _parallelism: u32) -> Result<()> {
+    /// Makes what the finished attempts wrote visible, and nothing else; a writer of each subtask has finished.
+    ///
+    /// Repeated, by this or another process, it completes what was begun, and does nothing after that.
+    fn commit(&self, _context: &CommitContext<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Removes what was written; the job has failed or was cancelled.
-    fn abort(&self) {}
+    /// Removes what was written; the job has failed or was cancelled. Repeated, it does nothing.
+    fn abort(&self, _context: &CommitContext<'_>) {}
 }
 
-/// Writes the records of one subtask.
+/// Writes the records of one attempt of a subtask.
 pub trait RecordWriter<T>: Send + 'static {
     /// Writes a batch; takes the records out or leaves them, whichever is cheaper.
     fn write(&mut self, records: &mut Vec<T>) -> Result<()>;
@@ -44,14 +77,14 @@ pub trait RecordWriter<T>: Send + 'static {
     fn finish(&mut self) -> Result<()>;
 }
 
-/// The untyped part of an [`OutputFormat`]: what runs where the job was started.
+/// The untyped part of an [`OutputFormat`]: what runs once per execution.
 pub trait Committer: Send + Sync {
     /// See [`OutputFormat::target`].
     fn target(&self) -> Option<PathBuf>;
     /// See [`OutputFormat::begin`].
-    fn begin(&self, parallelism: u32) -> Result<()>;
+    fn begin(&self, context: &CommitContext<'_>) -> Result<()>;
     /// See [`OutputFormat::commit`].
-    fn commit(&self, parallelism: u32) -> Result<()>;
+    fn commit(&self, context: &CommitContext<'_>) -> Result<()>;
     /// See [`OutputFormat::abort`].
-    fn abort(&self);
+    fn abort(&self, context: &CommitContext<'_>);
 }

@@ -1,6 +1,6 @@
 //! The operator that writes records to an output format, and what commits the format.
 
-use flinkrs_core::sink::{Committer, OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, Committer, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::types::Data;
 use flinkrs_core::{Batch, Error, Operator, Output, Progress, Result, RuntimeContext};
 use std::marker::PhantomData;
@@ -22,7 +22,8 @@ impl<T: Data, Fmt: OutputFormat<T>> SinkOperator<T, Fmt> {
 
 impl<T: Data, Fmt: OutputFormat<T>> Operator for SinkOperator<T, Fmt> {
     fn open(&mut self, context: &RuntimeContext) -> Result<()> {
-        self.writer = Some(self.format.open(context.subtask)?);
+        let writer = WriterContext { job: &context.job, subtask: context.subtask, attempt: context.attempt };
+        self.writer = Some(self.format.open(&writer)?);
         Ok(())
     }
 
@@ -48,7 +49,7 @@ impl<T: Data, Fmt: OutputFormat<T>> Operator for SinkOperator<T, Fmt> {
     }
 }
 
-/// The part of an output format that runs where the job was started, without the type of its records.
+/// The part of an output format that runs once per execution, without the type of its records.
 pub struct CommitterOf<T, Fmt> {
     format: Arc<Fmt>,
     types: PhantomData<fn(T)>,
@@ -66,16 +67,16 @@ impl<T: Data, Fmt: OutputFormat<T>> Committer for CommitterOf<T, Fmt> {
         self.format.target()
     }
 
-    fn begin(&self, parallelism: u32) -> Result<()> {
-        self.format.begin(parallelism)
+    fn begin(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.format.begin(context)
     }
 
-    fn commit(&self, parallelism: u32) -> Result<()> {
-        self.format.commit(parallelism)
+    fn commit(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.format.commit(context)
     }
 
-    fn abort(&self) {
-        self.format.abort();
+    fn abort(&self, context: &CommitContext<'_>) {
+        self.format.abort(context);
     }
 }
 
@@ -83,7 +84,6 @@ impl<T: Data, Fmt: OutputFormat<T>> Committer for CommitterOf<T, Fmt> {
 mod tests {
     use super::*;
     use crate::testing::{batches, run_with};
-    use flinkrs_core::id::Subtask;
     use std::sync::Mutex;
 
     /// Keeps what is written, and what happens to it.
@@ -98,15 +98,16 @@ mod tests {
     impl OutputFormat<u64> for Memory {
         type Writer = Writer;
 
-        fn open(&self, subtask: Subtask) -> Result<Writer> {
-            self.events.lock().expect("unpoisoned").push(format!("open {subtask}"));
+        fn open(&self, of: &WriterContext<'_>) -> Result<Writer> {
+            let event = format!("open {} {}-{}", of.job, of.subtask, of.attempt);
+            self.events.lock().expect("unpoisoned").push(event);
             Ok(Writer(Arc::clone(&self.written), Arc::clone(&self.events)))
         }
-        fn commit(&self, parallelism: u32) -> Result<()> {
-            self.events.lock().expect("unpoisoned").push(format!("commit {parallelism}"));
+        fn commit(&self, of: &CommitContext<'_>) -> Result<()> {
+            self.events.lock().expect("unpoisoned").push(format!("commit {} {:?}", of.job, of.attempts));
             Ok(())
         }
-        fn abort(&self) {
+        fn abort(&self, _context: &CommitContext<'_>) {
             self.events.lock().expect("unpoisoned").push("abort".to_owned());
         }
     }
@@ -128,17 +129,22 @@ mod tests {
     #[test]
     fn writes_each_record_and_finishes_once() {
         let format = Arc::new(Memory::default());
-        let context = RuntimeContext::standalone(1 << 20, &std::env::temp_dir());
+        let mut context = RuntimeContext::standalone(1 << 20, &std::env::temp_dir());
+        context.attempt = 2;
         let records: Vec<u64> = (100..2000).collect();
         let mut sink = SinkOperator::new(Arc::clone(&format));
         let out = run_with::<u64>(&mut sink, &context, vec![batches(&records, 64)]).expect("it works");
         assert!(out.records.is_empty());
         assert_eq!(sink.advance(&mut { out }).expect("it works"), Progress::Done);
         let committer = CommitterOf::new(Arc::clone(&format));
-        committer.begin(1).expect("it works");
-        committer.commit(3).expect("it works");
+        let of = CommitContext { job: "j", attempts: &[2, 0, 1] };
+        committer.begin(&of).expect("it works");
+        committer.commit(&of).expect("it works");
         assert_eq!(*format.written.lock().expect("unpoisoned"), records);
-        assert_eq!(*format.events.lock().expect("unpoisoned"), ["open 1/1", "finish", "commit 3"]);
+        assert_eq!(
+            *format.events.lock().expect("unpoisoned"),
+            ["open standalone 1/1-2", "finish", "commit j [2, 0, 1]"]
+        );
     }
 
     #[test]
@@ -149,7 +155,7 @@ mod tests {
         let result = run_with::<u64>(&mut sink, &context, vec![batches(&[1u64, 13, 2], 1)]);
         assert_eq!(result.err().map(|error| error.to_string()).as_deref(), Some("13 is not written"));
         sink.close().expect("it closes");
-        CommitterOf::new(Arc::clone(&format)).abort();
-        assert_eq!(*format.events.lock().expect("unpoisoned"), ["open 1/1", "abort"]);
+        CommitterOf::new(Arc::clone(&format)).abort(&CommitContext { job: "j", attempts: &[0] });
+        assert_eq!(*format.events.lock().expect("unpoisoned"), ["open standalone 1/1-0", "abort"]);
     }
 }

@@ -115,7 +115,7 @@ struct Nowhere;
 impl<T: Data> flinkrs::sink::OutputFormat<T> for Nowhere {
     type Writer = Nowhere;
 
-    fn open(&self, _subtask: flinkrs::id::Subtask) -> Result<Nowhere> {
+    fn open(&self, _context: &flinkrs::sink::WriterContext<'_>) -> Result<Nowhere> {
         Ok(Nowhere)
     }
 }

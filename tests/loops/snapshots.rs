@@ -488,7 +488,8 @@ impl Executor for Direct {
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
         let graph = optimize(&plan, &OptimizerOptions::default())?.job_graph()?;
         let snapshots = Some(self.snapshots.clone());
-        let options = RuntimeOptions { threads: 2, memory_bytes: 32 << 20, temp_dir: std::env::temp_dir(), snapshots };
+        let (job, temp_dir) = (Arc::from("test"), std::env::temp_dir());
+        let options = RuntimeOptions { job, threads: 2, memory_bytes: 32 << 20, temp_dir, snapshots };
         let result = Job::start(&graph, &*program, &options)?.finish()?;
         *self.report.lock().expect("nobody panics there") = result.loops[0].clone();
         Ok(JobExecutionResult::default())

@@ -7,8 +7,7 @@ use crate::semantics::{Key, Rec};
 use flinkrs::prelude::*;
 use flinkrs_api::Executor;
 use flinkrs_core::function::FunctionSource;
-use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::source::{InputFormat, SplitReader};
 use flinkrs_optimizer::{OptimizedPlan, OptimizerOptions, enumerate_plans};
 use flinkrs_plan::Plan;
@@ -69,9 +68,9 @@ pub(crate) struct GatherWriter {
 impl OutputFormat<Rec> for GatherSink {
     type Writer = GatherWriter;
 
-    fn open(&self, subtask: Subtask) -> Result<GatherWriter> {
+    fn open(&self, context: &WriterContext<'_>) -> Result<GatherWriter> {
         let written = Arc::clone(&self.1);
-        Ok(GatherWriter { step: self.0, subtask: subtask.index, records: Vec::new(), written })
+        Ok(GatherWriter { step: self.0, subtask: context.subtask.index, records: Vec::new(), written })
     }
 }
 
@@ -178,6 +177,7 @@ fn run(
     timeout: Duration,
 ) -> std::result::Result<u64, String> {
     let options = RuntimeOptions {
+        job: Arc::from("test"),
         threads: 2,
         memory_bytes: program.memory_bytes,
         temp_dir: std::env::temp_dir(),

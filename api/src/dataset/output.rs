@@ -2,8 +2,7 @@
 
 use crate::dataset::DataSet;
 use crate::program::Code;
-use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{Committer, OutputFormat, RecordWriter};
+use flinkrs_core::sink::{Committer, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::strategy::Part;
 use flinkrs_core::types::{Data, own_heap};
 use flinkrs_core::{Error, Operator, Result};
@@ -105,8 +104,8 @@ struct CollectWriter<T> {
 impl<T: Data> OutputFormat<T> for Collect<T> {
     type Writer = CollectWriter<T>;
 
-    fn open(&self, subtask: Subtask) -> Result<CollectWriter<T>> {
-        Ok(CollectWriter { subtask: subtask.index, records: Vec::new(), parts: Arc::clone(&self.0) })
+    fn open(&self, context: &WriterContext<'_>) -> Result<CollectWriter<T>> {
+        Ok(CollectWriter { subtask: context.subtask.index, records: Vec::new(), parts: Arc::clone(&self.0) })
     }
 }
 
@@ -137,7 +136,7 @@ struct CountWriter(Arc<AtomicU64>);
 impl<T: Data> OutputFormat<T> for Count {
     type Writer = CountWriter;
 
-    fn open(&self, _subtask: Subtask) -> Result<CountWriter> {
+    fn open(&self, _context: &WriterContext<'_>) -> Result<CountWriter> {
         Ok(CountWriter(Arc::clone(&self.0)))
     }
 }

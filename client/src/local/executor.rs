@@ -7,7 +7,7 @@ use flinkrs_api::{JobExecutionResult, LoopResult};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::sink::Committer;
+use flinkrs_core::sink::{CommitContext, Committer};
 use flinkrs_optimizer::{OptimizedPlan, OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
 use flinkrs_runtime::{Job, JobResult, LoopReport, RuntimeOptions, SnapshotOptions};
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often the job is looked at while it runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -47,12 +47,12 @@ impl LocalExecutor {
         if let Some(file) = &self.report {
             report::check(file)?;
         }
-        let sinks = Sinks::begin(plan, functions)?;
         let runtime = self.runtime_of(number);
+        let sinks = Sinks::begin(plan, functions, &runtime.job)?;
         let result = self.run_job(&optimized, functions, &runtime);
         match &result {
             Ok(_) => sinks.commit()?,
-            Err(_) => sinks.abort(),
+            Err(_) => sinks.abort_from(0),
         }
         let result = result?;
         if let Some(snapshots) = runtime.snapshots.filter(|_| !result.loops.is_empty()) {
@@ -75,14 +75,15 @@ impl LocalExecutor {
         })
     }
 
-    /// What the job of execution `number` may use. Executions are told apart by their number, since their plans may be
+    /// What the job of execution `number` may use, and its token. Executions are told apart by their number, since their plans may be
     /// the same; a program that is started again executes the same in the same order.
     fn runtime_of(&self, number: u32) -> RuntimeOptions {
         let of_job = |options: &SnapshotOptions| {
             let folder = options.folder.join(format!("flinkrs-job-{number}"));
             SnapshotOptions { folder, ..options.clone() }
         };
-        RuntimeOptions { snapshots: self.snapshots.as_ref().map(of_job), ..self.runtime.clone() }
+        let (job, snapshots) = (token(number), self.snapshots.as_ref().map(of_job));
+        RuntimeOptions { job, snapshots, ..self.runtime.clone() }
     }
 
     fn run_job(
@@ -114,6 +115,12 @@ impl LocalExecutor {
         }
         result
     }
+}
+
+/// A token that no other execution has. Process ids alone come back, and are the same in many containers.
+fn token(number: u32) -> Arc<str> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    Arc::from(format!("{}-{number}-{since:x}", std::process::id()))
 }
 
 /// Says that a loop has nothing to go on from.
@@ -166,38 +173,42 @@ fn check_targets(plan: &Plan, functions: &dyn FunctionSource) -> Result<()> {
 
 /// The sinks of a plan whose output becomes visible at the end.
 struct Sinks {
-    begun: Vec<(Arc<dyn Committer>, u32)>,
+    job: Arc<str>,
+    /// With the attempt of each subtask that finishes: its only one.
+    begun: Vec<(Arc<dyn Committer>, Vec<u32>)>,
 }
 
 impl Sinks {
     /// Asks every sink whether it can write; the first that can't ends the execution before anything runs.
-    fn begin(plan: &Plan, functions: &dyn FunctionSource) -> Result<Sinks> {
-        let mut sinks = Sinks { begun: Vec::new() };
+    fn begin(plan: &Plan, functions: &dyn FunctionSource, job: &Arc<str>) -> Result<Sinks> {
+        let mut sinks = Sinks { job: Arc::clone(job), begun: Vec::new() };
         for id in &plan.sinks {
-            let parallelism = plan.parallelism(*id);
             let Some(committer) = functions.committer(*id) else { continue };
-            if let Err(error) = committer.begin(parallelism) {
-                sinks.abort();
+            let attempts = vec![0; plan.parallelism(*id) as usize];
+            if let Err(error) = committer.begin(&CommitContext { job, attempts: &attempts }) {
+                sinks.abort_from(0);
                 return Err(named(plan, *id, error));
             }
-            sinks.begun.push((committer, parallelism));
+            sinks.begun.push((committer, attempts));
         }
         Ok(sinks)
     }
 
     /// Makes all output visible; if a sink can't, what it and those after it wrote is removed.
     fn commit(&self) -> Result<()> {
-        for (i, (committer, parallelism)) in self.begun.iter().enumerate() {
-            if let Err(error) = committer.commit(*parallelism) {
-                self.begun[i..].iter().for_each(|(committer, _)| committer.abort());
+        for (i, (committer, attempts)) in self.begun.iter().enumerate() {
+            if let Err(error) = committer.commit(&CommitContext { job: &self.job, attempts }) {
+                self.abort_from(i);
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    fn abort(&self) {
-        self.begun.iter().for_each(|(committer, _)| committer.abort());
+    fn abort_from(&self, first: usize) {
+        for (committer, attempts) in &self.begun[first..] {
+            committer.abort(&CommitContext { job: &self.job, attempts });
+        }
     }
 }
 

@@ -110,6 +110,7 @@ impl LocalEnvironment {
         }
         let temp_dir = self.temp_dir.unwrap_or_else(std::env::temp_dir);
         let runtime = RuntimeOptions {
+            job: Arc::from("program"),
             threads: parallelism.min(cores) as usize,
             memory_bytes: machine::managed_bytes(memory.0) as usize,
             temp_dir,

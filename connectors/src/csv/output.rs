@@ -3,8 +3,7 @@
 use crate::csv::ser::{Dialect, write_fields};
 use crate::output::{FileOutput, FileWriter, WriteMode};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::types::Data;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -68,20 +67,20 @@ impl<T: Data> OutputFormat<T> for CsvOutput<T> {
         self.output.target()
     }
 
-    fn begin(&self, _parallelism: u32) -> Result<()> {
-        self.output.begin()
+    fn begin(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.output.begin(context)
     }
 
-    fn open(&self, subtask: Subtask) -> Result<CsvWriter<T>> {
-        Ok(CsvWriter { file: self.output.open(subtask)?, dialect: self.dialect.clone(), records: PhantomData })
+    fn open(&self, context: &WriterContext<'_>) -> Result<CsvWriter<T>> {
+        Ok(CsvWriter { file: self.output.open(context)?, dialect: self.dialect.clone(), records: PhantomData })
     }
 
-    fn commit(&self, parallelism: u32) -> Result<()> {
-        self.output.commit(parallelism)
+    fn commit(&self, context: &CommitContext<'_>) -> Result<()> {
+        self.output.commit(context)
     }
 
-    fn abort(&self) {
-        self.output.abort();
+    fn abort(&self, context: &CommitContext<'_>) {
+        self.output.abort(context);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use flinkrs_core::error::Result;
 use flinkrs_core::id::Subtask;
-use flinkrs_core::sink::{OutputFormat, RecordWriter};
+use flinkrs_core::sink::{CommitContext, OutputFormat, RecordWriter, WriterContext};
 use flinkrs_core::source::{InputFormat, SplitReader};
 use flinkrs_core::types::{Data, codec};
 use std::fs;
@@ -54,16 +54,22 @@ where
     }
 }
 
+/// A job whose subtasks have finished with these attempts.
+pub(crate) fn job(attempts: &[u32]) -> CommitContext<'_> {
+    CommitContext { job: "job", attempts }
+}
+
 /// Runs a whole job's output: writes `batches[i]` in subtask `i` and commits.
 pub(crate) fn write_all<T: Data, O: OutputFormat<T>>(output: &O, batches: &[Vec<T>]) -> Result<()> {
-    let parallelism = u32::try_from(batches.len()).expect("few subtasks");
-    output.begin(parallelism)?;
+    let attempts = vec![0; batches.len()];
+    output.begin(&job(&attempts))?;
     for (index, batch) in (0..).zip(batches) {
-        let mut writer = output.open(Subtask { index, parallelism })?;
+        let subtask = Subtask { index, parallelism: job(&attempts).parallelism() };
+        let mut writer = output.open(&WriterContext { job: "job", subtask, attempt: 0 })?;
         writer.write(&mut batch.clone())?;
         writer.finish()?;
     }
-    output.commit(parallelism)
+    output.commit(&job(&attempts))
 }
 
 /// The names in a folder, sorted.

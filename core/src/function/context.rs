@@ -60,6 +60,10 @@ pub type BroadcastSets = BTreeMap<String, Arc<dyn Any + Send + Sync>>;
 
 /// What an operator knows about where it runs; user functions get it in their `rich` form.
 pub struct RuntimeContext {
+    /// The execution's token: the same in all of its processes, and no other execution's.
+    pub job: Arc<str>,
+    /// How often the subtask was started before.
+    pub attempt: u32,
     /// The operator.
     pub operator: OperatorId,
     /// Its name as the plan prints it.
@@ -92,6 +96,8 @@ impl RuntimeContext {
     /// A context for an operator that runs alone, with `memory` bytes, as tests need it.
     pub fn standalone(memory: usize, spill_directory: &Path) -> RuntimeContext {
         RuntimeContext {
+            job: Arc::from("standalone"),
+            attempt: 0,
             operator: OperatorId(0),
             name: Arc::from("standalone"),
             subtask: Subtask { index: 0, parallelism: 1 },

@@ -59,6 +59,7 @@ struct Deployer<'a> {
     /// The sum of all weights, of which each operator has its part.
     weights: u64,
     temp_dir: Arc<Path>,
+    job: Arc<str>,
 }
 
 /// Builds all tasks.
@@ -96,6 +97,7 @@ pub(crate) fn deploy(
         slot_bytes,
         weights,
         temp_dir,
+        job: Arc::clone(&options.job),
     };
     let held_back = deployer.guaranteed(beside);
     deployer.pools = (0..slots).map(|_| MemoryPool::new(slot_bytes - held_back)).collect();
@@ -317,6 +319,8 @@ impl Deployer<'_> {
         let link = |(i, chained): (usize, &ChainedOperator)| {
             let operator: Box<dyn Operator> = self.functions.operator(chained.operator, chained.part)?;
             let context = RuntimeContext {
+                job: Arc::clone(&self.job),
+                attempt: 0,
                 operator: chained.operator,
                 name: Arc::from(chained.name.as_str()),
                 subtask,

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// What a job may use.
 #[derive(Clone, Debug)]
 pub struct RuntimeOptions {
+    /// The execution's token: no other's, as sinks use it for names of files.
+    pub job: Arc<str>,
     /// Worker threads; at least 1.
     pub threads: usize,
     /// Managed memory of all slots together, in bytes: for sorters, hash tables and blocking exchanges.

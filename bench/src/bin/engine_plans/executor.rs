@@ -7,6 +7,8 @@ use std::time::Instant;
 use flinkrs::prelude::{DataSet, Error, ExecutionEnvironment, JobExecutionResult, Result};
 use flinkrs_api::Executor;
 use flinkrs_core::function::FunctionSource;
+use flinkrs_core::id::OperatorId;
+use flinkrs_core::sink::{CommitContext, Committer};
 use flinkrs_optimizer::{OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
 use flinkrs_runtime::{Job, RuntimeOptions};
@@ -59,14 +61,16 @@ impl Executor for Forcing {
         }
         let optimized = optimize(&plan, &options)?;
         let runtime = RuntimeOptions {
+            job: Arc::from(format!("bench-{}", std::process::id())),
             threads: PARALLELISM as usize,
             memory_bytes: (SLOT_BYTES * u64::from(PARALLELISM)) as usize,
             temp_dir: std::env::temp_dir(),
             snapshots: None,
         };
-        let sinks: Vec<_> = plan.sinks.iter().map(|id| (*id, program.committer(*id))).collect();
-        for (id, committer) in &sinks {
-            committer.as_ref().map_or(Ok(()), |committer| committer.begin(plan.parallelism(*id)))?;
+        let committer = |id: &OperatorId| Some((program.committer(*id)?, vec![0; plan.parallelism(*id) as usize]));
+        let sinks: Vec<(Arc<dyn Committer>, Vec<u32>)> = plan.sinks.iter().filter_map(committer).collect();
+        for (committer, attempts) in &sinks {
+            committer.begin(&CommitContext { job: &runtime.job, attempts })?;
         }
         let graph = optimized.job_graph()?;
         let (start, cpu) = (Instant::now(), cpu_seconds()?);
@@ -78,8 +82,8 @@ impl Executor for Forcing {
             plan: optimized.explain_alternatives(),
             answer: (0, 0),
         };
-        for (id, committer) in &sinks {
-            committer.as_ref().map_or(Ok(()), |committer| committer.commit(plan.parallelism(*id)))?;
+        for (committer, attempts) in &sinks {
+            committer.commit(&CommitContext { job: &runtime.job, attempts })?;
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = run;
         Ok(JobExecutionResult {
