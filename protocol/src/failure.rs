@@ -75,7 +75,7 @@ impl From<&Error> for Failure {
             Error::Usage { .. } | Error::Plan { .. } => FailureKind::Usage,
             Error::Function { .. } => FailureKind::Function,
             Error::Data { .. } => FailureKind::Data,
-            Error::Io { .. } | Error::Network { .. } | Error::Partition { .. } => FailureKind::Io,
+            Error::Io { .. } => FailureKind::Io,
             Error::Resource { .. } | Error::Cancelled => FailureKind::Resource,
             Error::Network { .. } | Error::Partition { .. } => FailureKind::Lost,
             Error::Internal { .. } | Error::InOperator { .. } => FailureKind::Internal,
