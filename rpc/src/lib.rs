@@ -16,11 +16,13 @@
 //! | [`auth`] | the cluster's secret, and proofs that a caller has it |
 //! | [`connect`] | connections, and errors of calls in the user's words |
 //! | [`body`] | messages as bytes |
+//! | [`roles`] | how a program is told what it is |
 
 pub mod auth;
 pub mod body;
 pub mod connect;
 pub mod message;
+pub mod roles;
 
 #[rustfmt::skip]
 mod generated;

@@ -1,0 +1,335 @@
+//! The task that owns the state of a TaskExecutor.
+
+use crate::artifacts::Artifacts;
+use crate::link::Link;
+use crate::workers::Workers;
+use crate::logs;
+use flinkrs_control::Timestamp;
+use flinkrs_control::resource_manager::Registration;
+use flinkrs_control::task_executor::{
+    TaskExecutor as Decider, TaskExecutorCommand, TaskExecutorEvent, TaskExecutorOptions as Times, WorkerExit,
+};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_protocol::{ApplicationId, Failure, FailureKind, TaskExecutorId, WorkerId};
+use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
+use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+/// Events that wait at most; whoever has one more waits.
+const EVENTS_MAX: usize = 4096;
+
+/// Network memory of the server of finished partitions, in bytes.
+const SERVER_BYTES: usize = 8 << 20;
+
+/// What a TaskExecutor is started with.
+#[derive(Clone, Debug)]
+pub struct TaskExecutorOptions {
+    /// Host and port of the JobManager.
+    pub jobmanager: String,
+    /// The cluster's secret, if it has one.
+    pub secret: Option<Secret>,
+    /// The address that it and its workers listen on.
+    pub bind: IpAddr,
+    /// The port of the server of finished partitions; 0 takes any.
+    pub data_port: u16,
+    /// The host that others find it at, as splits name hosts.
+    pub host: String,
+    /// How many slots it has.
+    pub slots: u32,
+    /// Managed memory of each, in bytes.
+    pub slot_bytes: u64,
+    /// Memory of a worker for the network, in bytes.
+    pub network_bytes: u64,
+    /// Whether records are compressed between workers.
+    pub compress: bool,
+    /// Threads of a worker for tasks.
+    pub threads: u32,
+    /// The folder for executables, partitions and logs; made if it isn't there.
+    pub folder: PathBuf,
+    /// The folder for spilled data.
+    pub temp_dir: PathBuf,
+    /// Heartbeats and delays.
+    pub times: Times,
+}
+
+/// What the agent hears.
+pub(crate) enum Event {
+    /// For the decider.
+    Decide(TaskExecutorEvent),
+    /// The JobManager says something.
+    Told(ToTaskExecutor),
+    /// An executable is there, or can't be had.
+    Fetched { application: ApplicationId, worker: WorkerId, fetched: Result<PathBuf> },
+}
+
+/// A TaskExecutor.
+pub struct TaskExecutor {
+    options: TaskExecutorOptions,
+    decider: Decider,
+    link: Link,
+    workers: Workers,
+    artifacts: Arc<Artifacts>,
+    server: Option<Exchange>,
+    data_secret: Vec<u8>,
+    /// Programs of workers that are to be started, or run.
+    programs: BTreeMap<(ApplicationId, WorkerId), Program>,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+    wake_at: Option<Timestamp>,
+    port: u16,
+}
+
+impl TaskExecutor {
+    /// Makes the folders; nothing is connected before it [`run`](TaskExecutor::run)s.
+    ///
+    /// Errors when a folder can't be made, or when the address is open to others and there is no secret.
+    pub fn new(options: TaskExecutorOptions) -> Result<TaskExecutor> {
+        if !options.bind.is_loopback() && options.secret.is_none() {
+            return Err(Error::usage(format!(
+                "taskmanager.bind-host is {}, which others can reach; set security.cluster-secret-file to the file of a \
+                 secret, or listen on 127.0.0.1",
+                options.bind
+            )));
+        }
+        for part in ["artifacts", "partitions", "logs", "specs"] {
+            let path = options.folder.join(part);
+            fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))?;
+        }
+        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&options.folder, owner).map_err(|error| Error::io("protect", &options.folder, error))?;
+        // The port is known before the server is: whoever registers says where it will be.
+        let probe = std::net::TcpListener::bind((options.bind, options.data_port));
+        let port = probe.and_then(|listener| listener.local_addr()).map_err(|error| Error::Resource {
+            message: format!("cannot listen on {}:{}: {error} (option taskmanager.data.port)", options.bind, options.data_port),
+        })?;
+        let name = format!("{}:{}-{}", options.host, std::process::id(), now().0);
+        let registration = Registration {
+            task_executor: TaskExecutorId::from(name.as_str()),
+            host: options.host.as_str().into(),
+            data_address: format!("{}:{}", options.host, port.port()).into(),
+            slots: options.slots,
+            slot_bytes: options.slot_bytes,
+        };
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        Ok(TaskExecutor {
+            decider: Decider::new(registration, options.times.clone()),
+            link: Link::new(options.jobmanager.clone(), options.secret.clone(), sender.clone()),
+            workers: Workers::new(options.folder.clone(), sender.clone()),
+            artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"))),
+            server: None,
+            data_secret: Vec::new(),
+            programs: BTreeMap::new(),
+            events,
+            sender,
+            wake_at: None,
+            port: port.port(),
+            options,
+        })
+    }
+
+    /// Connects and works until the cluster ends, or `end` comes; then its workers are ended.
+    ///
+    /// Errors when the JobManager refuses it.
+    pub async fn run(mut self, end: impl Future<Output = ()>) -> Result<()> {
+        let mut end = std::pin::pin!(end);
+        let mut ended = false;
+        self.decide(TaskExecutorEvent::Tick)?;
+        loop {
+            let wait = self.wake_at.map_or(Duration::from_secs(60), |at| Duration::from_millis(at.0.saturating_sub(now().0)));
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                () = &mut end, if !ended => {
+                    ended = true;
+                    Some(Event::Decide(TaskExecutorEvent::Stop))
+                }
+                () = tokio::time::sleep(wait) => None,
+            };
+            let exit = match event {
+                None => match self.wake_at.take_if(|at| *at <= now()) {
+                    Some(_) => self.decide(TaskExecutorEvent::Tick),
+                    None => Ok(false),
+                },
+                Some(Event::Decide(event)) => self.decide(event),
+                Some(Event::Told(told)) => self.told(told),
+                Some(Event::Fetched { application, worker, fetched }) => self.fetched(application, worker, fetched),
+            };
+            if exit? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands an event to the decider and carries out what it says; whether the process is to end.
+    fn decide(&mut self, event: TaskExecutorEvent) -> Result<bool> {
+        let mut exit = false;
+        for command in self.decider.handle(event, now()) {
+            match command {
+                TaskExecutorCommand::Connect => self.link.connect(),
+                TaskExecutorCommand::Register(registration) => self.link.send(&FromTaskExecutor::Register {
+                    task_executor: registration.task_executor.to_string(),
+                    host: registration.host.to_string(),
+                    data_address: registration.data_address.to_string(),
+                    slots: registration.slots,
+                    slot_bytes: registration.slot_bytes,
+                }),
+                TaskExecutorCommand::Heartbeat => self.link.send(&FromTaskExecutor::Heartbeat),
+                TaskExecutorCommand::Disconnect => self.link.disconnect(),
+                TaskExecutorCommand::SpawnWorker { application, worker } => self.fetch(application, worker),
+                TaskExecutorCommand::KillWorker { application, worker } => self.workers.kill(application, worker),
+                TaskExecutorCommand::ReportWorkerLost { application, worker, failure } => {
+                    self.programs.remove(&(application, worker));
+                    self.link.send(&FromTaskExecutor::WorkerLost { application, worker, failure });
+                }
+                // Files are served as soon as they have their names.
+                TaskExecutorCommand::KeepPartition { .. } => {}
+                TaskExecutorCommand::RemovePartitions { job, partitions } => {
+                    self.remove(|id| {
+                        id.job == job.0
+                            && partitions.iter().any(|of| {
+                                (of.edge, of.subtask, of.attempt) == (id.edge, id.producer, id.attempt)
+                            })
+                    });
+                }
+                TaskExecutorCommand::RemoveJob { job } => self.remove(|id| id.job == job.0),
+                TaskExecutorCommand::Exit { error: None } => exit = true,
+                TaskExecutorCommand::Exit { error: Some(failure) } => {
+                    return Err(Error::Resource { message: failure.to_string() });
+                }
+                TaskExecutorCommand::WakeAt(at) => self.wake_at = Some(at),
+            }
+        }
+        Ok(exit)
+    }
+
+    /// The JobManager says something.
+    fn told(&mut self, told: ToTaskExecutor) -> Result<bool> {
+        match told {
+            ToTaskExecutor::Registered { data_secret } => {
+                self.serve(data_secret)?;
+                eprintln!("registered at {} as {}", self.options.jobmanager, self.decider.id());
+                self.decide(TaskExecutorEvent::Registered)
+            }
+            ToTaskExecutor::Refused(message) => self.decide(TaskExecutorEvent::Refused { message }),
+            ToTaskExecutor::Heartbeat => self.decide(TaskExecutorEvent::Heartbeat),
+            ToTaskExecutor::StartWorker { worker, program } => {
+                let application = program.application;
+                self.programs.insert((application, worker), *program);
+                self.decide(TaskExecutorEvent::StartWorker { application, worker })
+            }
+            ToTaskExecutor::StopWorker { application, worker } => {
+                self.decide(TaskExecutorEvent::StopWorker { application, worker })
+            }
+            ToTaskExecutor::ReleasePartitions { job, partitions: None } => {
+                self.remove(|id| id.job == job.0);
+                self.decide(TaskExecutorEvent::ReleasePartitions { job, partitions: None })
+            }
+            ToTaskExecutor::ReleasePartitions { job, partitions: Some(partitions) } => {
+                self.remove(|id| {
+                    let is = |of: &flinkrs_protocol::PartitionId| {
+                        (of.edge, of.subtask, of.attempt) == (id.edge, id.producer, id.attempt)
+                    };
+                    id.job == job.0 && partitions.iter().any(is)
+                });
+                Ok(false)
+            }
+            ToTaskExecutor::ApplicationClosed(application) => {
+                self.programs.retain(|(of, _), _| *of != application);
+                Ok(false)
+            }
+            ToTaskExecutor::ReadLogs { request, application } => {
+                logs::send(&self.options.folder, application, request, self.link.outgoing());
+                Ok(false)
+            }
+            ToTaskExecutor::ShutDown => self.decide(TaskExecutorEvent::Stop),
+        }
+    }
+
+    /// Serves finished partitions to those who prove that they belong to the cluster.
+    fn serve(&mut self, data_secret: Vec<u8>) -> Result<()> {
+        self.server = None;
+        self.data_secret.clone_from(&data_secret);
+        self.server = Some(Exchange::start(ExchangeOptions {
+            listen: SocketAddr::new(self.options.bind, self.port),
+            job: 0,
+            me: PeerId::of_task_executor(&self.decider.id()),
+            secret: data_secret,
+            memory_bytes: SERVER_BYTES,
+            compression: Compression::None,
+            folder: Some(self.options.folder.join("partitions")),
+        })?);
+        Ok(())
+    }
+
+    fn remove(&self, is_over: impl Fn(&flinkrs_runtime::PartitionId) -> bool) {
+        if let Some(server) = &self.server
+            && let Err(error) = server.remove_partitions(is_over)
+        {
+            eprintln!("{error}");
+        }
+    }
+
+    /// Fetches the executable of a worker, unless it is there.
+    fn fetch(&mut self, application: ApplicationId, worker: WorkerId) {
+        let Some(program) = self.programs.get(&(application, worker)) else { return };
+        let (artifacts, sha256) = (Arc::clone(&self.artifacts), program.artifact.clone());
+        let (client, events) = (self.link.client(), self.sender.clone());
+        tokio::spawn(async move {
+            let fetched = artifacts.fetch(client, &sha256).await;
+            // When the agent has ended, so has the process.
+            let _ = events.send(Event::Fetched { application, worker, fetched }).await;
+        });
+    }
+
+    fn fetched(&mut self, application: ApplicationId, worker: WorkerId, fetched: Result<PathBuf>) -> Result<bool> {
+        let Some(program) = self.programs.get(&(application, worker)) else { return Ok(false) };
+        let spec = WorkerSpec {
+            jobmanager: self.options.jobmanager.clone(),
+            cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+            worker,
+            task_executor: self.decider.id().to_string(),
+            program: program.clone(),
+            data_secret: self.data_secret.clone(),
+            bind_host: self.options.bind.to_string(),
+            host: self.options.host.clone(),
+            slots: self.options.slots,
+            slot_bytes: self.options.slot_bytes,
+            network_bytes: self.options.network_bytes,
+            compress: self.options.compress,
+            threads: self.options.threads,
+            temp_dir: self.options.temp_dir.display().to_string(),
+            partitions: self.options.folder.join("partitions").display().to_string(),
+        };
+        let started = fetched.and_then(|executable| self.workers.start(&executable, &spec));
+        match started {
+            Ok(()) => Ok(false),
+            Err(error) => {
+                let failure = Failure::new(FailureKind::Resource, format!("a worker can't be started: {error}"));
+                let exit = WorkerExit::NotStarted(failure);
+                self.decide(TaskExecutorEvent::WorkerExited { application, worker, exit })
+            }
+        }
+    }
+}
+
+impl Drop for TaskExecutor {
+    /// No worker outlives its TaskExecutor.
+    fn drop(&mut self) {
+        self.workers.kill_all();
+    }
+}
+
+/// The time of events.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as u64)
+}
+
+/// The way of events to the agent.
+pub(crate) type Events = mpsc::Sender<Event>;

@@ -1,0 +1,28 @@
+//! The TaskExecutor: a process that offers slots, runs a worker process per application, and keeps what workers leave.
+//!
+//! ```text
+//!  JobManager ◀──▶ agent ──▶ decisions: crate `control`
+//!                    │
+//!                    ├──▶ workers: one process per application, its logs, its executable
+//!                    └──▶ partitions: files of finished results, served to consumers elsewhere
+//! ```
+//!
+//! User code runs in workers and nowhere else: whatever it does to its process, this one and the workers of other
+//! applications go on. When this process ends, however, its workers do.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`TaskExecutor`] | the process: its folders and its end |
+//! | `agent` | the task that owns the state |
+//! | `link` | the connection to the JobManager |
+//! | `artifacts` | executables, fetched once |
+//! | `workers` | processes |
+//! | `logs` | what workers wrote to standard output and error |
+
+mod agent;
+mod artifacts;
+mod link;
+mod logs;
+mod workers;
+
+pub use agent::{TaskExecutor, TaskExecutorOptions};

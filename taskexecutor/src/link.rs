@@ -1,0 +1,99 @@
+//! The connection to the JobManager.
+
+use crate::agent::{Event, Events};
+use flinkrs_control::task_executor::TaskExecutorEvent;
+use flinkrs_core::error::Result;
+use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::body;
+use flinkrs_rpc::connect::JobManagerClient;
+use flinkrs_rpc::message::FromTaskExecutor;
+use flinkrs_rpc::proto::GatewayMessage;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Messages on their way to the JobManager at most.
+const OUTGOING_MAX: usize = 4096;
+
+/// A connection, or an attempt to make one.
+pub(crate) struct Link {
+    address: String,
+    secret: Option<Secret>,
+    events: Events,
+    outgoing: Option<mpsc::Sender<GatewayMessage>>,
+    client: Arc<Mutex<Option<JobManagerClient>>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    pub(crate) fn new(address: String, secret: Option<Secret>, events: Events) -> Link {
+        Link { address, secret, events, outgoing: None, client: Arc::default(), task: None }
+    }
+
+    /// Tries to connect; the agent hears how it went. Messages may be sent at once.
+    pub(crate) fn connect(&mut self) {
+        self.disconnect();
+        let (outgoing, sent) = mpsc::channel(OUTGOING_MAX);
+        self.outgoing = Some(outgoing);
+        let (address, secret, events) = (self.address.clone(), self.secret.clone(), self.events.clone());
+        let client = Arc::clone(&self.client);
+        self.task = Some(tokio::spawn(async move {
+            let reason = match session(&address, secret, sent, &events, &client).await {
+                Ok(()) => "the connection has ended".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let _ = events.send(Event::Decide(TaskExecutorEvent::Disconnected { reason })).await;
+        }));
+    }
+
+    /// Ends the connection.
+    pub(crate) fn disconnect(&mut self) {
+        self.outgoing = None;
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+
+    /// Sends a message; on a connection that takes none it is lost, and so is the connection.
+    pub(crate) fn send(&self, message: &FromTaskExecutor) {
+        if let (Some(outgoing), Ok(encoded)) = (&self.outgoing, body::encode(message)) {
+            let _ = outgoing.try_send(GatewayMessage { encoded });
+        }
+    }
+
+    /// The way of messages, for whoever sends many and waits.
+    pub(crate) fn outgoing(&self) -> Option<mpsc::Sender<GatewayMessage>> {
+        self.outgoing.clone()
+    }
+
+    /// Calls to the JobManager, if there is a connection.
+    pub(crate) fn client(&self) -> Option<JobManagerClient> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn session(
+    address: &str,
+    secret: Option<Secret>,
+    sent: mpsc::Receiver<GatewayMessage>,
+    events: &Events,
+    client: &Mutex<Option<JobManagerClient>>,
+) -> Result<()> {
+    let connected = JobManagerClient::connect(address, secret).await?;
+    *client.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected.clone());
+    // The registration that the agent answers with is the first message of the stream.
+    if events.send(Event::Decide(TaskExecutorEvent::Connected)).await.is_err() {
+        return Ok(());
+    }
+    let session = connected.task_executor().session(ReceiverStream::new(sent)).await;
+    let mut told = session.map_err(|status| connected.error(&status))?.into_inner();
+    while let Some(message) = told.next().await {
+        let message = message.map_err(|status| connected.error(&status))?;
+        if events.send(Event::Told(body::decode(&message.encoded)?)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

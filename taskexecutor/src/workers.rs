@@ -1,0 +1,109 @@
+//! Worker processes: started with a file that says what they are, and watched.
+
+use crate::agent::{Event, Events};
+use flinkrs_control::task_executor::{TaskExecutorEvent, WorkerExit};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_protocol::{ApplicationId, WorkerId};
+use flinkrs_rpc::body;
+use flinkrs_rpc::message::WorkerSpec;
+use flinkrs_rpc::roles;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Processes that run, by application and worker: the first of each one's process group.
+type Running = Arc<Mutex<BTreeMap<(ApplicationId, WorkerId), Pid>>>;
+
+/// All workers of a TaskExecutor.
+pub(crate) struct Workers {
+    folder: PathBuf,
+    events: Events,
+    running: Running,
+}
+
+impl Workers {
+    pub(crate) fn new(folder: PathBuf, events: Events) -> Workers {
+        Workers { folder, events, running: Running::default() }
+    }
+
+    /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
+    pub(crate) fn start(&self, executable: &Path, spec: &WorkerSpec) -> Result<()> {
+        let (application, worker) = (spec.program.application, spec.worker);
+        let spec_file = self.folder.join("specs").join(format!("{application}-{}", worker.0));
+        write_secretly(&spec_file, &body::encode(spec)?)?;
+        let logs = self.folder.join("logs").join(application.to_string());
+        std::fs::create_dir_all(&logs).map_err(|error| Error::io("create", &logs, error))?;
+        let log = |what: &str| {
+            let path = logs.join(format!("worker-{}.{what}", worker.0));
+            File::create(&path).map_err(|error| Error::io("create", &path, error))
+        };
+        let mut command = Command::new(executable);
+        command
+            .args(&spec.program.arguments)
+            .env(roles::ROLE, roles::WORKER)
+            .env(roles::WORKER_SPEC, &spec_file)
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(log("out")?)
+            .stderr(log("err")?)
+            .process_group(0);
+        let mut child = command.spawn().map_err(|error| Error::io("start program", executable, error))?;
+        let pid = Pid::from_child(&child);
+        self.running().insert((application, worker), pid);
+        let (running, events) = (Arc::clone(&self.running), self.events.clone());
+        let watch = move || {
+            // Held until the process has ended.
+            let _stdin = child.stdin.take();
+            let exit = match child.wait() {
+                Ok(status) => exit_of(status),
+                Err(_) => WorkerExit::Code(-1),
+            };
+            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(application, worker));
+            // What the program has started goes with it.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let event = TaskExecutorEvent::WorkerExited { application, worker, exit };
+            let _ = events.blocking_send(Event::Decide(event));
+        };
+        let spawned = thread::Builder::new().name(format!("worker-{}", worker.0)).spawn(watch);
+        spawned.map(|_| ()).map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
+    }
+
+    /// Ends a process at once.
+    pub(crate) fn kill(&self, application: ApplicationId, worker: WorkerId) {
+        if let Some(pid) = self.running().get(&(application, worker)) {
+            // It may have ended just now.
+            let _ = kill_process_group(*pid, Signal::KILL);
+        }
+    }
+
+    /// Ends all processes at once.
+    pub(crate) fn kill_all(&self) {
+        for pid in self.running().values() {
+            let _ = kill_process_group(*pid, Signal::KILL);
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ApplicationId, WorkerId), Pid>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn exit_of(status: ExitStatus) -> WorkerExit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => WorkerExit::Code(code),
+        (None, signal) => WorkerExit::Signal(signal.unwrap_or(0)),
+    }
+}
+
+/// Writes a file that nobody else may read.
+fn write_secretly(path: &Path, bytes: &[u8]) -> Result<()> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+}
