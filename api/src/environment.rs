@@ -47,6 +47,11 @@ pub struct LoopResult {
 
 /// Runs plans: in this process, on a cluster, or not at all when only the plan is wanted.
 pub trait Executor: Send + Sync {
+    /// Whether plans need the splits of their sources; where others have planned, no source is looked at.
+    fn enumerates(&self) -> bool {
+        true
+    }
+
     /// Runs the sinks of `plan` with the code of `program` and waits for the end.
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult>;
 }
@@ -118,7 +123,7 @@ impl ExecutionEnvironment {
         let mut plan = Plan { name: name.to_owned(), default_parallelism: state.parallelism, operators, sinks };
         drop(state);
         plan.validate()?;
-        for id in plan.reachable() {
+        for id in plan.reachable().into_iter().filter(|_| self.executor.enumerates()) {
             let wanted = plan.parallelism(id) as usize * SPLITS_PER_SUBTASK;
             if let OperatorKind::Source { splits, statistics } = &mut plan.operators[id.0 as usize].kind {
                 (*splits, *statistics) = program.code(id)?.enumerate(wanted)?;

@@ -19,7 +19,8 @@ pub fn main<A: Parser>(program: impl FnOnce(A) -> Result<()>) -> ExitCode {
         }
     };
     signals::install();
-    match program(arguments).and_then(|()| roles::at_end()) {
+    let result = roles::role_is_known().and_then(|()| program(arguments));
+    match roles::at_end(result) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -26,16 +26,16 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`prelude`] | everything a program needs, for `use flinkrs::prelude::*` |
-//! | [`cli`] | the `flinkrs` command |
 //! | `entry` | [`main`]: options, signals, errors and exit codes |
 //! | `options` | [`CommonOptions`], the options that all programs share |
 //! | `local` | runs a plan on the threads of this process |
-//! | `roles` | whether this process runs its plan or only shows it |
+//! | `cluster` | submits a plan to a cluster, and follows it |
+//! | `roles` | whether this process runs its plan, shows it, submits it, or runs a part of another's |
 //! | `progress`, `report` | the live line, the summary, and the report page |
 
 #[cfg(feature = "mimalloc")]
 mod allocator;
-pub mod cli;
+mod cluster;
 mod entry;
 mod local;
 mod options;

@@ -1,87 +1,151 @@
-//! What this executable is right now: a program that runs its plan, or one that only shows it.
+//! What this executable is right now: a program that runs its plan, shows it, submits it to a cluster, or runs a part of
+//! a plan that another process has submitted.
 //!
 //! The role comes in environment variables that the tools set; a program's own code never mentions them.
 
+use crate::cluster::{Submitter, prints};
 use crate::local::LocalExecutor;
 use flinkrs_api::{Executor, JobExecutionResult};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_plan::Plan;
+use flinkrs_rpc::roles::{self, PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE, SubmitSpec};
+use flinkrs_worker::Worker;
 use std::io::Write;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// Tells a program its role: unset for embedded, or `plan`.
-pub(crate) const ROLE: &str = "FLINKRS_ROLE";
-
-/// In role plan: `text`, `json`, `dot` or `alternatives`.
-pub(crate) const PLAN_FORMAT: &str = "FLINKRS_PLAN_FORMAT";
-
-/// In role plan: which execution's plan is shown, counted from 1.
-pub(crate) const PLAN_EXECUTION: &str = "FLINKRS_PLAN_EXECUTION";
-
-/// The exit code of a program that has shown its plan, as no program ends that doesn't know its role.
-pub(crate) const PLAN_SHOWN: i32 = 93;
+use std::sync::{Arc, OnceLock};
 
 /// The role of this process.
 enum Role {
     Embedded,
     Plan { format: PlanFormat, execution: u32 },
+    Submit(Submitter),
+    Worker(std::sync::Mutex<Worker>),
 }
 
 /// How a plan is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PlanFormat {
+enum PlanFormat {
     Text,
     Json,
     Dot,
     Alternatives,
 }
 
+/// The role, found out when a program first asks; a process has one.
+static OF_PROCESS: OnceLock<Role> = OnceLock::new();
+
+/// Executions of this process so far, of all of its environments.
+static EXECUTIONS: AtomicU32 = AtomicU32::new(0);
+
 /// Executes plans as the role says.
 pub(crate) struct RoleExecutor {
     local: LocalExecutor,
-    role: Role,
-    executions: AtomicU32,
+    role: &'static Role,
 }
 
 /// The executor for this process's role.
 pub(crate) fn executor(local: LocalExecutor) -> Result<RoleExecutor> {
-    Ok(RoleExecutor { local, role: role()?, executions: AtomicU32::new(0) })
+    Ok(RoleExecutor { local, role: role()? })
 }
 
-/// For the end of a program that has succeeded: an error in role plan, since showing the plan would have ended the
-/// process.
-pub(crate) fn at_end() -> Result<()> {
+/// The parallelism of operators that set none, where the role knows better than this machine's cores.
+pub(crate) fn parallelism() -> Result<Option<u32>> {
     match role()? {
-        Role::Embedded => Ok(()),
-        Role::Plan { execution, .. } => Err(Error::usage(format!(
-            "the program ended before its execution {execution}, so there is no plan to show (option --execution)"
+        Role::Submit(submitter) => Ok(Some(submitter.parallelism())),
+        Role::Embedded | Role::Plan { .. } | Role::Worker(_) => Ok(None),
+    }
+}
+
+/// For the end of a program, which may have failed.
+///
+/// Errors in role plan, since showing the plan would have ended the process. Doesn't return in role worker, which the
+/// TaskExecutor ends.
+pub(crate) fn at_end(result: Result<()>) -> Result<()> {
+    match OF_PROCESS.get() {
+        None | Some(Role::Embedded) => result,
+        Some(Role::Plan { execution, .. }) => result.and_then(|()| {
+            Err(Error::usage(format!(
+                "the program ended before its execution {execution}, so there is no plan to show (option --execution)"
+            )))
+        }),
+        Some(Role::Submit(submitter)) => {
+            submitter.close();
+            result
+        }
+        Some(Role::Worker(worker)) => {
+            let worker = worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            worker.program_ended(result.as_ref().err())
+        }
+    }
+}
+
+/// Finds out the role before the program's own code runs.
+pub(crate) fn role_is_known() -> Result<()> {
+    role().map(|_| ())
+}
+
+fn role() -> Result<&'static Role> {
+    if let Some(role) = OF_PROCESS.get() {
+        return Ok(role);
+    }
+    let found = find()?;
+    Ok(OF_PROCESS.get_or_init(|| found))
+}
+
+fn find() -> Result<Role> {
+    let Ok(role) = std::env::var(ROLE) else { return Ok(Role::Embedded) };
+    match role.as_str() {
+        roles::PLAN => {
+            let format = match std::env::var(PLAN_FORMAT).as_deref() {
+                Ok("json") => PlanFormat::Json,
+                Ok("dot") => PlanFormat::Dot,
+                Ok("alternatives") => PlanFormat::Alternatives,
+                _ => PlanFormat::Text,
+            };
+            let execution = std::env::var(PLAN_EXECUTION).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+            Ok(Role::Plan { format, execution })
+        }
+        roles::SUBMIT => {
+            let spec = variable(roles::SUBMIT_SPEC)?;
+            let spec: SubmitSpec = serde_json::from_str(&spec)
+                .map_err(|error| Error::usage(format!("{} can't be read: {error}", roles::SUBMIT_SPEC)))?;
+            Submitter::connect(spec).map(Role::Submit)
+        }
+        roles::WORKER => {
+            let worker = Worker::start(Path::new(&variable(roles::WORKER_SPEC)?))?;
+            Ok(Role::Worker(std::sync::Mutex::new(worker)))
+        }
+        other => Err(Error::usage(format!(
+            "{ROLE} is '{other}'; it may be unset, '{}', '{}' or '{}'",
+            roles::PLAN,
+            roles::SUBMIT,
+            roles::WORKER
         ))),
     }
 }
 
-fn role() -> Result<Role> {
-    let Ok(role) = std::env::var(ROLE) else { return Ok(Role::Embedded) };
-    if role != "plan" {
-        return Err(Error::usage(format!("{ROLE} is '{role}'; it may be unset or 'plan'")));
-    }
-    let format = match std::env::var(PLAN_FORMAT).as_deref() {
-        Ok("json") => PlanFormat::Json,
-        Ok("dot") => PlanFormat::Dot,
-        Ok("alternatives") => PlanFormat::Alternatives,
-        _ => PlanFormat::Text,
-    };
-    let execution = std::env::var(PLAN_EXECUTION).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    Ok(Role::Plan { format, execution })
+fn variable(name: &str) -> Result<String> {
+    std::env::var(name).map_err(|_| Error::usage(format!("{name} isn't set, and {ROLE} is")))
 }
 
 impl Executor for RoleExecutor {
+    fn enumerates(&self) -> bool {
+        !matches!(self.role, Role::Worker(_))
+    }
+
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
-        let number = self.executions.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = EXECUTIONS.fetch_add(1, Ordering::AcqRel) + 1;
         match self.role {
-            Role::Plan { format, execution } if execution == number => self.show(&plan, format),
+            Role::Plan { format, execution } if *execution == number => self.show(&plan, *format),
             Role::Plan { .. } | Role::Embedded => self.local.run(&plan, &*program, number),
+            Role::Submit(submitter) => submitter.run(&self.local, &plan, &*program, number),
+            Role::Worker(worker) => {
+                let worker = worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let result = worker.execute(number, &prints(&plan), &program)?;
+                Ok(crate::cluster::result_of(plan.name.clone(), result))
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod gateways;
 
 use crate::cluster::{Message, Reply};
 use crate::store::Store;
+use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{ApplicationId, JobId};
@@ -122,8 +123,19 @@ impl Dispatcher for Service {
     type GetArtifactStream = Replies<ArtifactChunk>;
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        let rest_address = String::new();
-        Ok(Response::new(HelloReply { version: VERSION.to_owned(), protocol: PROTOCOL, rest_address }))
+        let (slots, slot_bytes) = self
+            .ask(|reply| {
+                Message::Look(Box::new(move |cluster| {
+                    let view = cluster.resources.view();
+                    let of = || view.task_executors.iter().map(|executor| &executor.registration);
+                    let slots: u32 = of().map(|registration| registration.slots).sum();
+                    let slot_bytes = of().map(|registration| registration.slot_bytes).min().unwrap_or(0);
+                    let _ = reply.send(Ok((slots, slot_bytes)));
+                }))
+            })
+            .await?;
+        let (version, rest_address) = (VERSION.to_owned(), String::new());
+        Ok(Response::new(HelloReply { version, protocol: PROTOCOL, rest_address, slots, slot_bytes }))
     }
 
     async fn open_application(&self, request: Request<OpenApplicationRequest>) -> Result<Response<Empty>, Status> {
@@ -133,10 +145,15 @@ impl Dispatcher for Service {
             name: request.name,
             artifact: request.artifact,
             arguments: request.arguments,
+            directory: request.directory,
         };
         artifacts::check_name(&program.artifact)?;
-        let cancel_on_lost_client = request.cancel_on_lost_client;
-        self.ask(|reply| Message::Open { program, cancel_on_lost_client, reply }).await?;
+        let attached = match (request.detached, request.cancel_on_lost_client) {
+            (true, _) => None,
+            (false, true) => Some(OnClientLoss::Cancel),
+            (false, false) => Some(OnClientLoss::GoOn),
+        };
+        self.ask(|reply| Message::Open { program, attached, reply }).await?;
         Ok(Response::new(Empty {}))
     }
 

@@ -24,11 +24,22 @@
 use crate::chain::Chains;
 use crate::context::Context;
 use crate::physical::{Link, Physical};
-use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part};
+use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
 
 /// Rounds that break one edge per knot of circles; then all candidates of a knot are broken at once, so that long
 /// rows of diamonds take linear time.
 const CAREFUL_ROUNDS: usize = 8;
+
+/// Makes the exchanges outside of loops BLOCKING; a FORWARD edge is none.
+pub(crate) fn block_exchanges(context: &Context, physical: &mut Physical) {
+    let of_loop = |node: usize| context.loops.get(physical.nodes[node].operator).map(|of| of.close);
+    let exchange = |link: &Link| {
+        let inside = of_loop(link.from).is_some() && of_loop(link.from) == of_loop(link.to);
+        link.ship != ShipStrategy::Forward && !inside
+    };
+    let blocked: Vec<usize> = (0..physical.links.len()).filter(|link| exchange(&physical.links[*link])).collect();
+    blocked.into_iter().for_each(|link| physical.links[link].mode = ExchangeMode::Blocking);
+}
 
 /// Makes edges BLOCKING until no circle is left; returns the links it changed.
 pub(crate) fn break_pipelines(context: &Context, physical: &mut Physical, chains: &Chains) -> Vec<usize> {

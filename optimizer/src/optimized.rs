@@ -4,7 +4,7 @@ use crate::chain::{Chains, chain};
 use crate::choice::{Choice, output};
 use crate::context::Context;
 use crate::cost::{Cost, operator_cost};
-use crate::deadlock::break_pipelines;
+use crate::deadlock::{block_exchanges, break_pipelines};
 use crate::enumerate::{Random, best_choices, random_choices};
 use crate::explain;
 use crate::iteration::decided_before;
@@ -89,6 +89,9 @@ impl OptimizedPlan {
         }
         let mut physical = physical::build(&context, &choices);
         let chains = chain(&context, &physical);
+        if context.options.blocking_exchanges {
+            block_exchanges(&context, &mut physical);
+        }
         break_pipelines(&context, &mut physical, &chains);
         OptimizedPlan { context, choices, properties, costs, physical, chains }
     }

@@ -19,6 +19,9 @@ pub struct OptimizerOptions {
     pub disk_weight: f64,
     /// Nanoseconds per unit of CPU cost. Default 1: the constants of the model are nanoseconds.
     pub cpu_weight: f64,
+    /// Whether exchanges outside of loops are BLOCKING (Flink's ALL_EXCHANGES_BLOCKING): a failure then repeats what reads
+    /// them, and not what has written them. Default no.
+    pub blocking_exchanges: bool,
     /// Choices that are made already; everything else is still chosen by cost. Default none.
     pub force: Vec<Force>,
 }
@@ -30,6 +33,7 @@ impl Default for OptimizerOptions {
             network_weight: 1.0,
             disk_weight: 1.0,
             cpu_weight: 1.0,
+            blocking_exchanges: false,
             force: Vec::new(),
         }
     }

@@ -25,6 +25,10 @@ pub struct JobManagerClient {
     pub address: String,
     /// Where its web page is.
     pub rest_address: String,
+    /// Slots of all TaskExecutors that were registered.
+    pub slots: u32,
+    /// Managed memory of the smallest of them, in bytes; 0 without any.
+    pub slot_bytes: u64,
     channel: Channel,
     secret: Option<Secret>,
 }
@@ -46,8 +50,9 @@ impl JobManagerClient {
             ),
         })?;
         let mut client =
-            JobManagerClient { address: address.to_owned(), rest_address: String::new(), channel, secret };
-        client.rest_address = client.hello().await?.rest_address;
+            JobManagerClient { address: address.to_owned(), rest_address: String::new(), slots: 0, slot_bytes: 0, channel, secret };
+        let reply = client.hello().await?;
+        (client.rest_address, client.slots, client.slot_bytes) = (reply.rest_address, reply.slots, reply.slot_bytes);
         Ok(client)
     }
 

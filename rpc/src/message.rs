@@ -107,6 +107,8 @@ pub struct Program {
     pub artifact: String,
     /// What it was called with.
     pub arguments: Vec<String>,
+    /// The folder that it was called in; paths may be relative to it.
+    pub directory: String,
 }
 
 /// What a worker finds in the file that its TaskExecutor has written for it.

@@ -44,12 +44,14 @@ impl Workers {
             let path = logs.join(format!("worker-{}.{what}", worker.0));
             File::create(&path).map_err(|error| Error::io("create", &path, error))
         };
+        // On another machine there may be no such folder.
+        let directory = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
         let mut command = Command::new(executable);
         command
             .args(&spec.program.arguments)
             .env(roles::ROLE, roles::WORKER)
             .env(roles::WORKER_SPEC, &spec_file)
-            .current_dir(&self.folder)
+            .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(log("out")?)
             .stderr(log("err")?)

@@ -40,6 +40,22 @@ impl LocalExecutor {
         optimize(plan, &OptimizerOptions { memory_bytes, ..OptimizerOptions::in_process() })
     }
 
+    /// The plan that would be executed on a cluster with so much memory in each slot.
+    pub(crate) fn optimize_for_cluster(
+        &self,
+        plan: &Plan,
+        slot_bytes: u64,
+        blocking_exchanges: bool,
+    ) -> Result<OptimizedPlan> {
+        let memory_bytes = if slot_bytes > 0 { slot_bytes } else { OptimizerOptions::default().memory_bytes };
+        optimize(plan, &OptimizerOptions { memory_bytes, blocking_exchanges, ..OptimizerOptions::default() })
+    }
+
+    /// Where the loops of execution `number` are snapshotted, if they are.
+    pub(crate) fn snapshots_of(&self, number: u32) -> Option<SnapshotOptions> {
+        self.runtime_of(number).snapshots
+    }
+
     /// Runs the plan, that of the program's execution `number`, and waits for its end.
     pub(crate) fn run(&self, plan: &Plan, functions: &dyn FunctionSource, number: u32) -> Result<JobExecutionResult> {
         let optimized = self.optimize(plan)?;
@@ -148,7 +164,7 @@ fn abandon(job: Job) -> Error {
 }
 
 /// Refuses two sinks that would write to one place: the output of one would replace or hold that of the other.
-fn check_targets(plan: &Plan, functions: &dyn FunctionSource) -> Result<()> {
+pub(crate) fn check_targets(plan: &Plan, functions: &dyn FunctionSource) -> Result<()> {
     let target = |id: &OperatorId| Some((functions.committer(*id)?.target()?, *id));
     let name = |id: OperatorId| &plan.operator(id).name;
     let mut sinks: HashMap<PathBuf, OperatorId> = HashMap::new();

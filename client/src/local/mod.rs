@@ -5,7 +5,7 @@ mod machine;
 pub(crate) mod signals;
 
 use crate::roles;
-pub(crate) use executor::LocalExecutor;
+pub(crate) use executor::{LocalExecutor, check_targets};
 use flinkrs_api::ExecutionEnvironment;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::fs::LocalFileSystem;
@@ -104,7 +104,10 @@ impl LocalEnvironment {
         #[cfg(feature = "mimalloc")]
         crate::allocator::tune();
         let cores = machine::cores();
-        let parallelism = self.parallelism.unwrap_or(cores);
+        let parallelism = match self.parallelism {
+            Some(parallelism) => parallelism,
+            None => roles::parallelism()?.unwrap_or(cores),
+        };
         if parallelism == 0 || parallelism > MOST_PARALLELISM {
             return Err(Error::usage(format!(
                 "parallelism is {parallelism}; it has to be between 1 and {MOST_PARALLELISM} (option --parallelism)"

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// A run of a program.
 pub(crate) struct Application {
     pub(crate) program: Program,
-    pub(crate) on_client_loss: OnClientLoss,
+    /// Whether its client waits, and what happens when it is lost.
+    pub(crate) attached: Option<OnClientLoss>,
     pub(crate) master: Option<JobMaster>,
     pub(super) workers: BTreeMap<WorkerId, WorkerHandle>,
     /// What came of its executions so far.
@@ -29,7 +30,8 @@ pub(crate) struct Application {
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredJob {
     program: Program,
-    cancel_on_lost_client: bool,
+    /// Whether the client waits, and whether the job is cancelled when it is lost.
+    attached: Option<bool>,
     number: u32,
     submission: Submission,
     submitted_ms: u64,
@@ -48,10 +50,10 @@ struct StoredOutcome {
 }
 
 impl Application {
-    fn new(program: Program, cancel_on_lost_client: bool) -> Application {
+    fn new(program: Program, attached: Option<OnClientLoss>) -> Application {
         Application {
             program,
-            on_client_loss: if cancel_on_lost_client { OnClientLoss::Cancel } else { OnClientLoss::GoOn },
+            attached,
             master: None,
             workers: BTreeMap::new(),
             history: Vec::new(),
@@ -62,7 +64,7 @@ impl Application {
     pub(super) fn stored(&self, record: &JobRecord) -> StoredJob {
         StoredJob {
             program: self.program.clone(),
-            cancel_on_lost_client: self.on_client_loss == OnClientLoss::Cancel,
+            attached: self.attached.map(|on_loss| on_loss == OnClientLoss::Cancel),
             number: record.number,
             submission: (*record.submission).clone(),
             submitted_ms: record.submitted.0,
@@ -73,7 +75,7 @@ impl Application {
 
 impl Cluster {
     /// A program starts.
-    pub(super) fn open(&mut self, program: Program, cancel_on_lost_client: bool) -> Result<()> {
+    pub(super) fn open(&mut self, program: Program, attached: Option<OnClientLoss>) -> Result<()> {
         let application = program.application;
         if self.applications.contains_key(&application) {
             return Err(Error::usage(format!("there is an application {application} already; its id has to be new")));
@@ -81,7 +83,7 @@ impl Cluster {
         if !self.store.artifact(&program.artifact).exists() {
             return Err(Error::usage(format!("the executable {} was not uploaded", program.artifact)));
         }
-        self.applications.insert(application, Application::new(program, cancel_on_lost_client));
+        self.applications.insert(application, Application::new(program, attached));
         Ok(())
     }
 
@@ -118,7 +120,7 @@ impl Cluster {
         self.jobs.insert(job, record);
         let Some(of) = self.applications.get_mut(&application) else { return };
         of.answers.insert(job, reply);
-        let attached = Some(of.on_client_loss);
+        let attached = of.attached;
         self.dispatch(DispatcherEvent::Submit { application, submission: submitted, attached });
     }
 
@@ -238,9 +240,10 @@ impl Cluster {
             let recovered = if is_committing { Recovered::Committing } else { Recovered::Running };
             let submission = self.submission(&record, job, recovered);
             self.jobs.insert(job, record);
-            let mut of = Application::new(stored.program, stored.cancel_on_lost_client);
+            let on_loss = |cancel| if cancel { OnClientLoss::Cancel } else { OnClientLoss::GoOn };
+            let attached = stored.attached.map(on_loss);
+            let mut of = Application::new(stored.program, attached);
             of.history = stored.history;
-            let attached = Some(of.on_client_loss);
             self.applications.insert(application, of);
             self.dispatch(DispatcherEvent::Recovered { application, submission, attached });
         }

@@ -1,5 +1,6 @@
 //! What the services tell the cluster.
 
+use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_core::error::Error;
 use flinkrs_protocol::{ApplicationId, JobId, WorkerId};
 use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Program, Submission};
@@ -19,7 +20,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// What the cluster hears.
 pub(crate) enum Message {
     /// A program starts.
-    Open { program: Program, cancel_on_lost_client: bool, reply: Reply<()> },
+    Open { program: Program, attached: Option<OnClientLoss>, reply: Reply<()> },
     /// The program of an attached client is alive.
     Attached(ApplicationId),
     /// The connection of an attached client has ended.

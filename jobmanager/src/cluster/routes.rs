@@ -12,8 +12,8 @@ impl Cluster {
     /// Takes a message.
     pub(super) fn take(&mut self, message: Message) {
         match message {
-            Message::Open { program, cancel_on_lost_client, reply } => {
-                let _ = reply.send(self.open(program, cancel_on_lost_client));
+            Message::Open { program, attached, reply } => {
+                let _ = reply.send(self.open(program, attached));
             }
             Message::Attached(application) => self.dispatch(DispatcherEvent::ClientHeartbeat { application }),
             Message::ClientLost(application) => self.dispatch(DispatcherEvent::ClientLost { application }),

@@ -23,6 +23,12 @@ pub struct HelloReply {
     /// Where the web page and the REST API are.
     #[prost(string, tag = "3")]
     pub rest_address: ::prost::alloc::string::String,
+    /// Slots of all TaskExecutors that are registered.
+    #[prost(uint32, tag = "4")]
+    pub slots: u32,
+    /// Managed memory of the smallest of them, in bytes.
+    #[prost(uint64, tag = "5")]
+    pub slot_bytes: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApplicationRef {
@@ -50,9 +56,12 @@ pub struct OpenApplicationRequest {
     /// Whether the application is cancelled when its client is lost.
     #[prost(bool, tag = "5")]
     pub cancel_on_lost_client: bool,
-    /// Encoded options of the application.
-    #[prost(bytes = "vec", tag = "6")]
-    pub options: ::prost::alloc::vec::Vec<u8>,
+    /// Whether the client doesn't wait for its one job.
+    #[prost(bool, tag = "6")]
+    pub detached: bool,
+    /// The folder that the program was called in.
+    #[prost(string, tag = "7")]
+    pub directory: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseApplicationRequest {

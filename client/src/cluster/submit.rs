@@ -1,0 +1,249 @@
+//! Submits the executions of a program, each as a job.
+
+use crate::cluster::connection::Connection;
+use crate::cluster::{follow, loops_of, prints, result_of};
+use crate::local::{LocalExecutor, check_targets};
+use crate::report;
+use flinkrs_api::JobExecutionResult;
+use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::FunctionSource;
+use flinkrs_plan::Plan;
+use flinkrs_protocol::{ApplicationId, JobId};
+use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::body;
+use flinkrs_rpc::message::{ExecutionResult, ResultBlock, Snapshots, Submission};
+use flinkrs_rpc::proto::{
+    ArtifactChunk, ArtifactRef, CloseApplicationRequest, FetchResultRequest, OpenApplicationRequest, SubmitJobRequest,
+};
+use flinkrs_rpc::roles::SubmitSpec;
+use flinkrs_runtime::JobResult;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Bytes of a piece of an executable on its way.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Pieces on their way at most.
+const CHUNKS: usize = 4;
+
+/// A program that submits.
+pub(crate) struct Submitter {
+    spec: SubmitSpec,
+    connection: Connection,
+    application: ApplicationId,
+    /// Whether the JobManager knows the application.
+    opened: Mutex<bool>,
+}
+
+impl Submitter {
+    /// Finds the JobManager.
+    pub(crate) fn connect(spec: SubmitSpec) -> Result<Submitter> {
+        let secret = spec.secret_file.as_deref().map(Secret::from_file).transpose()?;
+        let connection = Connection::new(&spec.jobmanager, secret)?;
+        let application = ApplicationId(u128::from_ne_bytes(flinkrs_rpc::auth::random_bytes()));
+        Ok(Submitter { spec, connection, application, opened: Mutex::new(false) })
+    }
+
+    /// How many subtasks operators have unless the program says otherwise: as the user says, or one for each slot.
+    pub(crate) fn parallelism(&self) -> u32 {
+        self.spec.parallelism.unwrap_or_else(|| self.connection.client().slots.max(1))
+    }
+
+    /// Runs a plan as the program's execution `number` on the cluster, and waits for its end unless it is detached.
+    pub(crate) fn run(
+        &self,
+        local: &LocalExecutor,
+        plan: &Plan,
+        functions: &dyn FunctionSource,
+        number: u32,
+    ) -> Result<JobExecutionResult> {
+        if self.spec.detached && number > 1 {
+            return Err(Error::usage(
+                "a detached program can't execute a second time: nobody waits for what came of the first (option -d)",
+            ));
+        }
+        check_targets(plan, functions)?;
+        if let Some(file) = &local.report {
+            report::check(file)?;
+        }
+        let slot_bytes = self.connection.client().slot_bytes;
+        let optimized = local.optimize_for_cluster(plan, slot_bytes, self.spec.blocking_exchanges)?;
+        let graph = optimized.job_graph()?;
+        let results: Vec<_> = plan.sinks.iter().copied().filter(|sink| functions.result(*sink).is_some()).collect();
+        if self.spec.detached && !results.is_empty() {
+            return Err(Error::usage(
+                "a detached program can't collect, count or print: nobody waits for the records (option -d)",
+            ));
+        }
+        self.open(&plan.name)?;
+        let job = JobId(u128::from_ne_bytes(flinkrs_rpc::auth::random_bytes()));
+        let submission = Submission {
+            operators: prints(plan),
+            has_sinks: plan.sinks.iter().any(|sink| functions.committer(*sink).is_some()),
+            results,
+            snapshots: local.snapshots_of(number).map(|options| Snapshots {
+                folder: options.folder.display().to_string(),
+                every: options.every,
+                resume: options.resume,
+            }),
+            plan_json: optimized.explain_json().to_string(),
+            graph,
+        };
+        self.submit(job, number, &submission)?;
+        if self.spec.detached {
+            println_job(job);
+            return Ok(JobExecutionResult { job_name: plan.name.clone(), ..JobExecutionResult::default() });
+        }
+        let (result, vertices) = follow::to_its_end(&self.connection, self.application, job, &submission, local.progress)?;
+        self.fetch(&result, functions)?;
+        let job_result = JobResult {
+            name: plan.name.clone(),
+            runtime: result.runtime,
+            accumulators: result.accumulators.clone(),
+            vertices,
+            loops: loops_of(&result.loops),
+        };
+        if local.progress {
+            crate::progress::Progress::new().summary(&job_result);
+        }
+        if let Some(file) = &local.report {
+            report::write(file, &optimized, &job_result)?;
+        }
+        Ok(result_of(plan.name.clone(), result))
+    }
+
+    /// Says that no execution follows.
+    pub(crate) fn close(&self) {
+        if !*self.opened.lock().unwrap_or_else(PoisonError::into_inner) {
+            return;
+        }
+        let request = CloseApplicationRequest { application: self.application.to_string() };
+        // When the JobManager has gone, it will notice that this process has, too.
+        let _ = self.connection.runtime.block_on(self.connection.client().dispatcher().close_application(request));
+    }
+
+    /// Uploads the executable, unless it is there, and starts the application.
+    fn open(&self, name: &str) -> Result<()> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if *opened {
+            return Ok(());
+        }
+        let executable = std::env::current_exe().map_err(|error| Error::io("find", "this executable", error))?;
+        let sha256 = hash_of(&executable)?;
+        let client = self.connection.client();
+        let runtime = &self.connection.runtime;
+        let present = runtime
+            .block_on(async { client.dispatcher().has_artifact(ArtifactRef { sha256: sha256.clone() }).await })
+            .map_err(|status| client.error(&status))?
+            .into_inner()
+            .present;
+        if !present {
+            self.upload(&executable, &sha256)?;
+        }
+        let directory = std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default();
+        let request = OpenApplicationRequest {
+            application: self.application.to_string(),
+            name: name.to_owned(),
+            artifact: sha256,
+            arguments: std::env::args().skip(1).collect(),
+            cancel_on_lost_client: self.spec.cancel_on_lost_client,
+            detached: self.spec.detached,
+            directory,
+        };
+        runtime
+            .block_on(async { client.dispatcher().open_application(request).await })
+            .map_err(|status| client.error(&status))?;
+        if !self.spec.detached {
+            self.connection.attach(self.application);
+        }
+        *opened = true;
+        Ok(())
+    }
+
+    fn upload(&self, executable: &Path, sha256: &str) -> Result<()> {
+        let failed = |error| Error::io("read", executable, error);
+        let mut file = File::open(executable).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let (to, chunks) = mpsc::channel(CHUNKS);
+        let sha256 = sha256.to_owned();
+        let read = self.connection.runtime.spawn_blocking(move || -> std::io::Result<()> {
+            loop {
+                let mut content = vec![0; CHUNK_BYTES];
+                let read = file.read(&mut content)?;
+                content.truncate(read);
+                let chunk = ArtifactChunk { sha256: sha256.clone(), size, content };
+                if read == 0 || to.blocking_send(chunk).is_err() {
+                    return Ok(());
+                }
+            }
+        });
+        let client = self.connection.client();
+        let sent = self
+            .connection
+            .runtime
+            .block_on(async { client.dispatcher().put_artifact(ReceiverStream::new(chunks)).await });
+        sent.map_err(|status| client.error(&status))?;
+        match self.connection.runtime.block_on(read) {
+            Ok(read) => read.map_err(failed),
+            Err(_) => Err(Error::internal("reading the executable has panicked")),
+        }
+    }
+
+    fn submit(&self, job: JobId, number: u32, submission: &Submission) -> Result<()> {
+        let client = self.connection.client();
+        let request = SubmitJobRequest {
+            application: self.application.to_string(),
+            job: job.to_string(),
+            execution: number,
+            graph: body::encode(submission)?,
+        };
+        let submitted = self.connection.runtime.block_on(async { client.dispatcher().submit_job(request).await });
+        submitted.map(|_| ()).map_err(|status| client.error(&status))
+    }
+
+    /// Takes the records of result sinks.
+    fn fetch(&self, result: &ExecutionResult, functions: &dyn FunctionSource) -> Result<()> {
+        let (Some(job), client) = (result.job, self.connection.client()) else { return Ok(()) };
+        for sink in &result.results {
+            let Some(into) = functions.result(*sink) else { continue };
+            into.reset();
+            let request = FetchResultRequest { job: job.to_string(), sink: sink.0 };
+            self.connection.runtime.block_on(async {
+                let stream = client.dispatcher().fetch_result(request).await.map_err(|status| client.error(&status))?;
+                let mut stream = stream.into_inner();
+                while let Some(body) = stream.next().await {
+                    let body = body.map_err(|status| client.error(&status))?;
+                    let ResultBlock { subtask, attempt, block } = body::decode(&body.encoded)?;
+                    into.put(subtask, attempt, &block)?;
+                }
+                Ok::<(), Error>(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+fn hash_of(path: &Path) -> Result<String> {
+    let failed = |error| Error::io("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Tells the user, as Flink does, which job to ask for.
+#[expect(clippy::print_stdout, reason = "it is what a detached program leaves")]
+fn println_job(job: JobId) {
+    println!("Job has been submitted with JobID {job}");
+}
