@@ -2,8 +2,8 @@
 //!
 //! As in Flink's region failover: the regions that failed; the producers of what they read, where that is gone; and the
 //! regions that read from any of these. Unlike Flink, a consumer that has FINISHED is left alone when its producer
-//! writes the same to it again: a producer reads the same splits and partitions as before, and hash, custom and broadcast
-//! partitionings depend on nothing else. A rebalanced edge depends on the order of records, and the bounds of a range
+//! writes the same to it again: a region that had finished reads the same splits and partitions as before, and hash, custom
+//! and broadcast partitionings depend on nothing else. A rebalanced edge depends on the order of records, and the bounds of a range
 //! partitioning on a sample.
 
 use crate::execution_graph::ExecutionGraph;
@@ -11,7 +11,7 @@ use crate::regions::{RegionId, is_forward};
 use flinkrs_core::id::VertexId;
 use flinkrs_core::strategy::{Part, ShipStrategy};
 use flinkrs_protocol::{JobEdge, JobGraph, TaskState};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a region is, as far as restarts are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,43 +26,52 @@ pub(crate) enum Progress {
 
 /// Adds to the regions that failed those that have to run again with them.
 ///
-/// Linear in the subtasks of these regions and their edges; an all-to-all edge is looked at once.
+/// `is_settled` says of a region whether it has finished before: then it reads again what it has read.
+/// Linear in the subtasks of these regions and their edges; an all-to-all edge is looked at twice at most.
 pub(crate) fn restart_set(
     graph: &ExecutionGraph,
     failed: &BTreeSet<RegionId>,
     progress: impl Fn(RegionId) -> Progress,
+    is_settled: impl Fn(RegionId) -> bool,
 ) -> BTreeSet<RegionId> {
-    let mut set = failed.clone();
+    // By region, whether what it writes may differ from what it has written before.
+    let mut set: BTreeMap<RegionId, bool> = failed.iter().map(|region| (*region, !is_settled(*region))).collect();
     let mut open: Vec<RegionId> = failed.iter().copied().collect();
     let (mut seen_into, mut seen_out_of) = (BTreeSet::new(), BTreeSet::new());
     while let Some(region) = open.pop() {
-        let mut found = Vec::new();
+        let changed = set[&region];
+        let mut found: Vec<(RegionId, bool)> = Vec::new();
         for (vertex, subtasks) in graph.regions.members(&graph.graph, region) {
             for (at, edge) in graph.inputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
+                let again = |subtask| lost(graph, edge.from, subtask).map(|region| (region, !is_settled(region)));
                 if is_forward(edge) {
-                    found.extend(subtasks.clone().filter_map(|subtask| lost(graph, edge.from, subtask)));
+                    found.extend(subtasks.clone().filter_map(again));
                 } else if seen_into.insert(at) && !graph.is_readable(edge, 0) {
-                    let producers = 0..graph.parallelism(edge.from);
-                    found.extend(producers.filter_map(|subtask| lost(graph, edge.from, subtask)));
+                    found.extend((0..graph.parallelism(edge.from)).filter_map(again));
                 }
             }
             for (at, edge) in graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
-                let reads = |consumer: &RegionId| match progress(*consumer) {
-                    Progress::Waiting => false,
-                    Progress::Active => true,
-                    Progress::Finished => !is_repeatable(&graph.graph, edge),
+                let other = changed || !is_repeatable(&graph.graph, edge);
+                let again = |consumer: RegionId| match progress(consumer) {
+                    Progress::Waiting => None,
+                    Progress::Active => Some((consumer, other || !is_settled(consumer))),
+                    Progress::Finished => other.then_some((consumer, true)),
                 };
                 if is_forward(edge) {
-                    let consumers = subtasks.clone().map(|subtask| graph.regions.of(edge.to, subtask));
-                    found.extend(consumers.filter(reads));
-                } else if seen_out_of.insert(at) {
-                    found.extend(graph.regions.of_vertex(edge.to).map(RegionId).filter(reads));
+                    found.extend(subtasks.clone().filter_map(|subtask| again(graph.regions.of(edge.to, subtask))));
+                } else if seen_out_of.insert((at, other)) {
+                    found.extend(graph.regions.of_vertex(edge.to).map(RegionId).filter_map(again));
                 }
             }
         }
-        open.extend(found.into_iter().filter(|region| set.insert(*region)));
+        for (region, changed) in found {
+            let before = set.insert(region, changed || set.get(&region) == Some(&true));
+            if before.is_none() || (changed && before == Some(false)) {
+                open.push(region);
+            }
+        }
     }
-    set
+    set.into_keys().collect()
 }
 
 /// The region of a subtask that has finished and whose results are gone.
@@ -79,13 +88,21 @@ fn is_repeatable(graph: &JobGraph, edge: &JobEdge) -> bool {
     edge.ship != ShipStrategy::Rebalance && !chain.iter().any(|of| bounds(&of.part))
 }
 
-/// Whether anybody still has to read what a finished subtask has left.
-pub(crate) fn is_needed(graph: &ExecutionGraph, vertex: VertexId, subtask: u32) -> bool {
+/// Whether anybody still has to read what a finished subtask has left; `is_stopping` says of a region that it will run
+/// again, whatever its tasks have come to.
+pub(crate) fn is_needed(
+    graph: &ExecutionGraph,
+    vertex: VertexId,
+    subtask: u32,
+    is_stopping: impl Fn(RegionId) -> bool,
+) -> bool {
     graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)).any(|(_, edge)| {
         if is_forward(edge) {
-            graph.execution(edge.to, subtask).state() != TaskState::Finished
+            let unread = graph.execution(edge.to, subtask).state() != TaskState::Finished;
+            unread || is_stopping(graph.regions.of(edge.to, subtask))
         } else {
-            graph.count(edge.to, TaskState::Finished) < graph.parallelism(edge.to)
+            let unread = graph.count(edge.to, TaskState::Finished) < graph.parallelism(edge.to);
+            unread || graph.regions.of_vertex(edge.to).map(RegionId).any(&is_stopping)
         }
     })
 }
@@ -122,7 +139,7 @@ mod tests {
 
     fn set(graph: &ExecutionGraph, failed: u32, progress: impl Fn(RegionId) -> Progress) -> Vec<u32> {
         let failed = BTreeSet::from([RegionId(failed)]);
-        restart_set(graph, &failed, progress).into_iter().map(|region| region.0).collect()
+        restart_set(graph, &failed, progress, |_| true).into_iter().map(|region| region.0).collect()
     }
 
     #[test]
@@ -144,10 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn consumers_of_a_region_that_had_not_finished_start_over() {
+        let graph = two_stages(ShipStrategy::PartitionHash);
+        let failed = BTreeSet::from([RegionId(0)]);
+        for (settled, expected) in [(true, vec![0]), (false, vec![0, 3, 4, 5])] {
+            let set = restart_set(&graph, &failed, |_| Progress::Finished, |_| settled);
+            assert_eq!(set.into_iter().map(|region| region.0).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
     fn what_nobody_reads_any_more_is_not_needed() {
         let mut graph = two_stages(ShipStrategy::PartitionHash);
-        assert!(is_needed(&graph, VertexId(1), 0));
+        assert!(is_needed(&graph, VertexId(1), 0, |_| false));
         finish(&mut graph, 2);
-        assert!(!is_needed(&graph, VertexId(1), 0));
+        assert!(!is_needed(&graph, VertexId(1), 0, |_| false));
+        assert!(is_needed(&graph, VertexId(1), 0, |_| true), "it is about to be read again");
     }
 }

@@ -16,7 +16,7 @@ impl Job {
     /// Deploys the regions whose workers are ready, with one command for each worker.
     pub(super) fn deploy(&mut self, cx: &mut Context) {
         let mut deployments: BTreeMap<(WorkerId, bool), Vec<TaskDeployment>> = BTreeMap::new();
-        let mut loops: BTreeMap<WorkerId, Vec<LoopDeployment>> = BTreeMap::new();
+        let mut loops: BTreeMap<(WorkerId, bool), Vec<LoopDeployment>> = BTreeMap::new();
         for region in std::mem::take(&mut self.deployable) {
             self.region(region).stage = Stage::Deployed;
             let resume = self.recovered || self.region(region).generation > 1;
@@ -26,12 +26,14 @@ impl Job {
                 let task = TaskDeployment { execution: self.graph.id(vertex, subtask), slot: place.slot };
                 deployments.entry((place.worker, resume)).or_default().push(task);
             }
-            self.lead_loops(region, cx.pool, &mut loops);
+            for (worker, of_loop) in self.loops_of(region, cx.pool) {
+                loops.entry((worker, resume)).or_default().push(of_loop);
+            }
         }
         for ((worker, resume), tasks) in deployments {
             let inputs = self.inputs_of(&tasks, cx.pool);
             let gathers = self.gathers_of(&tasks);
-            let (job, loops) = (self.id, loops.remove(&worker).unwrap_or_default());
+            let (job, loops) = (self.id, loops.remove(&(worker, resume)).unwrap_or_default());
             let deployment = Deployment { job, resume, tasks, inputs, loops, gathers };
             cx.out.push(JobCommand::Deploy { worker, deployment });
         }
@@ -92,8 +94,9 @@ impl Job {
         Producers::new(locations, producers)
     }
 
-    /// Adds the loops of a region to the deployments of its workers.
-    fn lead_loops(&self, region: RegionId, pool: &Pool, loops: &mut BTreeMap<WorkerId, Vec<LoopDeployment>>) {
+    /// The loops of a region, for each of their workers.
+    fn loops_of(&self, region: RegionId, pool: &Pool) -> Vec<(WorkerId, LoopDeployment)> {
+        let mut loops = Vec::new();
         let component = self.graph.regions.component(region);
         for (at, of) in self.graph.graph.loops.iter().enumerate() {
             if !component.vertices.contains(&of.head) {
@@ -117,9 +120,10 @@ impl Job {
             let leader = members.iter().position(|member| Some(member.worker) == first).unwrap_or(0) as u32;
             for member in members.iter() {
                 let deployment = LoopDeployment { at: at as u32, leader, members: Arc::clone(&members) };
-                loops.entry(member.worker).or_default().push(deployment);
+                loops.push((member.worker, deployment));
             }
         }
+        loops
     }
 
     /// Who gathers the broadcast sets of the regions of some tasks: of each vertex the lowest subtask of each worker.

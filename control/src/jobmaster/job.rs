@@ -53,6 +53,8 @@ pub(crate) struct Job {
     /// Regions that are being stopped, or wait, before they run again.
     pub(super) restarting: BTreeSet<RegionId>,
     pub(super) starving: Option<Starving>,
+    /// Whether a timer looks after slots that are kept while others are missing.
+    pub(super) idle_timer: bool,
     /// TaskExecutors that may have finished partitions.
     pub(super) touched: BTreeSet<u32>,
     pub(super) accumulators: BTreeMap<String, AccumulatorValue>,
@@ -70,6 +72,8 @@ pub(super) struct Region {
     /// Workers that have to start before it is deployed.
     pub(super) waits_for: u32,
     pub(super) not_before: Timestamp,
+    /// Whether it has finished before: its sources read the same splits again.
+    pub(super) settled: bool,
 }
 
 /// Where a region is.
@@ -146,6 +150,7 @@ impl Job {
             active: 0,
             restarting: BTreeSet::new(),
             starving: None,
+            idle_timer: false,
             touched: BTreeSet::new(),
             accumulators: BTreeMap::new(),
             graph,
@@ -331,6 +336,14 @@ impl Job {
 
 impl Region {
     fn new(now: Timestamp) -> Region {
-        Region { stage: Stage::Waiting, generation: 0, slots: Vec::new(), open: 0, waits_for: 0, not_before: now }
+        Region {
+            stage: Stage::Waiting,
+            generation: 0,
+            slots: Vec::new(),
+            open: 0,
+            waits_for: 0,
+            not_before: now,
+            settled: false,
+        }
     }
 }

@@ -190,6 +190,7 @@ impl JobMaster {
             self.with_job(now, |job, cx| match timer {
                 Timer::Restart => job.restart_due(cx),
                 Timer::Slots => job.slots_due(capacity, cx),
+                Timer::IdleSlots => job.idle_slots_due(cx),
                 Timer::Cancellation(worker) => job.cancellation_due(worker, cx),
                 Timer::Abort => job.abort_due(cx),
                 Timer::WorkerStart(_) => {}

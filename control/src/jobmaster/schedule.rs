@@ -100,7 +100,10 @@ impl Job {
         let since = self.starving.as_ref().map_or(cx.now, |starving| starving.since);
         if self.starving.is_none() {
             cx.out.at(cx.now + self.options.slot_request_timeout, Timer::Slots);
-            cx.out.at(cx.now + self.options.slot_idle_timeout, Timer::Slots);
+        }
+        if !self.idle_timer {
+            self.idle_timer = true;
+            cx.out.at(cx.now + self.options.slot_idle_timeout, Timer::IdleSlots);
         }
         self.starving = Some(Starving { since, needed, name });
     }
@@ -140,16 +143,18 @@ impl Job {
                 self.waiting_for(capacity).unwrap_or_default()
             );
             self.stop(Goal::Failed(Failure::new(FailureKind::Resource, message)), cx);
-        } else if cx.now - since >= self.options.slot_idle_timeout
-            && self.phase == Phase::Running
-            && self.slots.is_idle()
-            && self.slots.len() > 0
-        {
-            // Two jobs that have some slots each, and neither enough, would wait for each other.
+        }
+    }
+
+    /// Gives slots back that are kept for nothing: two jobs that have some slots each, and neither enough, would wait for
+    /// each other.
+    pub(super) fn idle_slots_due(&mut self, cx: &mut Context) {
+        self.idle_timer = false;
+        let waited = self.starving.as_ref().is_some_and(|of| cx.now - of.since >= self.options.slot_idle_timeout);
+        if waited && self.phase == Phase::Running && self.slots.is_idle() && self.slots.len() > 0 {
             let executors: Vec<u32> = cx.pool.executors().map(|(number, _)| number).collect();
             executors.into_iter().for_each(|executor| self.slots.remove_executor(executor));
             cx.pool.release_all(cx.out);
-            cx.out.at(cx.now + self.options.slot_idle_timeout, Timer::Slots);
         }
     }
 

@@ -50,6 +50,7 @@ impl Job {
         }
         if self.region(region).open == 0 {
             self.region(region).stage = Stage::Finished;
+            self.region(region).settled = true;
             self.unfinished -= 1;
             self.active -= 1;
             self.give_back(region);
@@ -93,23 +94,8 @@ impl Job {
         self.touched.remove(&executor);
         let failure = Failure::new(FailureKind::Lost, reason);
         worker.iter().for_each(|worker| drop(self.awaiting.remove(worker)));
-        let mut failed = self.tasks_lost(|place| place.executor == executor, &failure, cx);
-        let here = |(vertex, subtask, execution): (VertexId, u32, &Execution)| {
-            (execution.results == Some(executor)).then_some((vertex, subtask))
-        };
-        let lost: Vec<(VertexId, u32)> = self.graph.all_tasks().filter_map(here).collect();
-        for (vertex, subtask) in &lost {
-            self.graph.lose_results(*vertex, *subtask);
-        }
-        for (vertex, subtask) in lost {
-            for (edge, _) in self.graph.outputs(vertex) {
-                self.producers[edge] = None;
-            }
-            let region = self.graph.regions.of(vertex, subtask);
-            if self.regions[region.0 as usize].stage != Stage::Stopping && is_needed(&self.graph, vertex, subtask) {
-                failed.insert((region, self.graph.id(vertex, subtask)));
-            }
-        }
+        let mut failed = self.results_lost(executor);
+        failed.extend(self.tasks_lost(|place| place.executor == executor, &failure, cx));
         if worker.is_some() && self.sink_call == worker {
             self.sink_worker_lost(&failure, cx);
         }
@@ -117,6 +103,27 @@ impl Job {
             let regions = failed.iter().map(|(region, _)| *region).collect();
             self.fail(&regions, &failure, Some(first), cx);
         }
+    }
+
+    /// Forgets the finished partitions of a TaskExecutor; the regions that have to make them again, each with a task of it.
+    fn results_lost(&mut self, executor: u32) -> BTreeSet<(RegionId, ExecutionId)> {
+        let here = |(vertex, subtask, execution): (VertexId, u32, &Execution)| {
+            (execution.results == Some(executor)).then_some((vertex, subtask))
+        };
+        let lost: Vec<(VertexId, u32)> = self.graph.all_tasks().filter_map(here).collect();
+        let mut needed = BTreeSet::new();
+        for (vertex, subtask) in lost {
+            self.graph.lose_results(vertex, subtask);
+            for (edge, _) in self.graph.outputs(vertex) {
+                self.producers[edge] = None;
+            }
+            let region = self.graph.regions.of(vertex, subtask);
+            let is_stopping = |region: RegionId| self.regions[region.0 as usize].stage == Stage::Stopping;
+            if !is_stopping(region) && is_needed(&self.graph, vertex, subtask, is_stopping) {
+                needed.insert((region, self.graph.id(vertex, subtask)));
+            }
+        }
+        needed
     }
 
     /// Ends the tasks whose place is gone; the regions that have failed by that, each with a task of it.
@@ -203,11 +210,12 @@ impl Job {
             last.message = self.described(&last.message, task);
             return self.stop(Goal::Failed(last), cx);
         };
-        let set = restart_set(&self.graph, failed, |region| match self.regions[region.0 as usize].stage {
+        let progress = |region: RegionId| match self.regions[region.0 as usize].stage {
             Stage::Waiting | Stage::Delayed | Stage::Stopping => Progress::Waiting,
             Stage::Placed | Stage::Deployed => Progress::Active,
             Stage::Finished => Progress::Finished,
-        });
+        };
+        let set = restart_set(&self.graph, failed, progress, |region| self.regions[region.0 as usize].settled);
         self.restarts += 1;
         if self.graph.state() == JobState::Running {
             self.set_state(JobState::Restarting, cx);

@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Restart,
     /// Slots may have been waited for long enough.
     Slots,
+    /// Slots may have been kept for nothing for long enough.
+    IdleSlots,
     /// A worker may have taken too long to start.
     WorkerStart(WorkerId),
     /// A worker's tasks may have taken too long to stop.
