@@ -30,5 +30,7 @@ pub use control::{
     VertexReport,
 };
 pub use iteration::{LoopMessages, LoopReport, SuperstepReport};
-pub use network::{ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId};
+pub use network::{
+    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
+};
 pub use snapshot::SnapshotOptions;

@@ -55,6 +55,10 @@ pub struct Mode {
     #[arg(long, conflicts_with = "only")]
     pub plans: bool,
 
+    /// Instead: records between two processes, and their round trips
+    #[arg(long, conflicts_with = "only")]
+    pub exchange: bool,
+
     /// Instead: programs with loops over graphs and points
     #[arg(long)]
     pub loops: bool,

@@ -1,5 +1,5 @@
-//! Figures of the engine alone: parallelism, the start of a job, the cost of a chained operator, and chosen plans
-//! against others.
+//! Figures of the engine alone: parallelism, the start of a job, the cost of a chained operator, chosen plans against
+//! others, and what two processes exchange.
 
 use std::fs;
 
@@ -94,4 +94,31 @@ pub(super) fn plans(setup: &Setup) -> Result<bool, String> {
     let mut program = setup.program("engine_plans");
     program.args(["--runs", &setup.runs.to_string()]).args(setup.small.then_some("--small"));
     Ok(program.status().map_err(about("engine_plans"))?.success())
+}
+
+/// Records of 64 bytes between two processes over loopback, and round trips of one record, which the program checks.
+pub(super) fn exchange(setup: &Setup) -> Result<bool, String> {
+    let records = setup.sized(300_000, 30_000_000).to_string();
+    let kinds: [&[&str]; 3] = [&["--channels", "1"], &["--channels", "4"], &["--channels", "1", "--compress"]];
+    let mut runs = vec![Vec::new(); kinds.len()];
+    for number in 0..=setup.runs {
+        eprintln!("exchange: run {number} of {}", setup.runs);
+        for (kind, runs) in kinds.iter().zip(&mut runs) {
+            let run = measure(setup.program("engine_exchange").args(["--records", &records]).args(*kind))?;
+            let value = |name| run.value(name).and_then(|value| value.parse::<f64>().ok());
+            let values = [value("GB_PER_S"), value("TRIP_US"), value("TRIP_P99_US")];
+            // The first run warms up.
+            if number > 0 {
+                runs.push(values.map(|value| value.unwrap_or(f64::NAN)));
+            }
+        }
+    }
+    let rows = kinds.iter().zip(&runs).map(|(kind, runs)| {
+        let median = |at: usize| median(runs.iter().map(|run| run[at]));
+        let [rate, trip, high] = [median(0), median(1), median(2)];
+        vec![kind.join(" "), format!("{rate:.2}"), format!("{trip:.1}"), format!("{high:.1}")]
+    });
+    let rows: Vec<_> = rows.collect();
+    table::print(&["exchange", "GB/s", "round trip, us", "99th of 100, us"], &rows);
+    Ok(true)
 }

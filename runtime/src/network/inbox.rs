@@ -1,6 +1,6 @@
 //! The queue in front of one input of one subtask: bounded when pipelined, spilling when blocking.
 
-use crate::network::remote::{Arrived, RemoteInput};
+use crate::network::remote::{Arrived, FileInput, RemoteInput};
 use crate::network::{ChannelSender, Sent, weight};
 use crate::task::{TaskCell, current_task};
 use flinkrs_core::element::Element;
@@ -38,7 +38,7 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
     consumer: OnceLock<Waker>,
     producers: usize,
-    /// Some of the producers are in other processes.
+    /// Some of the producers are, or were, in other processes.
     has_remote: AtomicBool,
 }
 
@@ -53,6 +53,8 @@ struct State {
     /// What other processes have sent, still encoded; their windows bound it.
     arrived: VecDeque<Arrived>,
     remotes: Vec<Weak<RemoteInput>>,
+    /// Finished partitions that the consumer reads itself.
+    files: VecDeque<FileInput>,
     /// Why nothing more comes from some producer.
     failed: Option<Error>,
     /// A blocking inbox keeps its batches here until all producers have ended, or have ended a superstep.
@@ -122,6 +124,7 @@ impl Inbox {
             spare: Vec::new(),
             arrived: VecDeque::new(),
             remotes: Vec::new(),
+            files: VecDeque::new(),
             failed: None,
             held,
             superstep_ends: Vec::new(),
@@ -190,6 +193,23 @@ impl Inbox {
                 element => into.push_back(element),
             }
         }
+        while into.len() < TAKE_WEIGHT
+            && let Some(mut file) = state.files.pop_front()
+        {
+            drop(state);
+            let batch = file.next_batch()?;
+            state = self.lock();
+            match batch {
+                None => drop(state.end_of_producer()?),
+                Some(batch) => {
+                    state.files.push_front(file);
+                    match &mut state.held {
+                        Some(held) => held.push(batch)?,
+                        None => into.push_back(Element::Batch(batch)),
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -228,6 +248,7 @@ impl Inbox {
         state.queue.clear();
         state.queued = 0;
         state.held = None;
+        state.files.clear();
         let waiting = std::mem::take(&mut state.waiting);
         let (arrived, remotes) = (std::mem::take(&mut state.arrived), std::mem::take(&mut state.remotes));
         drop(state);
@@ -246,6 +267,13 @@ impl Inbox {
         }
         drop(state);
         input.abandon();
+    }
+
+    /// A producer has left its records in a file, which the consumer reads when it takes.
+    pub(crate) fn add_file(&self, file: FileInput) {
+        self.has_remote.store(true, Ordering::Relaxed);
+        self.lock().files.push_back(file);
+        self.wake_consumer();
     }
 
     /// Takes what another process has sent; it is decoded when the consumer takes it.

@@ -8,7 +8,9 @@ mod output;
 mod remote;
 mod writer;
 
-pub use remote::{ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId};
+pub use remote::{
+    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
+};
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};
 pub(crate) use output::TaskOutput;
@@ -51,8 +53,13 @@ pub(crate) fn weight(element: &Element) -> usize {
 pub(crate) fn current_waker() -> Waker {
     match current_task() {
         Some(task) => Waker::from(task),
-        None => Waker::from(Arc::new(Unpark(thread::current()))),
+        None => THREAD.with(Waker::clone),
     }
+}
+
+thread_local! {
+    /// Wakes this thread.
+    static THREAD: Waker = Waker::from(Arc::new(Unpark(thread::current())));
 }
 
 struct Unpark(Thread);

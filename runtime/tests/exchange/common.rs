@@ -19,6 +19,7 @@ pub(crate) fn options(me: u64) -> ExchangeOptions {
         secret: b"known to the job's workers".to_vec(),
         memory_bytes: 8 << 20,
         compression: Compression::None,
+        folder: None,
     }
 }
 

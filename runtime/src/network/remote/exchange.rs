@@ -1,19 +1,23 @@
 //! The service of a worker through which its channels to and from other workers go, and its handle.
 
 use crate::network::remote::credit::{Grant, ReceiveBudget, ReceiveWindow};
-use crate::network::remote::frame::{Kind, MESSAGE_BYTES_MAX, Malformed, with_payload};
+use crate::network::remote::frame::{Header, Kind, MESSAGE_BYTES_MAX, Malformed, refusal, with_payload};
 use crate::network::remote::handshake::Identity;
-use crate::network::remote::input::RemoteInput;
+use crate::network::remote::input::{FileInput, RemoteInput};
+use crate::network::remote::partition_server::PartitionServer;
+use crate::network::remote::partition_writer::partition_senders;
 use crate::network::remote::peer::Peer;
 use crate::network::remote::reactor::Reactor;
 use crate::network::remote::sender::{RemoteSender, SendChannel, SendShare};
-use crate::network::remote::{BufferPool, ChannelId, PeerId};
+use crate::network::remote::{BufferPool, ChannelId, Origin, PartitionId, PeerId};
 use crate::network::{ChannelSender, Inbox};
 use crate::task::lock;
 use flinkrs_core::{Batch, Error, Result};
 use std::collections::HashMap;
 use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -46,8 +50,10 @@ pub struct ExchangeOptions {
     /// quarter for channels that hold data nobody has requested yet, a quarter for buffers at rest. Beyond it come
     /// 16 KiB and one frame per channel, and 1 MiB per peer.
     pub memory_bytes: usize,
-    /// Whether frames are compressed.
+    /// Whether frames are compressed, and the blocks of partitions' files.
     pub compression: Compression,
+    /// Where partitions are written, and served from: this worker's, or those of one that has gone.
+    pub folder: Option<PathBuf>,
 }
 
 impl fmt::Debug for ExchangeOptions {
@@ -63,7 +69,7 @@ type LostHandler = Arc<dyn Fn(PeerId, Error) + Send + Sync>;
 
 /// The network of one worker: a handle that is cheap to clone.
 ///
-/// One thread accepts, dials and reads; producers write themselves. When the last handle is dropped, what is queued is
+/// One thread accepts, dials and reads; producers write themselves. With a folder, another reads partitions' files. When the last handle is dropped, what is queued is
 /// written, within a second, the connections are closed, and the thread ends. A handler must not own the exchange.
 #[derive(Clone)]
 pub struct Exchange {
@@ -73,15 +79,14 @@ pub struct Exchange {
 struct Service {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.shared.command(Command::Stop);
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != thread::current().id()
-        {
+        self.shared.files.iter().for_each(|(_, server)| server.stop());
+        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != thread::current().id()) {
             // A panic of the thread has been printed; there is nobody to tell any more.
             let _ = thread.join();
         }
@@ -103,11 +108,12 @@ impl Exchange {
         let failed = |error| Error::network(format!("cannot listen on {listen}: {error}"));
         let (reactor, shared) = Reactor::bind(options).map_err(failed)?;
         let local_addr = reactor.local_addr().map_err(failed)?;
-        let spawned = thread::Builder::new().name("exchange".to_owned()).spawn(move || reactor.run());
-        let thread = spawned.map_err(|error| Error::Resource {
-            message: format!("the system refuses the thread of the network: {error}; raise its limit (`ulimit -u`)"),
-        })?;
-        Ok(Exchange { service: Arc::new(Service { shared, local_addr, thread: Some(thread) }) })
+        let mut service = Service { shared: Arc::clone(&shared), local_addr, threads: Vec::new() };
+        service.threads.push(spawn("exchange", move || reactor.run())?);
+        if let Some((folder, server)) = shared.files.clone() {
+            service.threads.push(spawn("partitions", move || server.run(&shared, &folder))?);
+        }
+        Ok(Exchange { service: Arc::new(service) })
     }
 
     /// Where it listens.
@@ -121,15 +127,56 @@ impl Exchange {
         Ok(Box::new(sender))
     }
 
-    /// Requests a channel from its producer's worker and feeds `inbox`, whose consumer decodes as `like` does.
+    /// The producer's ends, one per consuming subtask, of a partition that is kept in the exchange's folder from when
+    /// all of them have ended. At most `memory_bytes` of encoded records, and a frame, wait to be written.
+    ///
+    /// Errors when there is no folder, or no file can be made there.
+    pub(crate) fn partition(
+        &self,
+        id: &PartitionId,
+        consumers: u32,
+        memory_bytes: usize,
+    ) -> Result<Vec<Box<dyn ChannelSender>>> {
+        let shared = &self.service.shared;
+        let (folder, _) = shared.files.as_ref().ok_or_else(|| id.error("can't be kept: its worker has no folder"))?;
+        partition_senders(folder, id, consumers, memory_bytes, shared.send.compression, &shared.pool)
+    }
+
+    /// Requests a channel from the worker that has it, and feeds `inbox`, whose consumer decodes as `like` does. Of the
+    /// worker itself only files can be requested; the consumer reads them in its own turns.
+    ///
+    /// That a partition is missing or broken is an error of this call, or one that the consumer finds in the inbox.
     pub(crate) fn request(
         &self,
         peer: (PeerId, SocketAddr),
         channel: ChannelId,
+        origin: Origin,
         inbox: Arc<Inbox>,
         like: Batch,
     ) -> Result<()> {
-        self.service.shared.request(peer, channel, &inbox, &like)
+        let shared = &self.service.shared;
+        if let (Some((folder, _)), Origin::File) = (&shared.files, origin)
+            && peer.0 == shared.identity.me
+        {
+            inbox.add_file(FileInput::open(folder, channel, like)?);
+            return Ok(());
+        }
+        shared.request(peer, channel, origin, &inbox, &like)
+    }
+
+    /// Deletes the partitions in the exchange's folder that `is_over` picks: of a finished job, or of an attempt that
+    /// has a successor. Those that are being read stay readable.
+    pub fn remove_partitions(&self, is_over: impl Fn(&PartitionId) -> bool) -> Result<()> {
+        let Some((folder, _)) = &self.service.shared.files else { return Ok(()) };
+        let failed = |error| Error::io("read the folder", &**folder, error);
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let id = entry.file_name().to_str().and_then(PartitionId::of_file_name);
+            if id.is_some_and(|id| is_over(&id)) {
+                fs::remove_file(entry.path()).map_err(|error| Error::io("remove", entry.path(), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Sends a small message to another worker, behind what was sent to it before.
@@ -141,7 +188,7 @@ impl Exchange {
             let bytes = message.len();
             return Err(Error::internal(format!("a message of {bytes} bytes; at most {MESSAGE_BYTES_MAX}")));
         }
-        while !self.service.shared.peer(peer)?.send(with_payload(Kind::Message, 0, 0, message)) {}
+        while !self.service.shared.peer(peer)?.send(with_payload(Header::new(Kind::Message, 0, 0), message)) {}
         Ok(())
     }
 
@@ -163,6 +210,12 @@ impl Exchange {
     }
 }
 
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| Error::Resource {
+        message: format!("the system refuses a thread of the network: {error}; raise its limit (`ulimit -u`)"),
+    })
+}
+
 /// What the reactor is told.
 pub(crate) enum Command {
     Dial(Arc<Peer>),
@@ -176,6 +229,8 @@ pub(crate) struct Shared {
     pub(crate) peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     pub(crate) on_message: Mutex<Option<MessageHandler>>,
     pub(crate) on_lost: Mutex<Option<LostHandler>>,
+    /// The folder of partitions, and the thread that serves them.
+    files: Option<(Arc<Path>, Arc<PartitionServer>)>,
     send: Arc<SendShare>,
     receive: Arc<ReceiveBudget>,
     outgoing: Mutex<Outgoing>,
@@ -198,7 +253,7 @@ struct Request {
 
 impl Shared {
     pub(crate) fn new(options: ExchangeOptions, waker: mio::Waker) -> Arc<Shared> {
-        let ExchangeOptions { job, me, secret, memory_bytes, compression, .. } = options;
+        let ExchangeOptions { job, me, secret, memory_bytes, compression, folder, .. } = options;
         let pool = Arc::new(BufferPool::new(memory_bytes / 4));
         let send =
             SendShare { pool: Arc::clone(&pool), compression, held: AtomicUsize::new(0), held_max: memory_bytes / 4 };
@@ -208,6 +263,7 @@ impl Shared {
             peers: Mutex::default(),
             on_message: Mutex::default(),
             on_lost: Mutex::default(),
+            files: folder.map(|folder| (Arc::from(folder), Arc::default())),
             send: Arc::new(send),
             receive: ReceiveBudget::new(memory_bytes / 2),
             outgoing: Mutex::default(),
@@ -276,6 +332,17 @@ impl Shared {
         }
     }
 
+    /// On the reactor: a peer requests a channel of a finished partition.
+    pub(crate) fn requested_file(&self, peer: &Arc<Peer>, slot: u32, id: ChannelId, window: u64) {
+        let Some((_, server)) = &self.files else {
+            peer.send(refusal(slot, "is missing: the worker keeps no partitions"));
+            return;
+        };
+        let channel = SendChannel::new(id, &self.send);
+        self.attach(&channel, &Request { peer: Arc::clone(peer), slot, first_window: window });
+        server.serve(channel, peer, slot);
+    }
+
     fn attach(&self, channel: &Arc<SendChannel>, request: &Request) {
         lock(&request.peer.outputs).insert(request.slot, Arc::clone(channel));
         channel.attach(&request.peer, request.slot, request.first_window);
@@ -311,7 +378,14 @@ impl Shared {
         }
     }
 
-    fn request(&self, at: (PeerId, SocketAddr), channel: ChannelId, inbox: &Arc<Inbox>, like: &Batch) -> Result<()> {
+    fn request(
+        &self,
+        at: (PeerId, SocketAddr),
+        channel: ChannelId,
+        origin: Origin,
+        inbox: &Arc<Inbox>,
+        like: &Batch,
+    ) -> Result<()> {
         loop {
             let peer = self.peer(at)?;
             let (slot, window) = (peer.next_slot(), ReceiveWindow::open(&self.receive));
@@ -319,7 +393,8 @@ impl Shared {
             let (inbox, like) = (Arc::clone(inbox), like.empty_like());
             let input = RemoteInput::new(channel, slot, &peer, inbox, like, window, &self.pool);
             lock(&peer.inputs).insert(slot, input);
-            let sent = peer.send(with_payload(Kind::Request, slot, first, &channel.encode()));
+            let header = Header { extra: u32::from(origin == Origin::File), ..Header::new(Kind::Request, slot, first) };
+            let sent = peer.send(with_payload(header, &channel.encode()));
             // A connection that ended since is reported together with this channel, if it stood in its list by then.
             if sent || lock(&peer.inputs).remove(&slot).is_none() {
                 return Ok(());

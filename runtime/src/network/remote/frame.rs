@@ -44,6 +44,7 @@ pub(crate) enum Kind {
     /// Nothing follows in this channel.
     End = 5,
     /// The consumer's side wants a channel, which the payload names: its number is the slot, `value` the first window.
+    /// `extra` is 1 when it is to come from a finished partition's file, else 0.
     Request = 6,
     /// `value` bytes of the channel have been taken, and so many more as `extra` says may be on their way.
     Credit = 7,
@@ -180,14 +181,20 @@ pub(crate) fn bare(kind: Kind, slot: u32, value: u64) -> Vec<u8> {
 }
 
 /// A frame with a small payload.
-pub(crate) fn with_payload(kind: Kind, slot: u32, value: u64, payload: &[u8]) -> Vec<u8> {
-    debug_assert!(payload.len() <= kind.payload_bytes_max());
+pub(crate) fn with_payload(header: Header, payload: &[u8]) -> Vec<u8> {
+    assert!(payload.len() <= header.kind.payload_bytes_max(), "callers keep to what a kind of frame may hold");
     let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    let header = Header { payload_bytes, payload_crc: crc32fast::hash(payload), ..Header::new(kind, slot, value) };
+    let header = Header { payload_bytes, payload_crc: crc32fast::hash(payload), ..header };
     let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
     frame.extend_from_slice(&header.encode());
     frame.extend_from_slice(payload);
     frame
+}
+
+/// The frame by which the consumer's side learns that there is no such partition, or a broken one.
+pub(crate) fn refusal(slot: u32, reason: &str) -> Vec<u8> {
+    let reason = &reason.as_bytes()[..reason.len().min(SMALL_BYTES_MAX)];
+    with_payload(Header::new(Kind::Refused, slot, 0), reason)
 }
 
 /// Cuts a stream of bytes into frames, whatever the pieces that it comes in.

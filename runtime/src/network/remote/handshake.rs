@@ -141,6 +141,11 @@ impl Handshake {
         [&verdict[..], &proof[..]].concat()
     }
 
+    /// Whether a peer that hangs up now does so because of what this side, which has dialed, has said.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.role == Role::Dialer && self.theirs.is_some()
+    }
+
     /// What to send to a dialer whose hello was refused: the own hello, from which it can tell why.
     pub(crate) fn parting(&self) -> Option<Vec<u8>> {
         (self.role == Role::Acceptor && self.theirs.is_none()).then(|| self.mine.to_vec())

@@ -1,14 +1,16 @@
 //! The consumer's side of a channel: what has arrived, decoded when the consumer takes it.
 
 use crate::network::Inbox;
+use crate::network::remote::codec::decode;
 use crate::network::remote::credit::{Grant, ReceiveWindow};
-use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, Malformed, bare};
+use crate::network::remote::frame::{Header, Kind, Malformed, bare};
+use crate::network::remote::partition_file::{PartitionFile, PartitionReader};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::{BufferPool, ChannelId};
 use crate::task::lock;
 use flinkrs_core::element::{Barrier, Element, Superstep, Watermark};
 use flinkrs_core::{Batch, Error, Result};
-use std::cell::RefCell;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -33,13 +35,30 @@ pub(crate) enum Arrived {
     Control(Element),
 }
 
-thread_local! {
-    /// Where this thread decompresses.
-    static PLAIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// What a consumer reads from a finished partition of its own worker, in its own turns.
+pub(crate) struct FileInput {
+    channel: ChannelId,
+    reader: PartitionReader,
+    like: Batch,
 }
 
-/// A larger buffer for decompression isn't kept.
-const PLAIN_BYTES_KEPT: usize = 1 << 20;
+impl FileInput {
+    pub(crate) fn open(folder: &Path, channel: ChannelId, like: Batch) -> Result<FileInput> {
+        let reader = PartitionFile::open(folder, &channel.partition())
+            .and_then(|file| PartitionReader::new(&file, channel.consumer))
+            .map_err(|broken| channel.partition().error(broken.0))?;
+        Ok(FileInput { channel, reader, like })
+    }
+
+    /// The next records, or `None` at the end.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<Batch>> {
+        match self.reader.next_frame() {
+            Ok(Some((header, payload))) => decode(&self.like, &header, payload).map(Some),
+            Ok(None) => Ok(None),
+            Err(broken) => Err(self.channel.partition().error(broken.0)),
+        }
+    }
+}
 
 impl RemoteInput {
     pub(crate) fn new(
@@ -86,9 +105,7 @@ impl RemoteInput {
 
     /// The error that the producer's side gives when it refuses the channel.
     pub(crate) fn refused(&self, reason: &[u8]) -> Error {
-        let ChannelId { execution, edge, producer, attempt, .. } = self.channel;
-        let reason = String::from_utf8_lossy(reason).into_owned();
-        Error::Partition { execution, edge, producer, attempt, reason }
+        self.channel.partition().error(String::from_utf8_lossy(reason))
     }
 
     /// The consumer reads no further: the producer's side may drop what it has.
@@ -106,29 +123,6 @@ impl RemoteInput {
             peer.send(credit(self.slot, grant));
         }
     }
-
-    fn decode(&self, header: Header, payload: &[u8]) -> Result<Batch> {
-        let broken = |why: &str| Error::internal(format!("records of channel {} {why}", self.channel));
-        if !header.compressed {
-            return self.like.decode_like(payload);
-        }
-        PLAIN.with_borrow_mut(|plain| {
-            let bytes = header.extra as usize;
-            if plain.len() < bytes {
-                plain.resize(bytes, 0);
-            }
-            let count = lz4_flex::block::decompress_into(payload, &mut plain[..bytes])
-                .map_err(|error| broken(&format!("can't be decompressed: {error}")))?;
-            if count != bytes {
-                return Err(broken(&format!("are {count} bytes, not {bytes}, when decompressed")));
-            }
-            let batch = self.like.decode_like(&plain[..bytes]);
-            if plain.len() > PLAIN_BYTES_KEPT {
-                *plain = Vec::new();
-            }
-            batch
-        })
-    }
 }
 
 impl Arrived {
@@ -137,7 +131,7 @@ impl Arrived {
         match self {
             Arrived::Control(element) => Ok(element),
             Arrived::Data(input, header, payload) => {
-                let batch = input.decode(header, &payload);
+                let batch = decode(&input.like, &header, &payload);
                 let bytes = payload.len();
                 input.pool.give(payload);
                 input.taken(bytes);
@@ -162,7 +156,5 @@ fn narrow(value: u64) -> Result<u32, Malformed> {
 
 fn credit(slot: u32, grant: Grant) -> Vec<u8> {
     let header = Header { extra: grant.window, ..Header::new(Kind::Credit, slot, grant.taken) };
-    let mut frame = Vec::with_capacity(HEADER_BYTES);
-    frame.extend_from_slice(&header.encode());
-    frame
+    header.encode().to_vec()
 }

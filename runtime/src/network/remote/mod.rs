@@ -13,19 +13,25 @@
 //! | `frame`, `handshake` | the bytes of a connection |
 //! | `credit` | windows of channels and the budget that they share |
 //! | `buffer` | buffers for reuse |
+//! | `codec` | batches to frames and back |
 //! | `peer` | the one connection to another worker: what waits to be written, and who writes |
 //! | `reactor` | the thread that accepts, dials and reads |
 //! | `sender` | the producer's side of a channel |
 //! | `input` | the consumer's side of a channel |
+//! | `partition_file`, `partition_writer`, `partition_server` | results that outlive their producer |
 //! | `ends` | both sides for those who are no tasks: they block |
 
 mod buffer;
+mod codec;
 mod credit;
 mod ends;
 mod exchange;
 mod frame;
 mod handshake;
 mod input;
+mod partition_file;
+mod partition_server;
+mod partition_writer;
 mod peer;
 mod reactor;
 mod sender;
@@ -33,8 +39,9 @@ mod sender;
 pub(crate) use buffer::BufferPool;
 pub use ends::{ChannelReader, ChannelWriter};
 pub use exchange::{Compression, Exchange, ExchangeOptions};
-pub(crate) use input::{Arrived, RemoteInput};
+pub(crate) use input::{Arrived, FileInput, RemoteInput};
 
+use flinkrs_core::Error;
 use flinkrs_core::types::hash_key;
 use flinkrs_protocol::{TaskExecutorId, WorkerId};
 use serde::{Deserialize, Serialize};
@@ -64,10 +71,65 @@ impl fmt::Display for ChannelId {
     }
 }
 
+/// What one producing subtask has for all consumers of one edge, in one attempt to run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PartitionId {
+    /// The job.
+    pub job: u128,
+    /// Which `execute()` of the program.
+    pub execution: u32,
+    /// The edge's index in the JobGraph.
+    pub edge: u32,
+    /// The producing subtask.
+    pub producer: u32,
+    /// The attempt of the producer.
+    pub attempt: u32,
+}
+
+impl PartitionId {
+    /// The name of its file.
+    fn file_name(&self) -> String {
+        let PartitionId { job, execution, edge, producer, attempt } = self;
+        format!("{job:032x}-{execution}-{edge}-{producer}-{attempt}{PARTITION_SUFFIX}")
+    }
+
+    /// The partition that has a file of that name.
+    fn of_file_name(name: &str) -> Option<PartitionId> {
+        let mut parts = name.strip_suffix(PARTITION_SUFFIX)?.split('-');
+        let job = u128::from_str_radix(parts.next()?, 16).ok()?;
+        let mut word = || parts.next()?.parse().ok();
+        let id = PartitionId { job, execution: word()?, edge: word()?, producer: word()?, attempt: word()? };
+        (id.file_name() == name).then_some(id)
+    }
+
+    /// The error of a partition that is missing or broken; `reason` is a predicate.
+    fn error(&self, reason: impl Into<String>) -> Error {
+        let PartitionId { execution, edge, producer, attempt, .. } = *self;
+        Error::Partition { execution, edge, producer, attempt, reason: reason.into() }
+    }
+}
+
+const PARTITION_SUFFIX: &str = ".partition";
+
+/// Where a channel's records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the producer, which may not have begun.
+    Producer,
+    /// From the file of a finished partition, whether its producer is still there or not.
+    File,
+}
+
 /// Bytes of a channel's id on the wire.
 const CHANNEL_ID_BYTES: usize = 36;
 
 impl ChannelId {
+    /// The partition that the channel is a part of.
+    pub fn partition(&self) -> PartitionId {
+        let ChannelId { job, execution, edge, producer, attempt, .. } = *self;
+        PartitionId { job, execution, edge, producer, attempt }
+    }
+
     fn encode(&self) -> [u8; CHANNEL_ID_BYTES] {
         let mut out = [0; CHANNEL_ID_BYTES];
         out[..16].copy_from_slice(&self.job.to_le_bytes());

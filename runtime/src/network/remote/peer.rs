@@ -109,7 +109,10 @@ impl Peer {
         if out.queued_bytes < QUEUED_BYTES_MAX || out.closed {
             return true;
         }
-        out.waiting.push(waker());
+        let waker = waker();
+        if !out.waiting.iter().any(|waiting| waiting.will_wake(&waker)) {
+            out.waiting.push(waker);
+        }
         false
     }
 

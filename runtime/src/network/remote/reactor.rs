@@ -315,6 +315,9 @@ impl Reactor {
                     let mut bytes = [0; 64];
                     let wants = handshake.wants().min(bytes.len());
                     match (&*link.socket).read(&mut bytes[..wants]) {
+                        Ok(0) if handshake.is_judged() => {
+                            return Err(Malformed("the peer hangs up: it has another secret".to_owned()).into());
+                        }
                         Ok(0) => Err(closed("the connection was closed during the handshake")),
                         Ok(count) => match handshake.take(&bytes[..count]) {
                             Ok(step) => return self.greet(token, step).and_then(|()| self.read(token)),
@@ -409,7 +412,9 @@ impl Reactor {
             }
             (_, Some((peer, until))) if !peer.is_connected() && !peer.is_closed() => {
                 let now = Instant::now();
-                let hopeless = matches!(ending, Ending::Malformed(_)) || now + DIAL_PAUSE >= until;
+                // Who told a peer's address had it from the peer, which listened by then.
+                let is_gone = matches!(&ending, Ending::Closed(e) if e.kind() == io::ErrorKind::ConnectionRefused);
+                let hopeless = is_gone || matches!(ending, Ending::Malformed(_)) || now + DIAL_PAUSE >= until;
                 if hopeless {
                     self.lost(&peer, &format!("cannot connect to {} at {}: {reason}", peer.id, peer.addr));
                 } else {
@@ -510,7 +515,11 @@ fn on_frame(
         Kind::Request => {
             let channel = ChannelId::decode(&payload).filter(|channel| channel.job == shared.identity.job);
             let channel = channel.ok_or_else(|| Malformed("a request that names no channel of the job".to_owned()))?;
-            shared.requested(peer, header.slot, channel, header.value)?;
+            match header.extra {
+                0 => shared.requested(peer, header.slot, channel, header.value)?,
+                1 => shared.requested_file(peer, header.slot, channel, header.value),
+                other => return Err(Malformed(format!("a request of unknown origin {other}"))),
+            }
         }
         Kind::Credit => shared.granted(peer, header.slot, Grant { taken: header.value, window: header.extra })?,
         Kind::Abandon => shared.abandoned(peer, header.slot),

@@ -1,14 +1,15 @@
-//! The producer's side of a channel: encodes, and holds what may not be sent yet.
+//! The producer's side of a channel, which holds what may not be sent yet, and the task's end of it.
 
+use crate::network::remote::codec::Encoder;
 use crate::network::remote::credit::{Grant, SendWindow};
 use crate::network::remote::exchange::Shared;
-use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, Malformed, PAYLOAD_BYTES_MAX};
+use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, Malformed};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::{BufferPool, ChannelId, Compression};
 use crate::network::{ChannelSender, Sent, current_waker};
 use crate::task::lock;
 use flinkrs_core::element::Element;
-use flinkrs_core::{Batch, Error, Result};
+use flinkrs_core::{Batch, Result};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,9 +17,6 @@ use std::task::Waker;
 
 /// What a channel that nobody has requested yet holds, beside one frame.
 const HELD_BYTES_MAX: usize = 128 << 10;
-
-/// Smaller frames aren't compressed: there is nothing to gain.
-const COMPRESSED_BYTES_MIN: usize = 512;
 
 /// What all channels of a worker share on the producer's side.
 pub(crate) struct SendShare {
@@ -54,9 +52,16 @@ struct State {
 }
 
 /// An encoded frame whose header waits for its slot.
-struct Frame {
-    header: Header,
-    bytes: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) header: Header,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame without a payload.
+    pub(crate) fn bare(header: Header) -> Frame {
+        Frame { header, bytes: vec![0; HEADER_BYTES] }
+    }
 }
 
 impl SendChannel {
@@ -137,7 +142,8 @@ impl SendChannel {
         }
     }
 
-    fn push(&self, frame: Frame) {
+    /// Sends a frame behind all others, once the window allows it.
+    pub(crate) fn push(&self, frame: Frame) {
         let mut state = lock(&self.state);
         if state.abandoned && frame.header.kind == Kind::Data {
             self.share.pool.give(frame.bytes);
@@ -150,26 +156,33 @@ impl SendChannel {
         self.pump(state);
     }
 
-    /// Whether data may be encoded now, and how large a frame should be; if not, the caller is woken when it may.
-    fn room(&self) -> Room {
+    /// Whether data may be encoded now, and how large a frame should be; if not, `waker` is woken when it may.
+    pub(crate) fn room(&self, waker: impl Fn() -> Waker) -> Room {
         let mut state = lock(&self.state);
         if state.abandoned {
             return Room::Abandoned;
         }
         let has_room = match &state.consumer {
-            Some((peer, _)) => state.held.is_empty() && peer.has_room(current_waker),
+            Some((peer, _)) => state.held.is_empty() && peer.has_room(&waker),
             None => {
                 let few = self.share.held.load(Ordering::Relaxed) < self.share.held_max;
                 !state.lost && (state.held_bytes == 0 || (few && state.held_bytes < HELD_BYTES_MAX))
             }
         };
         if !has_room {
-            state.waiting = Some(current_waker());
+            state.waiting = Some(waker());
             return Room::Full;
         }
         // Before the request, the least that a window will be.
         let window = if state.consumer.is_some() { state.window.bytes() } else { HELD_BYTES_MAX };
         Room::Frame(window.max(1))
+    }
+}
+
+impl SendChannel {
+    /// A buffer with nothing in it.
+    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+        self.share.pool.take_empty()
     }
 }
 
@@ -180,10 +193,13 @@ impl Drop for SendChannel {
     }
 }
 
-enum Room {
+/// What a channel has room for.
+pub(crate) enum Room {
     /// For a frame of at most so many bytes, if its records can be cut.
     Frame(usize),
+    /// For nothing now.
     Full,
+    /// The consumer reads no further.
     Abandoned,
 }
 
@@ -191,93 +207,31 @@ enum Room {
 pub(crate) struct RemoteSender {
     channel: Arc<SendChannel>,
     shared: Arc<Shared>,
-    /// Encoded bytes of a record, as the last batch had it.
-    record_bytes: usize,
+    encoder: Encoder,
 }
 
 impl RemoteSender {
     pub(crate) fn new(channel: Arc<SendChannel>, shared: &Arc<Shared>) -> RemoteSender {
-        RemoteSender { channel, shared: Arc::clone(shared), record_bytes: 0 }
+        let encoder = Encoder::new(channel.share.compression, &channel.share.pool);
+        RemoteSender { channel, shared: Arc::clone(shared), encoder }
     }
 
     /// Sends what finds room, in frames that fit the window.
     fn send_batch(&mut self, mut batch: Batch) -> Result<Sent> {
         while !batch.is_empty() {
-            let window = match self.channel.room() {
+            let window = match self.channel.room(current_waker) {
                 Room::Frame(bytes) => bytes,
                 Room::Full => return Ok(Sent::Full(Element::Batch(batch))),
-                Room::Abandoned => break,
+                Room::Abandoned => {
+                    batch.clear();
+                    break;
+                }
             };
-            let fit = (window / self.record_bytes.max(1)).max(1);
-            let rest = if fit < batch.len() { Some(batch.split_off(fit)) } else { None };
-            match self.encode(&batch, window)? {
-                Some(frame) => {
-                    self.channel.push(frame);
-                    match rest {
-                        Some(rest) => batch = rest,
-                        None => break,
-                    }
-                }
-                // The records were larger than those before: cut again, now that their size is known.
-                None => {
-                    if let Some(mut rest) = rest {
-                        batch.append(&mut rest);
-                    }
-                }
+            if let Some((header, bytes)) = self.encoder.encode_some(&mut batch, window)? {
+                self.channel.push(Frame { header, bytes });
             }
         }
-        batch.clear();
         Ok(Sent::Taken(Some(batch)))
-    }
-
-    /// A frame of all records, or `None` if it is larger than the window and can be cut.
-    fn encode(&mut self, batch: &Batch, window: usize) -> Result<Option<Frame>> {
-        let share = &self.channel.share;
-        let mut bytes = share.pool.take_empty();
-        bytes.resize(HEADER_BYTES, 0);
-        batch.encode(&mut bytes)?;
-        let plain = bytes.len() - HEADER_BYTES;
-        self.record_bytes = plain.div_ceil(batch.len());
-        if plain > window && batch.len() > 1 {
-            share.pool.give(bytes);
-            return Ok(None);
-        }
-        if plain > PAYLOAD_BYTES_MAX {
-            let message = format!("a record of {plain} bytes is too large to be sent; at most {PAYLOAD_BYTES_MAX}");
-            return Err(Error::Resource { message });
-        }
-        let compressed = share.compression == Compression::Lz4 && plain >= COMPRESSED_BYTES_MIN;
-        let shrunk = if compressed { compress(&bytes, &share.pool) } else { None };
-        let compressed = shrunk.is_some();
-        if let Some(shrunk) = shrunk {
-            share.pool.give(std::mem::replace(&mut bytes, shrunk));
-        }
-        let payload = &bytes[HEADER_BYTES..];
-        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let (payload_bytes, payload_crc) = (length(payload.len()), crc32fast::hash(payload));
-        let header = Header::new(Kind::Data, 0, 0);
-        let header = Header { compressed, payload_bytes, extra: length(plain), payload_crc, ..header };
-        Ok(Some(Frame { header, bytes }))
-    }
-}
-
-/// The frame compressed, if that makes it smaller.
-fn compress(frame: &[u8], pool: &BufferPool) -> Option<Vec<u8>> {
-    let plain = &frame[HEADER_BYTES..];
-    let mut out = pool.take();
-    let most = HEADER_BYTES + lz4_flex::block::get_maximum_output_size(plain.len());
-    if out.len() < most {
-        out.resize(most, 0);
-    }
-    match lz4_flex::block::compress_into(plain, &mut out[HEADER_BYTES..]) {
-        Ok(count) if count < plain.len() => {
-            out.truncate(HEADER_BYTES + count);
-            Some(out)
-        }
-        _ => {
-            pool.give(out);
-            None
-        }
     }
 }
 
@@ -290,7 +244,7 @@ impl ChannelSender for RemoteSender {
             Element::SuperstepEnd(superstep) => Header::new(Kind::SuperstepEnd, 0, u64::from(superstep.0)),
             Element::End => Header::new(Kind::End, 0, 0),
         };
-        self.channel.push(Frame { header, bytes: vec![0; HEADER_BYTES] });
+        self.channel.push(Frame::bare(header));
         if header.kind == Kind::End {
             self.shared.tidy(&self.channel);
         }
