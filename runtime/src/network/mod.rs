@@ -8,6 +8,8 @@ mod output;
 mod remote;
 mod writer;
 
+#[doc(hidden)]
+pub use remote::decoders;
 pub use remote::{
     ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
 };

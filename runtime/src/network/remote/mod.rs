@@ -19,11 +19,13 @@
 //! | `sender` | the producer's side of a channel |
 //! | `input` | the consumer's side of a channel |
 //! | `partition_file`, `partition_writer`, `partition_server` | results that outlive their producer |
+//! | `decoders` | what reads bytes of strangers, for fuzzers |
 //! | `ends` | both sides for those who are no tasks: they block |
 
 mod buffer;
 mod codec;
 mod credit;
+pub mod decoders;
 mod ends;
 mod exchange;
 mod frame;
