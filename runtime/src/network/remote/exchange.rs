@@ -417,6 +417,14 @@ impl Shared {
         !(inputs.is_empty() && outputs.is_empty())
     }
 
+    /// The exchange ends: no connection stays open because somebody still holds a channel.
+    pub(crate) fn forget_all(&self) {
+        let peers: Vec<Arc<Peer>> = lock(&self.peers).values().cloned().collect();
+        for peer in peers {
+            self.forget(&peer);
+        }
+    }
+
     fn release(&self, is_over: &dyn Fn(&ChannelId) -> bool) {
         let mut outgoing = lock(&self.outgoing);
         outgoing.channels.retain(|id, _| !is_over(id));

@@ -37,6 +37,8 @@ mod partition_writer;
 mod peer;
 mod reactor;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use buffer::BufferPool;
 pub use ends::{ChannelReader, ChannelWriter};

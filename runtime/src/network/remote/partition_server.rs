@@ -121,6 +121,10 @@ impl Served {
             let next = match self.channel.room(|| Waker::from(Arc::clone(self))) {
                 Room::Full => return Ok(Turn::Waits),
                 Room::Abandoned => None,
+                Room::Lost => {
+                    *reading = Reading::Over;
+                    return Ok(Turn::Over);
+                }
                 Room::Frame(_) => reader.next_frame()?,
             };
             let Some((header, payload)) = next else {
