@@ -17,7 +17,7 @@ pub enum FailureKind {
     Io,
     /// A limit of memory, disk or slots.
     Resource,
-    /// A process has gone, a worker, or a TaskExecutor with its workers, or what one had left for others.
+    /// A process has gone: a worker, or a TaskExecutor with its workers.
     Lost,
     /// The engine broke a promise to itself.
     Internal,
@@ -77,7 +77,6 @@ impl From<&Error> for Failure {
             Error::Data { .. } => FailureKind::Data,
             Error::Io { .. } | Error::Network { .. } | Error::Partition { .. } => FailureKind::Io,
             Error::Resource { .. } | Error::Cancelled => FailureKind::Resource,
-            Error::Network { .. } | Error::Partition { .. } => FailureKind::Lost,
             Error::Internal { .. } | Error::InOperator { .. } => FailureKind::Internal,
         };
         let operator = match error {
@@ -107,9 +106,7 @@ mod tests {
         let error = Error::function("boom").in_operator("Map", Subtask { index: 0, parallelism: 2 });
         let failure = Failure::from(&error);
         assert_eq!(failure.to_string(), "operator 'Map': boom");
-        for error in
-            [error, Error::usage("a"), Error::plan("b"), Error::data("c"), Error::internal("d"), Error::network("e")]
-        {
+        for error in [error, Error::usage("a"), Error::plan("b"), Error::data("c"), Error::internal("d")] {
             let kind = Failure::from(&error).kind;
             assert_eq!((kind.exit_code(), kind.fault()), (error.exit_code(), error.fault()), "{error}");
         }

@@ -11,7 +11,7 @@ mod writer;
 #[doc(hidden)]
 pub use remote::decoders;
 pub use remote::{
-    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
+    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId, StoredPartition,
 };
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};

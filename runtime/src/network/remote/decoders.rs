@@ -7,7 +7,7 @@ use crate::network::remote::codec::decode;
 use crate::network::remote::frame::{FrameReader, HEADER_BYTES, Header, Kind, Malformed};
 use crate::network::remote::handshake::{Handshake, Identity, Step, Verdict};
 use crate::network::remote::partition_file::{PartitionFile, PartitionReader, sealed};
-use crate::network::remote::{BufferPool, ChannelId, PartitionId, PeerId};
+use crate::network::remote::{BufferPool, ChannelId, PeerId, StoredPartition};
 use flinkrs_core::Batch;
 
 /// Reads bytes as the frames of a connection, records included.
@@ -71,12 +71,12 @@ fn hear(mut side: Handshake, mut bytes: &[u8]) {
 
 /// Reads bytes as the file of a partition: its index, and every frame of every consumer.
 pub fn partition_file(bytes: &[u8]) {
-    let id = PartitionId { job: 1, execution: 2, edge: 3, producer: 4, attempt: 5 };
+    let id = StoredPartition { job: 1, execution: 2, edge: 3, producer: 4, attempt: 5 };
     read_partition(bytes.to_vec(), &id);
     read_partition(sealed(bytes, &id), &id);
 }
 
-fn read_partition(bytes: Vec<u8>, id: &PartitionId) {
+fn read_partition(bytes: Vec<u8>, id: &StoredPartition) {
     let Ok(file) = PartitionFile::of(Box::new(bytes), "bytes".into(), id) else { return };
     let mut consumer = 0;
     // Extents may overlap, so that few bytes can hold many frames: a few of each consumer do.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn partition() -> Vec<u8> {
-        let id = PartitionId { job: 1, execution: 2, edge: 3, producer: 4, attempt: 5 };
+        let id = StoredPartition { job: 1, execution: 2, edge: 3, producer: 4, attempt: 5 };
         let frames = [data(b"some"), data(b"thing")].concat();
         let mut out = encode_head(&id, 2).to_vec();
         let extent = Extent { offset: out.len() as u64, bytes: u32::try_from(frames.len()).unwrap() };
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_whole_is_read() {
-        let id = PartitionId { job: 1, execution: 2, edge: 3, producer: 4, attempt: 5 };
+        let id = StoredPartition { job: 1, execution: 2, edge: 3, producer: 4, attempt: 5 };
         let file = PartitionFile::of(Box::new(partition()), "bytes".into(), &id).map_err(|broken| broken.0).unwrap();
         let mut reader = PartitionReader::new(&file, 0).map_err(|broken| broken.0).unwrap();
         let mut payloads = Vec::new();

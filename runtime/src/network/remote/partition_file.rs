@@ -11,7 +11,7 @@
 //! version is in the magics. A file is written under another name and renamed when it is whole, so that a file with
 //! this name and a foot is finished; whether its content is still what was written is checked as it is read.
 
-use crate::network::remote::PartitionId;
+use crate::network::remote::StoredPartition;
 use crate::network::remote::frame::{HEADER_BYTES, Header, Kind};
 use std::fs::File;
 use std::io;
@@ -44,7 +44,7 @@ pub(crate) struct Extent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken(pub(crate) String);
 
-pub(crate) fn encode_head(id: &PartitionId, consumers: u32) -> [u8; HEAD_BYTES] {
+pub(crate) fn encode_head(id: &StoredPartition, consumers: u32) -> [u8; HEAD_BYTES] {
     let mut out = [0; HEAD_BYTES];
     out[..8].copy_from_slice(&HEAD_MAGIC);
     out[8..24].copy_from_slice(&id.job.to_le_bytes());
@@ -87,7 +87,7 @@ fn is_sealed(part: &[u8]) -> bool {
 }
 
 /// The bytes of a partition's file with the checksums of head, index and foot made right, and the id, for fuzzers.
-pub(crate) fn sealed(bytes: &[u8], id: &PartitionId) -> Vec<u8> {
+pub(crate) fn sealed(bytes: &[u8], id: &StoredPartition) -> Vec<u8> {
     let mut out = bytes.to_vec();
     if out.len() < HEAD_BYTES + FOOT_BYTES {
         return out;
@@ -141,7 +141,7 @@ impl ReadAt for Vec<u8> {
 }
 
 /// Reads head, foot and index of a partition, and the extents of each consumer.
-pub(crate) fn read_index(file: &dyn ReadAt, id: &PartitionId) -> Result<Vec<Vec<Extent>>, Broken> {
+pub(crate) fn read_index(file: &dyn ReadAt, id: &StoredPartition) -> Result<Vec<Vec<Extent>>, Broken> {
     let unreadable = |error: io::Error| Broken(format!("can't be read: {error}"));
     let broken = |what: &str| Err(Broken(format!("is broken: {what}")));
     let bytes = file.bytes().map_err(unreadable)?;
@@ -206,7 +206,7 @@ pub(crate) struct PartitionFile {
 }
 
 impl PartitionFile {
-    pub(crate) fn open(folder: &Path, id: &PartitionId) -> Result<Arc<PartitionFile>, Broken> {
+    pub(crate) fn open(folder: &Path, id: &StoredPartition) -> Result<Arc<PartitionFile>, Broken> {
         let path = folder.join(id.file_name());
         let located = |broken: Broken| Broken(format!("{} ({})", broken.0, path.display()));
         let file = File::open(&path).map_err(|error| match error.kind() {
@@ -217,7 +217,7 @@ impl PartitionFile {
     }
 
     /// A partition that lies in `file`, which is called `path` in errors.
-    pub(crate) fn of(file: Box<dyn ReadAt>, path: PathBuf, id: &PartitionId) -> Result<Arc<PartitionFile>, Broken> {
+    pub(crate) fn of(file: Box<dyn ReadAt>, path: PathBuf, id: &StoredPartition) -> Result<Arc<PartitionFile>, Broken> {
         let consumers = read_index(&*file, id)?;
         Ok(Arc::new(PartitionFile { file, path, consumers }))
     }

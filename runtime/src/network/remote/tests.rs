@@ -1,6 +1,6 @@
 //! Tasks and inboxes at the ends of remote channels.
 
-use crate::network::remote::{ChannelId, Compression, Exchange, ExchangeOptions, Origin, PeerId};
+use crate::network::remote::{ChannelId, Compression, Exchange, ExchangeOptions, PeerId};
 use crate::network::{ChannelSender, Inbox, Sent, Taken};
 use crate::task::{Runnable, Scheduler, TaskCell, Verdict, lock};
 use flinkrs_core::Batch;
@@ -33,7 +33,7 @@ fn channel(producer: u32) -> ChannelId {
 fn request(from: &Exchange, id: u64, by: &Exchange, producer: u32, inbox: &Arc<Inbox>) {
     let like = Batch::new(Vec::<u64>::new());
     let peer = (PeerId(id), from.local_addr());
-    by.request(peer, channel(producer), Origin::Producer, Arc::clone(inbox), like).unwrap();
+    by.request(peer, channel(producer), Arc::clone(inbox), like).unwrap();
 }
 
 /// Sends elements as a task does: what finds no room is sent when it is woken.
@@ -155,7 +155,7 @@ fn a_failed_channel_fails_its_consumer() {
     let (a, b) = (start(1), start(2));
     let inbox = Inbox::pipelined(1);
     let like = Batch::new(Vec::<u64>::new());
-    b.request((PeerId(1), a.local_addr()), channel(0), Origin::File, Arc::clone(&inbox), like).unwrap();
+    b.request_stored((PeerId(1), a.local_addr()), channel(0), Arc::clone(&inbox), like).unwrap();
     let mut into = VecDeque::new();
     let begin = std::time::Instant::now();
     let error = loop {
@@ -171,6 +171,6 @@ fn a_failed_channel_fails_its_consumer() {
 fn the_channel_of_a_worker_to_itself_is_refused() {
     let a = start(1);
     let like = Batch::new(Vec::<u64>::new());
-    let asked = a.request((PeerId(1), a.local_addr()), channel(0), Origin::Producer, Inbox::pipelined(1), like);
+    let asked = a.request((PeerId(1), a.local_addr()), channel(0), Inbox::pipelined(1), like);
     assert!(asked.is_err());
 }
