@@ -30,7 +30,9 @@ pub use control::{
     VertexReport,
 };
 pub use iteration::{LoopMessages, LoopReport, SuperstepReport};
+#[doc(hidden)]
+pub use network::decoders;
 pub use network::{
-    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
+    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId, StoredPartition,
 };
 pub use snapshot::SnapshotOptions;

@@ -267,7 +267,7 @@ impl TaskExecutor {
         Ok(())
     }
 
-    fn remove(&self, is_over: impl Fn(&flinkrs_runtime::PartitionId) -> bool) {
+    fn remove(&self, is_over: impl Fn(&flinkrs_runtime::StoredPartition) -> bool) {
         if let Some(server) = &self.server
             && let Err(error) = server.remove_partitions(is_over)
         {

@@ -8,8 +8,10 @@ mod output;
 mod remote;
 mod writer;
 
+#[doc(hidden)]
+pub use remote::decoders;
 pub use remote::{
-    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, Origin, PartitionId, PeerId,
+    ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId, StoredPartition,
 };
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};

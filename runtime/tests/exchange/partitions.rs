@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use flinkrs_core::{Batch, Error};
-use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PartitionId};
+use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, StoredPartition};
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -14,7 +14,7 @@ fn keeping(me: u64, folder: &Path) -> ExchangeOptions {
     ExchangeOptions { folder: Some(folder.to_path_buf()), ..options(me) }
 }
 
-fn partition(producer: u32) -> PartitionId {
+fn partition(producer: u32) -> StoredPartition {
     channel_id(producer, 0).partition()
 }
 

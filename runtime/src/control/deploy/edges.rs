@@ -3,7 +3,7 @@
 use crate::control::around::Surroundings;
 use crate::control::deploy::Deployer;
 use crate::control::slots::{BLOCKING_EDGE_WEIGHT, REPLAY_WEIGHT};
-use crate::network::{ChannelId, ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, Origin, PeerId, Spread};
+use crate::network::{ChannelId, ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, PeerId, Spread};
 use crate::task::Course;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::Subtask;
@@ -21,16 +21,16 @@ fn channel(job: JobId, partition: PartitionId, consumer: u32) -> ChannelId {
     ChannelId { job: job.0, execution: 0, edge, producer, attempt, consumer }
 }
 
-/// Whoever serves a partition at a place: its producer's worker, or a TaskExecutor for one that is finished. What is kept
-/// by this worker's own TaskExecutor it reads itself.
-fn peer_at(around: &Surroundings, location: &Location) -> Result<(PeerId, SocketAddr, Origin)> {
+/// Whoever serves a partition at a place, and whether it is a stored one: its producer's worker, or a TaskExecutor for
+/// one that is finished. What is kept by this worker's own TaskExecutor it reads itself.
+fn peer_at(around: &Surroundings, location: &Location) -> Result<((PeerId, SocketAddr), bool)> {
     let address = location.address.parse().map_err(|_| {
         Error::internal(format!("'{}' of {} is no address", location.address, location.task_executor))
     })?;
     Ok(match location.worker {
-        Some(worker) => (around.peer(worker), address, Origin::Producer),
-        None if location.task_executor == around.task_executor => (around.peer(around.me), address, Origin::File),
-        None => (PeerId::of_task_executor(&location.task_executor), address, Origin::File),
+        Some(worker) => ((around.peer(worker), address), false),
+        None if location.task_executor == around.task_executor => ((around.peer(around.me), address), true),
+        None => ((PeerId::of_task_executor(&location.task_executor), address), true),
     })
 }
 
@@ -113,8 +113,12 @@ impl Deployer<'_> {
                 let consumer = if self.is_set(index) && self.is_stored(index) { 0 } else { *consumer };
                 let channel = channel(around.job, partition, consumer);
                 let like = self.plan.functions.empty_batch(last.operator, last.part, edge.side)?;
-                let (peer, address, origin) = peer_at(around, location)?;
-                around.exchange.request((peer, address), channel, origin, Arc::clone(inbox), like)?;
+                let (peer, is_stored) = peer_at(around, location)?;
+                let inbox = Arc::clone(inbox);
+                match is_stored {
+                    true => around.exchange.request_stored(peer, channel, inbox, like)?,
+                    false => around.exchange.request(peer, channel, inbox, like)?,
+                }
             }
         }
         Ok(())

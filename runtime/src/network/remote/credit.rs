@@ -16,7 +16,8 @@
 //! ```
 //!
 //! which [`ReceiveBudget::check`] asserts. The producer's side cuts batches that are larger than the window, so that the
-//! last term is of single records.
+//! last term is of single records, of frames that were made before the request, of at most 128 KiB each, and of the
+//! blocks of partitions' files, of at most 64 KiB.
 
 use crate::network::remote::frame::Malformed;
 use crate::task::lock;

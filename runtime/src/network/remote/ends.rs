@@ -1,6 +1,6 @@
 //! The two ends of a channel for those who are no tasks: they block.
 
-use crate::network::remote::{ChannelId, Exchange, Origin, PartitionId, PeerId};
+use crate::network::remote::{ChannelId, Exchange, PeerId, StoredPartition};
 use crate::network::{ChannelSender, Inbox, Sent, Taken, current_waker};
 use flinkrs_core::element::Element;
 use flinkrs_core::{Batch, Result};
@@ -71,6 +71,16 @@ impl fmt::Debug for ChannelReader {
 }
 
 impl ChannelReader {
+    fn new(
+        channels: &[((PeerId, SocketAddr), ChannelId)],
+        request: impl Fn((PeerId, SocketAddr), ChannelId, Arc<Inbox>) -> Result<()>,
+    ) -> Result<ChannelReader> {
+        let inbox = Inbox::pipelined(channels.len());
+        inbox.set_consumer(current_waker());
+        channels.iter().try_for_each(|(peer, channel)| request(*peer, *channel, Arc::clone(&inbox)))?;
+        Ok(ChannelReader { inbox, taken: VecDeque::new(), thread: thread::current().id() })
+    }
+
     /// The next batch of any of the channels, or `None` when all have ended; blocks.
     ///
     /// Errors when a channel's producer says that it has no such partition, or records can't be decoded. It waits on
@@ -119,37 +129,25 @@ impl Exchange {
     /// The consumer's end of some channels, each with its producer's worker, for the current thread; `like` is a batch
     /// of the records' type.
     pub fn reader(&self, channels: &[((PeerId, SocketAddr), ChannelId)], like: &Batch) -> Result<ChannelReader> {
-        self.read_from(Origin::Producer, channels, like)
+        ChannelReader::new(channels, |peer, channel, inbox| self.request(peer, channel, inbox, like.empty_like()))
     }
 
     /// The same of channels that finished partitions hold.
     pub fn file_reader(&self, channels: &[((PeerId, SocketAddr), ChannelId)], like: &Batch) -> Result<ChannelReader> {
-        self.read_from(Origin::File, channels, like)
+        ChannelReader::new(channels, |peer, channel, inbox| {
+            self.request_stored(peer, channel, inbox, like.empty_like())
+        })
     }
 
     /// The producer's ends, one per consumer, of a partition that is kept in the exchange's folder from when all of
     /// them have ended. At most `memory_bytes` of encoded records, and a frame, wait to be written.
     pub fn partition_writers(
         &self,
-        id: &PartitionId,
+        id: &StoredPartition,
         consumers: u32,
         memory_bytes: usize,
     ) -> Result<Vec<ChannelWriter>> {
         let senders = self.partition(id, consumers, memory_bytes)?;
         Ok(senders.into_iter().map(|sender| ChannelWriter { sender }).collect())
-    }
-
-    fn read_from(
-        &self,
-        origin: Origin,
-        channels: &[((PeerId, SocketAddr), ChannelId)],
-        like: &Batch,
-    ) -> Result<ChannelReader> {
-        let inbox = Inbox::pipelined(channels.len());
-        inbox.set_consumer(current_waker());
-        for (peer, channel) in channels {
-            self.request(*peer, *channel, origin, Arc::clone(&inbox), like.empty_like())?;
-        }
-        Ok(ChannelReader { inbox, taken: VecDeque::new(), thread: thread::current().id() })
     }
 }

@@ -9,7 +9,7 @@ use crate::network::remote::partition_writer::partition_senders;
 use crate::network::remote::peer::Peer;
 use crate::network::remote::reactor::Reactor;
 use crate::network::remote::sender::{RemoteSender, SendChannel, SendShare};
-use crate::network::remote::{BufferPool, ChannelId, Origin, PartitionId, PeerId};
+use crate::network::remote::{BufferPool, ChannelId, Origin, PeerId, StoredPartition};
 use crate::network::{ChannelSender, Inbox};
 use crate::task::lock;
 use flinkrs_core::{Batch, Error, Result};
@@ -63,6 +63,9 @@ impl fmt::Debug for ExchangeOptions {
         out.field("compression", &self.compression).finish_non_exhaustive()
     }
 }
+
+/// Another worker, or whoever serves partitions in its place, and where it listens.
+type Address = (PeerId, SocketAddr);
 
 type MessageHandler = Arc<dyn Fn(PeerId, Vec<u8>) + Send + Sync>;
 type LostHandler = Arc<dyn Fn(PeerId, Error) + Send + Sync>;
@@ -133,7 +136,7 @@ impl Exchange {
     /// Errors when there is no folder, or no file can be made there.
     pub(crate) fn partition(
         &self,
-        id: &PartitionId,
+        id: &StoredPartition,
         consumers: u32,
         memory_bytes: usize,
     ) -> Result<Vec<Box<dyn ChannelSender>>> {
@@ -142,36 +145,40 @@ impl Exchange {
         partition_senders(folder, id, consumers, memory_bytes, shared.send.compression, &shared.pool)
     }
 
-    /// Requests a channel from the worker that has it, and feeds `inbox`, whose consumer decodes as `like` does. Of the
-    /// worker itself only files can be requested; the consumer reads them in its own turns.
+    /// Requests a channel from its producer's worker and feeds `inbox`, whose consumer decodes as `like` does.
+    pub(crate) fn request(&self, peer: Address, channel: ChannelId, inbox: Arc<Inbox>, like: Batch) -> Result<()> {
+        self.service.shared.request(peer, channel, Origin::Producer, &inbox, &like)
+    }
+
+    /// Requests a channel of a finished partition from whoever serves its file, and feeds `inbox` with it. A partition in
+    /// the folder of this exchange is read by the consumer, in its own turns.
     ///
-    /// That a partition is missing or broken is an error of this call, or one that the consumer finds in the inbox.
-    pub(crate) fn request(
+    /// That the partition is missing or broken is an error of this call, or one that the consumer finds in the inbox.
+    pub(crate) fn request_stored(
         &self,
-        peer: (PeerId, SocketAddr),
+        peer: Address,
         channel: ChannelId,
-        origin: Origin,
         inbox: Arc<Inbox>,
         like: Batch,
     ) -> Result<()> {
         let shared = &self.service.shared;
-        if let (Some((folder, _)), Origin::File) = (&shared.files, origin)
-            && peer.0 == shared.identity.me
-        {
-            inbox.add_file(FileInput::open(folder, channel, like)?);
-            return Ok(());
+        match &shared.files {
+            Some((folder, _)) if peer.0 == shared.identity.me => {
+                inbox.add_file(FileInput::open(folder, channel, like)?);
+                Ok(())
+            }
+            _ => shared.request(peer, channel, Origin::File, &inbox, &like),
         }
-        shared.request(peer, channel, origin, &inbox, &like)
     }
 
     /// Deletes the partitions in the exchange's folder that `is_over` picks: of a finished job, or of an attempt that
     /// has a successor. Those that are being read stay readable.
-    pub fn remove_partitions(&self, is_over: impl Fn(&PartitionId) -> bool) -> Result<()> {
+    pub fn remove_partitions(&self, is_over: impl Fn(&StoredPartition) -> bool) -> Result<()> {
         let Some((folder, _)) = &self.service.shared.files else { return Ok(()) };
         let failed = |error| Error::io("read the folder", &**folder, error);
         for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let id = entry.file_name().to_str().and_then(PartitionId::of_file_name);
+            let id = entry.file_name().to_str().and_then(StoredPartition::of_file_name);
             if id.is_some_and(|id| is_over(&id)) {
                 fs::remove_file(entry.path()).map_err(|error| Error::io("remove", entry.path(), error))?;
             }
@@ -183,7 +190,7 @@ impl Exchange {
     ///
     /// Errors when it is larger than 1 MiB, or for the worker itself; that the peer can't be reached is told to the
     /// handler of [`Exchange::on_peer_lost`].
-    pub fn send_message(&self, peer: (PeerId, SocketAddr), message: &[u8]) -> Result<()> {
+    pub fn send_message(&self, peer: Address, message: &[u8]) -> Result<()> {
         if message.len() > MESSAGE_BYTES_MAX {
             let bytes = message.len();
             return Err(Error::internal(format!("a message of {bytes} bytes; at most {MESSAGE_BYTES_MAX}")));
@@ -283,7 +290,7 @@ impl Shared {
     }
 
     /// The peer, dialed if there is no connection yet.
-    fn peer(&self, (id, addr): (PeerId, SocketAddr)) -> Result<Arc<Peer>> {
+    fn peer(&self, (id, addr): Address) -> Result<Arc<Peer>> {
         if id == self.identity.me {
             return Err(Error::internal("a worker's channel to itself goes through the network"));
         }
@@ -378,14 +385,7 @@ impl Shared {
         }
     }
 
-    fn request(
-        &self,
-        at: (PeerId, SocketAddr),
-        channel: ChannelId,
-        origin: Origin,
-        inbox: &Arc<Inbox>,
-        like: &Batch,
-    ) -> Result<()> {
+    fn request(&self, at: Address, channel: ChannelId, origin: Origin, inbox: &Arc<Inbox>, like: &Batch) -> Result<()> {
         loop {
             let peer = self.peer(at)?;
             let (slot, window) = (peer.next_slot(), ReceiveWindow::open(&self.receive));
@@ -415,6 +415,14 @@ impl Shared {
         let outputs = std::mem::take(&mut *lock(&peer.outputs));
         outputs.values().for_each(|channel| channel.lose());
         !(inputs.is_empty() && outputs.is_empty())
+    }
+
+    /// The exchange ends: no connection stays open because somebody still holds a channel.
+    pub(crate) fn forget_all(&self) {
+        let peers: Vec<Arc<Peer>> = lock(&self.peers).values().cloned().collect();
+        for peer in peers {
+            self.forget(&peer);
+        }
     }
 
     fn release(&self, is_over: &dyn Fn(&ChannelId) -> bool) {

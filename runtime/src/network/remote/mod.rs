@@ -19,11 +19,13 @@
 //! | `sender` | the producer's side of a channel |
 //! | `input` | the consumer's side of a channel |
 //! | `partition_file`, `partition_writer`, `partition_server` | results that outlive their producer |
+//! | `decoders` | what reads bytes of strangers, for fuzzers |
 //! | `ends` | both sides for those who are no tasks: they block |
 
 mod buffer;
 mod codec;
 mod credit;
+pub mod decoders;
 mod ends;
 mod exchange;
 mod frame;
@@ -35,6 +37,8 @@ mod partition_writer;
 mod peer;
 mod reactor;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use buffer::BufferPool;
 pub use ends::{ChannelReader, ChannelWriter};
@@ -73,7 +77,7 @@ impl fmt::Display for ChannelId {
 
 /// What one producing subtask has for all consumers of one edge, in one attempt to run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PartitionId {
+pub struct StoredPartition {
     /// The job.
     pub job: u128,
     /// Which `execute()` of the program.
@@ -86,25 +90,25 @@ pub struct PartitionId {
     pub attempt: u32,
 }
 
-impl PartitionId {
+impl StoredPartition {
     /// The name of its file.
     fn file_name(&self) -> String {
-        let PartitionId { job, execution, edge, producer, attempt } = self;
+        let StoredPartition { job, execution, edge, producer, attempt } = self;
         format!("{job:032x}-{execution}-{edge}-{producer}-{attempt}{PARTITION_SUFFIX}")
     }
 
     /// The partition that has a file of that name.
-    fn of_file_name(name: &str) -> Option<PartitionId> {
+    fn of_file_name(name: &str) -> Option<StoredPartition> {
         let mut parts = name.strip_suffix(PARTITION_SUFFIX)?.split('-');
         let job = u128::from_str_radix(parts.next()?, 16).ok()?;
         let mut word = || parts.next()?.parse().ok();
-        let id = PartitionId { job, execution: word()?, edge: word()?, producer: word()?, attempt: word()? };
+        let id = StoredPartition { job, execution: word()?, edge: word()?, producer: word()?, attempt: word()? };
         (id.file_name() == name).then_some(id)
     }
 
     /// The error of a partition that is missing or broken; `reason` is a predicate.
     fn error(&self, reason: impl Into<String>) -> Error {
-        let PartitionId { execution, edge, producer, attempt, .. } = *self;
+        let StoredPartition { execution, edge, producer, attempt, .. } = *self;
         Error::Partition { execution, edge, producer, attempt, reason: reason.into() }
     }
 }
@@ -113,7 +117,7 @@ const PARTITION_SUFFIX: &str = ".partition";
 
 /// Where a channel's records come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+enum Origin {
     /// From the producer, which may not have begun.
     Producer,
     /// From the file of a finished partition, whether its producer is still there or not.
@@ -125,9 +129,9 @@ const CHANNEL_ID_BYTES: usize = 36;
 
 impl ChannelId {
     /// The partition that the channel is a part of.
-    pub fn partition(&self) -> PartitionId {
+    pub fn partition(&self) -> StoredPartition {
         let ChannelId { job, execution, edge, producer, attempt, .. } = *self;
-        PartitionId { job, execution, edge, producer, attempt }
+        StoredPartition { job, execution, edge, producer, attempt }
     }
 
     fn encode(&self) -> [u8; CHANNEL_ID_BYTES] {

@@ -11,7 +11,7 @@
 //! version is in the magics. A file is written under another name and renamed when it is whole, so that a file with
 //! this name and a foot is finished; whether its content is still what was written is checked as it is read.
 
-use crate::network::remote::PartitionId;
+use crate::network::remote::StoredPartition;
 use crate::network::remote::frame::{HEADER_BYTES, Header, Kind};
 use std::fs::File;
 use std::io;
@@ -44,7 +44,7 @@ pub(crate) struct Extent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken(pub(crate) String);
 
-pub(crate) fn encode_head(id: &PartitionId, consumers: u32) -> [u8; HEAD_BYTES] {
+pub(crate) fn encode_head(id: &StoredPartition, consumers: u32) -> [u8; HEAD_BYTES] {
     let mut out = [0; HEAD_BYTES];
     out[..8].copy_from_slice(&HEAD_MAGIC);
     out[8..24].copy_from_slice(&id.job.to_le_bytes());
@@ -86,6 +86,22 @@ fn is_sealed(part: &[u8]) -> bool {
     part.split_last_chunk::<4>().is_some_and(|(content, crc)| crc32fast::hash(content) == u32::from_le_bytes(*crc))
 }
 
+/// The bytes of a partition's file with the checksums of head, index and foot made right, and the id, for fuzzers.
+pub(crate) fn sealed(bytes: &[u8], id: &StoredPartition) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    if out.len() < HEAD_BYTES + FOOT_BYTES {
+        return out;
+    }
+    let head = encode_head(id, u32_at(&out, 40));
+    out[..HEAD_BYTES].copy_from_slice(&head);
+    let foot = out.len() - FOOT_BYTES;
+    let index = usize::try_from(u64_at(&out, foot)).unwrap_or(usize::MAX).min(foot);
+    let crc = crc32fast::hash(&out[index..foot]);
+    out[foot + 16..foot + 20].copy_from_slice(&crc.to_le_bytes());
+    seal(&mut out[foot..foot + FOOT_BYTES - 8]);
+    out
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
@@ -95,7 +111,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Anything that can be read at an offset: a file, or bytes.
-pub(crate) trait ReadAt {
+pub(crate) trait ReadAt: Send + Sync {
     fn read_exact_at(&self, into: &mut [u8], offset: u64) -> io::Result<()>;
     fn bytes(&self) -> io::Result<u64>;
 }
@@ -110,7 +126,7 @@ impl ReadAt for File {
     }
 }
 
-impl ReadAt for [u8] {
+impl ReadAt for Vec<u8> {
     fn read_exact_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
         let ends = io::Error::from(io::ErrorKind::UnexpectedEof);
         let at = usize::try_from(offset).map_err(io::Error::other)?;
@@ -125,7 +141,7 @@ impl ReadAt for [u8] {
 }
 
 /// Reads head, foot and index of a partition, and the extents of each consumer.
-pub(crate) fn read_index(file: &(impl ReadAt + ?Sized), id: &PartitionId) -> Result<Vec<Vec<Extent>>, Broken> {
+pub(crate) fn read_index(file: &dyn ReadAt, id: &StoredPartition) -> Result<Vec<Vec<Extent>>, Broken> {
     let unreadable = |error: io::Error| Broken(format!("can't be read: {error}"));
     let broken = |what: &str| Err(Broken(format!("is broken: {what}")));
     let bytes = file.bytes().map_err(unreadable)?;
@@ -184,20 +200,25 @@ fn parse_index(mut index: &[u8], consumers: u32, index_offset: u64) -> Result<Ve
 
 /// A finished partition that can be read by any number of readers.
 pub(crate) struct PartitionFile {
-    file: File,
+    file: Box<dyn ReadAt>,
     path: PathBuf,
     consumers: Vec<Vec<Extent>>,
 }
 
 impl PartitionFile {
-    pub(crate) fn open(folder: &Path, id: &PartitionId) -> Result<Arc<PartitionFile>, Broken> {
+    pub(crate) fn open(folder: &Path, id: &StoredPartition) -> Result<Arc<PartitionFile>, Broken> {
         let path = folder.join(id.file_name());
         let located = |broken: Broken| Broken(format!("{} ({})", broken.0, path.display()));
         let file = File::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => located(Broken("is missing".to_owned())),
             _ => located(Broken(format!("can't be opened: {error}"))),
         })?;
-        let consumers = read_index(&file, id).map_err(located)?;
+        PartitionFile::of(Box::new(file), path.clone(), id).map_err(located)
+    }
+
+    /// A partition that lies in `file`, which is called `path` in errors.
+    pub(crate) fn of(file: Box<dyn ReadAt>, path: PathBuf, id: &StoredPartition) -> Result<Arc<PartitionFile>, Broken> {
+        let consumers = read_index(&*file, id)?;
         Ok(Arc::new(PartitionFile { file, path, consumers }))
     }
 }
@@ -265,7 +286,9 @@ impl PartitionReader {
         self.shown = 0;
         self.buffer.resize(have + more, 0);
         let offset = extent.offset + u64::from(self.read);
-        ReadAt::read_exact_at(&self.partition.file, &mut self.buffer[have..], offset)
+        self.partition
+            .file
+            .read_exact_at(&mut self.buffer[have..], offset)
             .map_err(|error| self.broken(&format!("it can't be read: {error}")))?;
         // At most what is left of the extent, which is a u32.
         self.read += u32::try_from(more).unwrap_or(u32::MAX);

@@ -5,7 +5,7 @@ use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, refusal};
 use crate::network::remote::partition_file::{Broken, PartitionFile, PartitionReader};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::sender::{Frame, Room, SendChannel};
-use crate::network::remote::{ChannelId, PartitionId};
+use crate::network::remote::{ChannelId, StoredPartition};
 use crate::task::lock;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -74,7 +74,7 @@ impl PartitionServer {
 
     /// Runs until it is stopped.
     pub(crate) fn run(&self, shared: &Shared, folder: &Path) {
-        let mut open: HashMap<PartitionId, Weak<PartitionFile>> = HashMap::new();
+        let mut open: HashMap<StoredPartition, Weak<PartitionFile>> = HashMap::new();
         loop {
             let mut ready = lock(&self.ready);
             while ready.queue.is_empty() && !ready.stopping {
@@ -110,7 +110,7 @@ impl Served {
     fn turn(
         self: &Arc<Self>,
         folder: &Path,
-        open: &mut HashMap<PartitionId, Weak<PartitionFile>>,
+        open: &mut HashMap<StoredPartition, Weak<PartitionFile>>,
     ) -> Result<Turn, Broken> {
         let mut reading = lock(&self.reading);
         if let Reading::Unopened = *reading {
@@ -121,6 +121,10 @@ impl Served {
             let next = match self.channel.room(|| Waker::from(Arc::clone(self))) {
                 Room::Full => return Ok(Turn::Waits),
                 Room::Abandoned => None,
+                Room::Lost => {
+                    *reading = Reading::Over;
+                    return Ok(Turn::Over);
+                }
                 Room::Frame(_) => reader.next_frame()?,
             };
             let Some((header, payload)) = next else {
@@ -140,7 +144,7 @@ impl Served {
 fn open_reader(
     folder: &Path,
     channel: &ChannelId,
-    open: &mut HashMap<PartitionId, Weak<PartitionFile>>,
+    open: &mut HashMap<StoredPartition, Weak<PartitionFile>>,
 ) -> Result<PartitionReader, Broken> {
     let id = channel.partition();
     let file = match open.get(&id).and_then(Weak::upgrade) {

@@ -141,13 +141,14 @@ impl Reactor {
             let now = Instant::now();
             self.expire(now);
             if self.stopping.is_some_and(|until| self.may_stop(now, until)) {
-                return;
+                return self.shared.forget_all();
             }
             let timeout = if self.unread.is_empty() { self.timeout(now) } else { Some(Duration::ZERO) };
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                return log(&format!("the network of this worker ends: cannot wait for events: {error}"));
+                log(&format!("the network of this worker ends: cannot wait for events: {error}"));
+                return self.shared.forget_all();
             }
             for token in std::mem::take(&mut self.unread) {
                 self.ready(token, true, false);

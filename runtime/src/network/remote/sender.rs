@@ -99,6 +99,9 @@ impl SendChannel {
         let mut state = lock(&self.state);
         state.lost = true;
         state.consumer = None;
+        if let Some(waiting) = state.waiting.take() {
+            waiting.wake();
+        }
     }
 
     /// Whoever consumes the channel, once its end has been handed to the connection.
@@ -162,11 +165,14 @@ impl SendChannel {
         if state.abandoned {
             return Room::Abandoned;
         }
+        if state.lost {
+            return Room::Lost;
+        }
         let has_room = match &state.consumer {
             Some((peer, _)) => state.held.is_empty() && peer.has_room(&waker),
             None => {
                 let few = self.share.held.load(Ordering::Relaxed) < self.share.held_max;
-                !state.lost && (state.held_bytes == 0 || (few && state.held_bytes < HELD_BYTES_MAX))
+                state.held_bytes == 0 || (few && state.held_bytes < HELD_BYTES_MAX)
             }
         };
         if !has_room {
@@ -201,6 +207,8 @@ pub(crate) enum Room {
     Full,
     /// The consumer reads no further.
     Abandoned,
+    /// The connection has ended; nobody is woken.
+    Lost,
 }
 
 /// A producing task's end of a channel to another process.
@@ -221,7 +229,8 @@ impl RemoteSender {
         while !batch.is_empty() {
             let window = match self.channel.room(current_waker) {
                 Room::Frame(bytes) => bytes,
-                Room::Full => return Ok(Sent::Full(Element::Batch(batch))),
+                // Whose channel is lost waits for the job, which decides what becomes of it.
+                Room::Full | Room::Lost => return Ok(Sent::Full(Element::Batch(batch))),
                 Room::Abandoned => {
                     batch.clear();
                     break;
