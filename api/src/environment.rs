@@ -5,6 +5,7 @@ use crate::program::{Code, Program};
 use flinkrs_core::error::Result;
 use flinkrs_core::function::{AccumulatorValue, FunctionSource};
 use flinkrs_core::id::OperatorId;
+use flinkrs_core::resource::ByteSize;
 use flinkrs_core::types::{Data, KeyField, KeySelector};
 use flinkrs_plan::{
     ChainingPolicy, ForwardedFields, KeySpec, OperatorKind, Plan, PlanOperator, SizeHints, SortField, SortOrder,
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// Splits per subtask that a source is asked for, so that a slow subtask takes fewer.
 const SPLITS_PER_SUBTASK: usize = 4;
+
+/// Memory that a collected result may take, unless it is set.
+const COLLECT_LIMIT: ByteSize = ByteSize(4 << 30);
 
 /// What an execution leaves behind.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +64,7 @@ struct State {
     /// Sinks that no execution has run yet.
     sinks: Vec<OperatorId>,
     parallelism: u32,
+    collect_limit: ByteSize,
     /// Numbers for keys that equal only themselves.
     captured_keys: u64,
 }
@@ -72,6 +77,7 @@ impl ExecutionEnvironment {
             program: Program::default(),
             sinks: Vec::new(),
             parallelism,
+            collect_limit: COLLECT_LIMIT,
             captured_keys: 0,
         };
         ExecutionEnvironment { state: Arc::new(Mutex::new(state)), executor }
@@ -85,6 +91,15 @@ impl ExecutionEnvironment {
     /// Sets the parallelism of operators that set none.
     pub fn set_parallelism(&self, parallelism: u32) {
         self.state().parallelism = parallelism;
+    }
+
+    /// Sets how much memory the records of one [`collect`](DataSet::collect) may take; 4 GB unless it is set.
+    pub fn set_collect_limit(&self, limit: ByteSize) {
+        self.state().collect_limit = limit;
+    }
+
+    pub(crate) fn collect_limit(&self) -> ByteSize {
+        self.state().collect_limit
     }
 
     /// Runs all sinks defined since the last execution, and waits for the end.

@@ -3,7 +3,7 @@
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{BroadcastBuilder, Convergence, FunctionSource, Partitioner};
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::sink::Committer;
+use flinkrs_core::sink::{Committer, ResultSink};
 use flinkrs_core::source::{Split, Statistics};
 use flinkrs_core::strategy::{Part, ShipStrategy};
 use flinkrs_core::types::Data;
@@ -36,6 +36,11 @@ pub(crate) trait Code: Send + Sync {
 
     /// For a sink whose output is committed.
     fn committer(&self) -> Option<Arc<dyn Committer>> {
+        None
+    }
+
+    /// For a sink whose records come back into the program.
+    fn result(&self) -> Option<Arc<dyn ResultSink>> {
         None
     }
 
@@ -124,6 +129,10 @@ impl FunctionSource for Program {
 
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>> {
         self.code(id).ok()?.committer()
+    }
+
+    fn result(&self, id: OperatorId) -> Option<Arc<dyn ResultSink>> {
+        self.code(id).ok()?.result()
     }
 
     fn convergence(&self, id: OperatorId) -> Option<Arc<Convergence>> {

@@ -24,6 +24,10 @@ pub struct CommonOptions {
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
 
+    /// Memory that the records of one collect may take, such as 512mb [default: 4gb]
+    #[arg(long, value_name = "SIZE")]
+    pub collect_limit: Option<ByteSize>,
+
     /// Show a line of progress per operator while the job runs, and a summary afterwards
     #[arg(long)]
     pub progress: bool,
@@ -51,6 +55,7 @@ impl Default for CommonOptions {
             parallelism: None,
             memory: None,
             temp_dir: None,
+            collect_limit: None,
             progress: false,
             report: None,
             loop_snapshot: None,
@@ -74,6 +79,9 @@ impl CommonOptions {
         }
         if let Some(folder) = &self.temp_dir {
             local = local.temp_dir(folder);
+        }
+        if let Some(limit) = self.collect_limit {
+            local = local.collect_limit(limit);
         }
         if let Some(file) = &self.report {
             local = local.report(file);

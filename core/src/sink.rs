@@ -88,3 +88,24 @@ pub trait Committer: Send + Sync {
     /// See [`OutputFormat::abort`].
     fn abort(&self, context: &CommitContext<'_>);
 }
+
+/// The records of a sink that come back into the program, which may run in another process than the sink's writers.
+///
+/// A process that ran writers [reads](ResultSink::read) what they left there, and the program's process
+/// [puts](ResultSink::put) it where the program finds it. The newest attempt of a subtask counts, whatever order they
+/// come in, and all of it.
+pub trait ResultSink: Send + Sync {
+    /// Shows `to` the attempt and the encoded blocks of what is here of a subtask, in their order; at least one, which
+    /// may hold no records. It stays here, so that it can be read again.
+    ///
+    /// Errors when no writer of the subtask has finished here, and when `to` does. Holds one block in memory.
+    fn read(&self, subtask: u32, to: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()>;
+
+    /// Adds a block that was read in another process; those of one attempt come in their order, and once.
+    ///
+    /// Errors when the records of all subtasks take more than the result may.
+    fn put(&self, subtask: u32, attempt: u32, block: &[u8]) -> Result<()>;
+
+    /// Forgets all records, of this process and of others.
+    fn reset(&self);
+}

@@ -17,6 +17,19 @@ fn collect_and_count() {
 }
 
 #[test]
+fn a_result_that_is_too_large_names_its_option() {
+    let env = env(2);
+    env.set_collect_limit(flinkrs::resource::ByteSize(64 << 10));
+    assert_eq!(env.generate_sequence(1, 8000).collect().unwrap().len(), 8000);
+    let sequence = env.generate_sequence(1, 9000);
+    let error = sequence.collect().unwrap_err();
+    let expected = "a collected result takes more than 64.0 KB of memory (option --collect-limit); write it to files \
+                    instead";
+    assert_eq!((error.root().to_string().as_str(), error.exit_code()), (expected, 4));
+    assert_eq!(sequence.count().unwrap(), 9000);
+}
+
+#[test]
 fn sequences() {
     for parallelism in [1, 3, 8] {
         let env = env(parallelism);

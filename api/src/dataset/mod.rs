@@ -10,6 +10,7 @@ mod join;
 mod order;
 mod output;
 mod partition;
+mod results;
 mod sample;
 mod source;
 mod transform;

@@ -26,6 +26,7 @@ pub struct LocalEnvironment {
     parallelism: Option<u32>,
     memory: Option<ByteSize>,
     temp_dir: Option<PathBuf>,
+    collect_limit: Option<ByteSize>,
     progress: bool,
     report: Option<PathBuf>,
     loop_snapshot: Option<(PathBuf, u32)>,
@@ -56,6 +57,13 @@ impl LocalEnvironment {
     #[must_use]
     pub fn temp_dir(mut self, folder: &Path) -> Self {
         self.temp_dir = Some(folder.to_path_buf());
+        self
+    }
+
+    /// How much memory the records of one `collect` may take.
+    #[must_use]
+    pub fn collect_limit(mut self, limit: ByteSize) -> Self {
+        self.collect_limit = Some(limit);
         self
     }
 
@@ -118,7 +126,11 @@ impl LocalEnvironment {
         };
         let snapshots = snapshots(self.loop_snapshot, self.resume)?;
         let local = LocalExecutor { runtime, snapshots, progress: self.progress, report: self.report };
-        Ok(ExecutionEnvironment::new(parallelism, Arc::new(roles::executor(local)?)))
+        let env = ExecutionEnvironment::new(parallelism, Arc::new(roles::executor(local)?));
+        if let Some(limit) = self.collect_limit {
+            env.set_collect_limit(limit);
+        }
+        Ok(env)
     }
 }
 

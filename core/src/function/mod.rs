@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::id::OperatorId;
 use crate::operator::Operator;
-use crate::sink::Committer;
+use crate::sink::{Committer, ResultSink};
 use crate::strategy::{Part, ShipStrategy};
 use std::any::Any;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ pub trait FunctionSource: Send + Sync {
 
     /// What makes the output of sink `id` visible, if it is one that needs it.
     fn committer(&self, id: OperatorId) -> Option<Arc<dyn Committer>>;
+
+    /// The records of sink `id`, if they come back into the program.
+    fn result(&self, id: OperatorId) -> Option<Arc<dyn ResultSink>>;
 
     /// The convergence criterion of the loop that operator `id` closes, if it has one.
     fn convergence(&self, id: OperatorId) -> Option<Arc<Convergence>>;
