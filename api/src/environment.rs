@@ -2,6 +2,7 @@
 
 use crate::dataset::{DataSet, SortSpec};
 use crate::program::{Code, Program};
+use flinkrs_core::config::{Configuration, execution};
 use flinkrs_core::error::Result;
 use flinkrs_core::function::{AccumulatorValue, FunctionSource};
 use flinkrs_core::id::OperatorId;
@@ -16,9 +17,6 @@ use std::time::Duration;
 
 /// Splits per subtask that a source is asked for, so that a slow subtask takes fewer.
 const SPLITS_PER_SUBTASK: usize = 4;
-
-/// Memory that a collected result may take, unless it is set.
-const COLLECT_LIMIT: ByteSize = ByteSize(4 << 30);
 
 /// What an execution leaves behind.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +75,7 @@ impl ExecutionEnvironment {
             program: Program::default(),
             sinks: Vec::new(),
             parallelism,
-            collect_limit: COLLECT_LIMIT,
+            collect_limit: Configuration::default().get(&execution::COLLECT_LIMIT),
             captured_keys: 0,
         };
         ExecutionEnvironment { state: Arc::new(Mutex::new(state)), executor }
