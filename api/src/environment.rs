@@ -2,6 +2,7 @@
 
 use crate::dataset::{DataSet, SortSpec};
 use crate::program::{Code, Program};
+use flinkrs_core::config::{Configuration, execution};
 use flinkrs_core::error::Result;
 use flinkrs_core::function::{AccumulatorValue, FunctionSource};
 use flinkrs_core::id::OperatorId;
@@ -82,7 +83,7 @@ impl ExecutionEnvironment {
             program: Program::default(),
             sinks: Vec::new(),
             parallelism,
-            collect_limit: COLLECT_LIMIT,
+            collect_limit: Configuration::default().get(&execution::COLLECT_LIMIT),
             captured_keys: 0,
         };
         ExecutionEnvironment { state: Arc::new(Mutex::new(state)), executor }

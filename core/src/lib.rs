@@ -24,8 +24,10 @@
 //! | [`state`] | what of an operator is written to a snapshot and read from it |
 //! | [`fs`] | the file system trait and the local one |
 //! | [`resource`] | bytes, memory budgets |
+//! | [`config`] | the options of a cluster, each declared once |
 
 pub mod batch;
+pub mod config;
 pub mod element;
 pub mod error;
 pub mod fs;

@@ -54,7 +54,8 @@ impl Charge {
         if total > self.limit.0 {
             let limit = self.limit;
             let message = format!(
-                "a collected result takes more than {limit} of memory (option --collect-limit); write it to files instead"
+                "a collected result takes more than {limit} of memory (option --collect-limit); write it to files \
+                 instead"
             );
             return Err(Error::Resource { message });
         }

@@ -93,8 +93,8 @@ impl LocalExecutor {
         })
     }
 
-    /// What the job of execution `number` may use, and its token. Executions are told apart by their number, since their plans may be
-    /// the same; a program that is started again executes the same in the same order.
+    /// What the job of execution `number` may use, and its token. Executions are told apart by their number, since
+    /// their plans may be the same; a program that is started again executes the same in the same order.
     fn runtime_of(&self, number: u32) -> RuntimeOptions {
         let of_job = |options: &SnapshotOptions| {
             let folder = options.folder.join(format!("flinkrs-job-{number}"));

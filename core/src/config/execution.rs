@@ -1,0 +1,34 @@
+//! Options of single executions.
+
+use crate::config::option::options;
+use crate::config::value::choices;
+use crate::resource::ByteSize;
+use std::num::NonZeroU32;
+
+choices! {
+    /// How records go from one task to the next where the plan leaves the choice.
+    BatchShuffleMode {
+        /// While they are made.
+        Pipelined = "ALL_EXCHANGES_PIPELINED",
+        /// When all of them are there, on disk: a lost task doesn't take its consumers with it.
+        Blocking = "ALL_EXCHANGES_BLOCKING",
+    }
+}
+
+options! {
+    /// How many subtasks an operator has that sets none; as many as the client has cores unless it is set.
+    PARALLELISM: Option<NonZeroU32> = "parallelism.default", "";
+
+    /// Whether tasks hand over records while they make them, or a whole result from disk, which makes a failed task
+    /// cheaper to repeat.
+    BATCH_SHUFFLE_MODE: BatchShuffleMode = "execution.batch-shuffle-mode", "ALL_EXCHANGES_PIPELINED";
+
+    /// Whether a client waits for the end of its job.
+    ATTACHED: bool = "execution.attached", "true";
+
+    /// Whether a job is cancelled when the client that waits for it ends.
+    SHUTDOWN_ON_ATTACHED_EXIT: bool = "execution.shutdown-on-attached-exit", "false";
+
+    /// How much memory the records of one `collect` may take in the program.
+    COLLECT_LIMIT: ByteSize = "execution.collect-limit", "4gb";
+}
