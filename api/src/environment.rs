@@ -18,9 +18,6 @@ use std::time::Duration;
 /// Splits per subtask that a source is asked for, so that a slow subtask takes fewer.
 const SPLITS_PER_SUBTASK: usize = 4;
 
-/// Memory that a collected result may take, unless it is set.
-const COLLECT_LIMIT: ByteSize = ByteSize(4 << 30);
-
 /// What an execution leaves behind.
 #[derive(Clone, Debug, Default)]
 pub struct JobExecutionResult {

@@ -47,7 +47,7 @@ mod roles;
 pub use entry::main;
 pub use flinkrs_core::error::{Error, Result};
 pub use flinkrs_core::{field, id, resource, sink, source, types};
-pub use local::LocalEnvironment;
+pub use local::{LocalEnvironment, machine_memory};
 pub use options::CommonOptions;
 
 /// The code of the pages that users read first is compiled and run with the tests.

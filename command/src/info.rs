@@ -1,6 +1,6 @@
 //! `flinkrs info PROGRAM ARGS`: runs the program in role plan, in which its execution prints the plan.
 
-use crate::roles::{PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE};
+use flinkrs_rpc::roles::{PLAN, PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE};
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Info {
         };
         let status = Command::new(&self.program)
             .args(&self.arguments)
-            .env(ROLE, "plan")
+            .env(ROLE, PLAN)
             .env(PLAN_FORMAT, format)
             .env(PLAN_EXECUTION, self.execution.to_string())
             .status()

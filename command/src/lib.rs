@@ -1,11 +1,27 @@
-//! The `flinkrs` command: tools around programs.
+//! The `flinkrs` command: plans, clusters, jobs.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `info` | `flinkrs info`: what the optimizer makes of a program |
+//! | `run` | `flinkrs run`: a program on a cluster, or here |
+//! | `jobs` | `list`, `cancel`, `logs` |
+//! | `processes` | `jobmanager` and `taskexecutor`: this process is one |
+//! | `cluster` | `cluster start`, `stop` and `status`: a standalone cluster |
+//! | `options` | configuration: its file, `-D`, and what follows from them |
 
+mod cluster;
 mod info;
+mod jobs;
+mod options;
+mod processes;
+mod run;
 
 use clap::{Parser, Subcommand};
+use flinkrs_core::error::{Error, Result};
 use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
 
-/// Tools for flinkrs programs.
+/// Runs flinkrs programs, and the clusters that they run on.
 #[derive(Debug, Parser)]
 #[command(name = "flinkrs", version, about, long_about = None)]
 struct Cli {
@@ -15,13 +31,48 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Run a program on a cluster, or on this machine
+    Run(run::Run),
     /// Show the plan that the optimizer chooses for a program, without running it
     Info(info::Info),
+    /// List the jobs of a cluster
+    List(jobs::List),
+    /// Cancel a job
+    Cancel(jobs::Cancel),
+    /// Show what the workers of a job wrote to standard output and error
+    Logs(jobs::Logs),
+    /// Start, stop or look at a standalone cluster
+    Cluster(cluster::Cluster),
+    /// Be the JobManager of a cluster, in the foreground
+    #[command(name = "jobmanager")]
+    JobManager(processes::JobManagerCommand),
+    /// Be a TaskExecutor of a cluster, in the foreground
+    #[command(name = "taskexecutor")]
+    TaskExecutor(processes::TaskExecutorCommand),
 }
 
 /// The command's main: reads the arguments, acts, and returns the exit code.
 pub fn main() -> ExitCode {
-    crate::main(|cli: Cli| match cli.action {
+    flinkrs::main(|cli: Cli| match cli.action {
+        Action::Run(run) => run.run(),
         Action::Info(info) => info.run(),
+        Action::List(list) => list.run(),
+        Action::Cancel(cancel) => cancel.run(),
+        Action::Logs(logs) => logs.run(),
+        Action::Cluster(cluster) => cluster.run(),
+        Action::JobManager(command) => command.run(),
+        Action::TaskExecutor(command) => command.run(),
     })
+}
+
+/// What calls and processes run on: one thread.
+fn runtime() -> Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::Resource { message: format!("no thread for RPC: {error}") })
+}
+
+/// Prints a line; a reader that has gone is no reason to fail.
+fn print(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

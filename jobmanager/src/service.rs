@@ -123,19 +123,20 @@ impl Dispatcher for Service {
     type GetArtifactStream = Replies<ArtifactChunk>;
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        let (slots, slot_bytes) = self
+        let (slots, slot_bytes, task_executors) = self
             .ask(|reply| {
                 Message::Look(Box::new(move |cluster| {
                     let view = cluster.resources.view();
                     let of = || view.task_executors.iter().map(|executor| &executor.registration);
                     let slots: u32 = of().map(|registration| registration.slots).sum();
                     let slot_bytes = of().map(|registration| registration.slot_bytes).min().unwrap_or(0);
-                    let _ = reply.send(Ok((slots, slot_bytes)));
+                    let _ = reply.send(Ok((slots, slot_bytes, view.task_executors.len() as u32)));
                 }))
             })
             .await?;
         let (version, rest_address) = (VERSION.to_owned(), String::new());
-        Ok(Response::new(HelloReply { version, protocol: PROTOCOL, rest_address, slots, slot_bytes }))
+        let protocol = PROTOCOL;
+        Ok(Response::new(HelloReply { version, protocol, rest_address, slots, slot_bytes, task_executors }))
     }
 
     async fn open_application(&self, request: Request<OpenApplicationRequest>) -> Result<Response<Empty>, Status> {

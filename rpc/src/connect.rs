@@ -29,6 +29,8 @@ pub struct JobManagerClient {
     pub slots: u32,
     /// Managed memory of the smallest of them, in bytes; 0 without any.
     pub slot_bytes: u64,
+    /// TaskExecutors that were registered.
+    pub task_executors: u32,
     channel: Channel,
     secret: Option<Secret>,
 }
@@ -50,9 +52,10 @@ impl JobManagerClient {
             ),
         })?;
         let mut client =
-            JobManagerClient { address: address.to_owned(), rest_address: String::new(), slots: 0, slot_bytes: 0, channel, secret };
+            JobManagerClient { address: address.to_owned(), rest_address: String::new(), slots: 0, slot_bytes: 0, task_executors: 0, channel, secret };
         let reply = client.hello().await?;
         (client.rest_address, client.slots, client.slot_bytes) = (reply.rest_address, reply.slots, reply.slot_bytes);
+        client.task_executors = reply.task_executors;
         Ok(client)
     }
 

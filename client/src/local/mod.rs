@@ -137,6 +137,11 @@ impl LocalEnvironment {
     }
 }
 
+/// Memory of the machine, or of the control group if that has less.
+pub fn machine_memory() -> ByteSize {
+    ByteSize(machine::memory_bytes())
+}
+
 /// Where loops are snapshotted, if they are.
 fn snapshots(folder: Option<(PathBuf, u32)>, resume: bool) -> Result<Option<SnapshotOptions>> {
     match folder {

@@ -29,6 +29,9 @@ pub struct HelloReply {
     /// Managed memory of the smallest of them, in bytes.
     #[prost(uint64, tag = "5")]
     pub slot_bytes: u64,
+    /// TaskExecutors that are registered.
+    #[prost(uint32, tag = "6")]
+    pub task_executors: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApplicationRef {

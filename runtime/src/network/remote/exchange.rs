@@ -40,7 +40,7 @@ pub enum Compression {
 pub struct ExchangeOptions {
     /// Where to listen; port 0 takes any. `127.0.0.1:0` unless peers are on other machines.
     pub listen: SocketAddr,
-    /// The job whose workers talk to each other.
+    /// What the processes that talk to each other belong to: a job, or a cluster.
     pub job: u128,
     /// This worker, unique within the job.
     pub me: PeerId,

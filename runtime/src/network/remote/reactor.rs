@@ -514,8 +514,8 @@ fn on_frame(
             }
         }
         Kind::Request => {
-            let channel = ChannelId::decode(&payload).filter(|channel| channel.job == shared.identity.job);
-            let channel = channel.ok_or_else(|| Malformed("a request that names no channel of the job".to_owned()))?;
+            let channel = ChannelId::decode(&payload);
+            let channel = channel.ok_or_else(|| Malformed("a request that names no channel".to_owned()))?;
             match header.extra {
                 0 => shared.requested(peer, header.slot, channel, header.value)?,
                 1 => shared.requested_file(peer, header.slot, channel, header.value),

@@ -1,0 +1,180 @@
+//! Configuration: its file, `-D`, and what follows from them for processes.
+
+use clap::Args;
+use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
+use flinkrs_control::task_executor::TaskExecutorOptions as Times;
+use flinkrs_core::config::{self, Configuration, heartbeat, jobmanager, restart, security, taskmanager};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_jobmanager::JobManagerOptions;
+use flinkrs_rpc::auth::Secret;
+use flinkrs_taskexecutor::TaskExecutorOptions;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The memory of a TaskExecutor's worker that is neither managed nor the network's: code, threads, batches.
+const UNMANAGED_BYTES: u64 = 24 << 20;
+
+/// Options that all commands have.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// Set an option of the configuration; see docs/configuration.md
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub(crate) define: Vec<String>,
+
+    /// The file of the configuration [default: flinkrs.toml in $FLINKRS_CONF_DIR or here, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Which cluster a command is for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Target {
+    /// The JobManager [default: jobmanager.rpc.address and jobmanager.rpc.port of the configuration]
+    #[arg(short = 'm', long, value_name = "HOST:PORT")]
+    pub(crate) jobmanager: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Common {
+    /// Reads the configuration.
+    pub(crate) fn configuration(&self) -> Result<Configuration> {
+        let folder = std::env::var_os("FLINKRS_CONF_DIR").map(PathBuf::from);
+        let file = config::find_file(self.config.as_deref(), folder.as_deref());
+        Configuration::load(file.as_deref(), &self.define)
+    }
+
+    /// The same options for another process.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let file = self.config.iter().flat_map(|file| ["--config".to_owned(), file.display().to_string()]);
+        file.chain(self.define.iter().map(|define| format!("-D{define}"))).collect()
+    }
+}
+
+impl Target {
+    /// The JobManager's host and port, and the secret that it may want.
+    pub(crate) fn resolve(&self) -> Result<(String, Option<PathBuf>, Configuration)> {
+        let config = self.common.configuration()?;
+        let address = self.jobmanager.clone().unwrap_or_else(|| address_of(&config));
+        let secret = config.get(&security::CLUSTER_SECRET_FILE);
+        Ok((address, secret, config))
+    }
+}
+
+/// Where the configuration says that the JobManager is.
+pub(crate) fn address_of(config: &Configuration) -> String {
+    format!("{}:{}", config.get(&jobmanager::RPC_ADDRESS), config.get(&jobmanager::RPC_PORT))
+}
+
+/// The secret that the configuration names.
+pub(crate) fn secret_of(config: &Configuration) -> Result<Option<Secret>> {
+    config.get(&security::CLUSTER_SECRET_FILE).as_deref().map(Secret::from_file).transpose()
+}
+
+/// What a JobManager is started with.
+pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOptions> {
+    let port = config.get(&jobmanager::RPC_PORT);
+    let bind = SocketAddr::new(ip_of("jobmanager.bind-host", &config.get(&jobmanager::BIND_HOST))?, port);
+    let store = config.get(&jobmanager::HA_STORAGE_DIR).or_else(|| config.get(&jobmanager::BLOB_STORAGE_DIRECTORY));
+    let store = store.unwrap_or_else(|| std::env::temp_dir().join(format!("flinkrs-jobmanager-{}", std::process::id())));
+    Ok(JobManagerOptions {
+        bind,
+        secret: secret_of(config)?,
+        store,
+        resources: ResourceOptions {
+            heartbeat_interval: config.get(&heartbeat::INTERVAL),
+            heartbeat_timeout: config.get(&heartbeat::TIMEOUT),
+            spread: config.get(&jobmanager::EVENLY_SPREAD_OUT_SLOTS),
+            elastic: None,
+        },
+        job: JobOptions {
+            restart: restart_of(config),
+            slot_request_timeout: config.get(&jobmanager::SLOT_REQUEST_TIMEOUT),
+            ..JobOptions::default()
+        },
+        dispatcher: DispatcherOptions {
+            finished_jobs: config.get(&jobmanager::JOBSTORE_MAX_CAPACITY).get() as usize,
+            ..DispatcherOptions::default()
+        },
+    })
+}
+
+fn restart_of(config: &Configuration) -> RestartStrategy {
+    match config.get(&restart::STRATEGY) {
+        restart::RestartStrategy::None => RestartStrategy::None,
+        restart::RestartStrategy::FixedDelay => RestartStrategy::FixedDelay {
+            attempts: config.get(&restart::FIXED_ATTEMPTS),
+            delay: config.get(&restart::FIXED_DELAY),
+        },
+        restart::RestartStrategy::FailureRate => RestartStrategy::FailureRate {
+            max_failures: config.get(&restart::RATE_MAX_FAILURES).get(),
+            interval: config.get(&restart::RATE_INTERVAL),
+            delay: config.get(&restart::RATE_DELAY),
+        },
+        restart::RestartStrategy::ExponentialDelay => RestartStrategy::ExponentialDelay {
+            initial: config.get(&restart::INITIAL_BACKOFF),
+            max: config.get(&restart::MAX_BACKOFF),
+            multiplier: config.get(&restart::BACKOFF_MULTIPLIER).0,
+            reset_threshold: config.get(&restart::RESET_BACKOFF_THRESHOLD),
+            jitter: config.get(&restart::JITTER_FACTOR).0,
+            attempts: None,
+        },
+    }
+}
+
+/// What a TaskExecutor is started with: its memory is divided into the network's, the managed of each slot, and the rest.
+pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&str>) -> Result<TaskExecutorOptions> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let slots = config.get(&taskmanager::SLOTS).map_or(cores, std::num::NonZeroU32::get);
+    let process = config.get(&taskmanager::PROCESS_MEMORY).map_or_else(|| machine_bytes() / 2, |bytes| bytes.0);
+    let usable = process.saturating_sub(UNMANAGED_BYTES);
+    let network = (usable as f64 * config.get(&taskmanager::NETWORK_MEMORY_FRACTION).0) as u64;
+    let (least, most) = (config.get(&taskmanager::NETWORK_MEMORY_MIN).0, config.get(&taskmanager::NETWORK_MEMORY_MAX).0);
+    let network_bytes = network.clamp(least, most);
+    let managed = (usable.saturating_sub(network_bytes) as f64 * config.get(&taskmanager::MANAGED_FRACTION).0) as u64;
+    let slot_bytes = managed / u64::from(slots);
+    if slot_bytes < 1 << 20 {
+        return Err(Error::usage(format!(
+            "taskmanager.memory.process.size is {process} bytes, of which {slot_bytes} are left for each of {slots} slots; \
+             give it more memory or fewer slots (option taskmanager.numberOfTaskSlots)"
+        )));
+    }
+    let bind = ip_of("taskmanager.bind-host", &config.get(&taskmanager::BIND_HOST))?;
+    let temp_dir = config.get(&taskmanager::TMP_DIRS).and_then(|dirs| dirs.into_iter().next());
+    let temp_dir = temp_dir.unwrap_or_else(std::env::temp_dir);
+    Ok(TaskExecutorOptions {
+        jobmanager: jobmanager.map_or_else(|| address_of(config), str::to_owned),
+        secret: secret_of(config)?,
+        bind,
+        data_port: config.get(&taskmanager::DATA_PORT),
+        host: config.get(&taskmanager::HOST).unwrap_or_else(|| bind.to_string()),
+        slots,
+        slot_bytes,
+        network_bytes,
+        compress: false,
+        threads: slots.min(cores),
+        folder: temp_dir.join(format!("flinkrs-taskexecutor-{}", std::process::id())),
+        temp_dir,
+        times: Times {
+            heartbeat_interval: config.get(&heartbeat::INTERVAL),
+            heartbeat_timeout: config.get(&heartbeat::TIMEOUT),
+            reconnect_delay: Duration::from_millis(500),
+        },
+    })
+}
+
+/// The IP address of a host to listen on.
+fn ip_of(option: &str, host: &str) -> Result<IpAddr> {
+    let found = (host, 0).to_socket_addrs().ok().and_then(|found| {
+        let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+        found.iter().copied().find(IpAddr::is_ipv4).or(found.first().copied())
+    });
+    found.ok_or_else(|| Error::usage(format!("{option} is '{host}', which is neither an IP address nor a host's name")))
+}
+
+/// Memory of the machine, or of the control group if that has less, in bytes.
+fn machine_bytes() -> u64 {
+    flinkrs::machine_memory().0
+}

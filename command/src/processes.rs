@@ -1,0 +1,77 @@
+//! `flinkrs jobmanager` and `flinkrs taskexecutor`: this process is one of a cluster, until it is told to end.
+
+use crate::options::{Common, jobmanager_options, taskexecutor_options};
+use crate::runtime;
+use clap::Args;
+use flinkrs_core::error::{Error, Result};
+use flinkrs_jobmanager::JobManager;
+use flinkrs_taskexecutor::TaskExecutor;
+use std::io::Write;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Options of `flinkrs jobmanager`.
+#[derive(Debug, Args)]
+pub(super) struct JobManagerCommand {
+    #[command(flatten)]
+    common: Common,
+
+    /// Write HOST:PORT of the RPC server to this file when it listens
+    #[arg(long, value_name = "FILE", hide = true)]
+    address_file: Option<PathBuf>,
+}
+
+/// Options of `flinkrs taskexecutor`.
+#[derive(Debug, Args)]
+pub(super) struct TaskExecutorCommand {
+    /// The JobManager [default: jobmanager.rpc.address and jobmanager.rpc.port of the configuration]
+    #[arg(short = 'm', long, value_name = "HOST:PORT")]
+    jobmanager: Option<String>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl JobManagerCommand {
+    pub(super) fn run(&self) -> Result<()> {
+        let options = jobmanager_options(&self.common.configuration()?)?;
+        runtime()?.block_on(async {
+            let manager = JobManager::bind(options).await?;
+            let address = manager.address();
+            eprintln!("JobManager listens on {address}");
+            if let Some(file) = &self.address_file {
+                write_whole(file, &address.to_string())?;
+            }
+            manager.run(ended()).await
+        })
+    }
+}
+
+impl TaskExecutorCommand {
+    pub(super) fn run(&self) -> Result<()> {
+        let options = taskexecutor_options(&self.common.configuration()?, self.jobmanager.as_deref())?;
+        let folder = options.folder.clone();
+        let result = runtime()?.block_on(async { TaskExecutor::new(options)?.run(ended()).await });
+        // Executables, partitions and logs are of no use to anybody else.
+        let _ = std::fs::remove_dir_all(folder);
+        result
+    }
+}
+
+/// Ends with SIGTERM or SIGINT.
+async fn ended() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Writes a file that is never seen half-written.
+fn write_whole(path: &std::path::Path, text: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    let written = std::fs::File::create(&new).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.and_then(|()| std::fs::rename(&new, path)).map_err(|error| Error::io("write", path, error))
+}
