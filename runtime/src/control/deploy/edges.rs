@@ -110,7 +110,9 @@ impl Deployer<'_> {
                 let (partition, location) = found.ok_or_else(|| {
                     Error::internal(format!("nobody says where subtask {producer} of edge {index} is"))
                 })?;
-                let consumer = if self.is_set(index) && self.is_stored(index) { 0 } else { *consumer };
+                // What is stored for one consumer, or is the same for all, is in the first channel.
+                let is_first = self.is_stored(index) && (self.is_set(index) || edge.ship == ShipStrategy::Forward);
+                let consumer = if is_first { 0 } else { *consumer };
                 let channel = channel(around.job, partition, consumer);
                 let like = self.plan.functions.empty_batch(last.operator, last.part, edge.side)?;
                 let (peer, is_stored) = peer_at(around, location)?;
