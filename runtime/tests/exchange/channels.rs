@@ -114,6 +114,36 @@ fn a_slow_consumer_stalls_its_producer_only() {
 }
 
 #[test]
+fn what_nobody_reads_is_bounded_by_the_budget_whatever_the_number_of_channels() {
+    const CHANNELS: u32 = 200;
+    let (a, b) = (start(1), start(2));
+    let mut writers: Vec<ChannelWriter> = (0..CHANNELS).map(|i| a.writer(channel_id(i, 0)).unwrap()).collect();
+    let mut readers: Vec<_> =
+        (0..CHANNELS).map(|i| b.reader(&[(at(&a, 1), channel_id(i, 0))], &like()).unwrap()).collect();
+    // Once something has passed, the producer's side knows the windows.
+    for (i, (writer, reader)) in (0..).zip(writers.iter_mut().zip(&mut readers)) {
+        writer.send(batch(i, 0..1)).unwrap();
+        assert_eq!(reader.next_batch().unwrap().map(|batch| batch.len()), Some(1));
+    }
+    let mut rests: Vec<Batch> = (0..CHANNELS).map(|i| batch(i, 0..20_000)).collect();
+    let left = |rests: &[Batch]| rests.iter().map(Batch::len).sum::<usize>();
+    let (all, mut refused) = (left(&rests), 0);
+    wait_until("full channels", || {
+        let before = left(&rests);
+        for (writer, rest) in writers.iter_mut().zip(&mut rests) {
+            *rest = writer.try_send(rest.take()).unwrap().expect("nobody reads");
+        }
+        refused = if left(&rests) < before { 0 } else { refused + 1 };
+        refused > 100
+    });
+    let bytes = (all - left(&rests)) * size_of::<Record>();
+    // The consumer's half of the budget, the least windows, and as much again at the producer's side: a frame each.
+    let most = 2 * ((8 << 20) / 2 + CHANNELS as usize * (16 << 10)) + (1 << 20);
+    assert!(bytes <= most, "{bytes} bytes are on their way, of at most {most}");
+    assert!(bytes >= CHANNELS as usize * (16 << 10), "only {bytes} bytes are on their way");
+}
+
+#[test]
 fn an_abandoned_channel_does_not_hold_up_its_producer() {
     let (a, b) = (start(1), start(2));
     let writer = a.writer(channel_id(0, 0)).unwrap();

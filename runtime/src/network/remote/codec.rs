@@ -95,6 +95,7 @@ impl Encoder {
         if let Some(shrunk) = shrunk {
             self.pool.give(std::mem::replace(&mut bytes, shrunk));
         }
+        let bytes = self.pool.fit(bytes);
         let payload = &bytes[HEADER_BYTES..];
         let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let (payload_bytes, payload_crc) = (length(payload.len()), crc32fast::hash(payload));
@@ -106,8 +107,8 @@ impl Encoder {
     /// The frame compressed, if that makes it smaller.
     fn compress(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let plain = &frame[HEADER_BYTES..];
-        let mut out = self.pool.take();
         let most = HEADER_BYTES + lz4_flex::block::get_maximum_output_size(plain.len());
+        let mut out = self.pool.take(most);
         if out.len() < most {
             out.resize(most, 0);
         }

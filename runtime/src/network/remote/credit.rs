@@ -1,6 +1,6 @@
 //! How much may be on its way: windows of channels, and the worker's budget that they share.
 //!
-//! The consumer's side owns the arithmetic. For a channel, counted in bytes of payloads since its begin:
+//! The consumer's side owns the arithmetic. For a channel, counted in bytes of frames with records since its begin:
 //!
 //! ```text
 //! taken ≤ received ≤ limit        reserved = limit − taken        budget.reserved = Σ reserved
@@ -15,9 +15,9 @@
 //! budget.reserved ≤ budget.bytes + channels · WINDOW_BYTES_MIN + (bytes of frames larger than their window)
 //! ```
 //!
-//! which [`ReceiveBudget::check`] asserts. The producer's side cuts batches that are larger than the window, so that the
-//! last term is of single records, of frames that were made before the request, of at most 128 KiB each, and of the
-//! blocks of partitions' files, of at most 64 KiB.
+//! which [`ReceiveBudget::check`] asserts. The producer's side cuts batches that are larger than the window, so that
+//! the last term is of single records, of frames that were made before the request, of at most 128 KiB each, and of
+//! the blocks of partitions' files, of at most 64 KiB.
 
 use crate::network::remote::frame::Malformed;
 use crate::task::lock;
@@ -123,7 +123,7 @@ impl ReceiveWindow {
         u32::try_from(self.limit).unwrap_or(u32::MAX)
     }
 
-    /// Counts a payload that has come, or refuses one that nobody granted.
+    /// Counts a frame that has come, or refuses one that nobody granted.
     pub(crate) fn receive(&mut self, bytes: usize) -> Result<(), Malformed> {
         let received = self.received + bytes as u64;
         if received > self.limit {
@@ -143,7 +143,7 @@ impl ReceiveWindow {
         Ok(())
     }
 
-    /// Counts a payload that the consumer has taken; what to tell the producer's side, when that is worth it.
+    /// Counts a frame that the consumer has taken; what to tell the producer's side, when that is worth it.
     pub(crate) fn take(&mut self, bytes: usize) -> Option<Grant> {
         let bytes = bytes as u64;
         debug_assert!(self.taken + bytes <= self.received, "only what came is taken");
@@ -194,12 +194,12 @@ impl SendWindow {
         SendWindow { sent: 0, taken: 0, limit: first }
     }
 
-    /// Whether a payload of so many bytes may be sent now.
+    /// Whether a frame of so many bytes may be sent now.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.sent == self.taken || self.sent + bytes as u64 <= self.limit
     }
 
-    /// Counts a payload that is sent.
+    /// Counts a frame that is sent.
     pub(crate) fn send(&mut self, bytes: usize) {
         debug_assert!(self.fits(bytes));
         self.sent += bytes as u64;

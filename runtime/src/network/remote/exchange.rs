@@ -72,8 +72,9 @@ type LostHandler = Arc<dyn Fn(PeerId, Error) + Send + Sync>;
 
 /// The network of one worker: a handle that is cheap to clone.
 ///
-/// One thread accepts, dials and reads; producers write themselves. With a folder, another reads partitions' files. When the last handle is dropped, what is queued is
-/// written, within a second, the connections are closed, and the thread ends. A handler must not own the exchange.
+/// One thread accepts, dials and reads; producers write themselves. With a folder, another reads partitions' files. When
+/// the last handle is dropped, what is queued is written, within a second, the connections are closed, and the threads
+/// end. A handler must not own the exchange.
 #[derive(Clone)]
 pub struct Exchange {
     service: Arc<Service>,
@@ -150,8 +151,8 @@ impl Exchange {
         self.service.shared.request(peer, channel, Origin::Producer, &inbox, &like)
     }
 
-    /// Requests a channel of a finished partition from whoever serves its file, and feeds `inbox` with it. A partition in
-    /// the folder of this exchange is read by the consumer, in its own turns.
+    /// Requests a channel of a finished partition from whoever serves its file, and feeds `inbox` with it. A partition
+    /// in the folder of this exchange is read by the consumer, in its own turns.
     ///
     /// That the partition is missing or broken is an error of this call, or one that the consumer finds in the inbox.
     pub(crate) fn request_stored(
@@ -199,7 +200,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Calls `handler` on the exchange's thread with every message that comes, in order for each peer; it mustn't block.
+    /// Calls `handler` on the exchange's thread with every message that comes, in order for each peer; it mustn't
+    /// block.
     pub fn on_message(&self, handler: MessageHandler) {
         *lock(&self.service.shared.on_message) = Some(handler);
     }

@@ -3,7 +3,7 @@
 use crate::network::Inbox;
 use crate::network::remote::codec::decode;
 use crate::network::remote::credit::{Grant, ReceiveWindow};
-use crate::network::remote::frame::{Header, Kind, Malformed, bare};
+use crate::network::remote::frame::{Header, Kind, Malformed, bare, cost};
 use crate::network::remote::partition_file::{PartitionFile, PartitionReader};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::{BufferPool, ChannelId};
@@ -83,7 +83,7 @@ impl RemoteInput {
         let value = header.value;
         let element = match header.kind {
             Kind::Data => {
-                lock(&self.window).receive(payload.len())?;
+                lock(&self.window).receive(cost(payload.len()))?;
                 self.inbox.arrive(Arrived::Data(Arc::clone(self), header, payload));
                 return Ok(false);
             }
@@ -117,8 +117,9 @@ impl RemoteInput {
         }
     }
 
-    fn taken(&self, bytes: usize) {
-        let grant = lock(&self.window).take(bytes);
+    /// The consumer has taken a frame with such a payload.
+    fn taken(&self, payload_bytes: usize) {
+        let grant = lock(&self.window).take(cost(payload_bytes));
         if let (Some(grant), Some(peer)) = (grant, self.peer.upgrade()) {
             peer.send(credit(self.slot, grant));
         }

@@ -1,7 +1,7 @@
 //! The thread that reads finished partitions for consumers elsewhere, as far as their windows go.
 
 use crate::network::remote::exchange::Shared;
-use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, refusal};
+use crate::network::remote::frame::{Header, Kind, refusal};
 use crate::network::remote::partition_file::{Broken, PartitionFile, PartitionReader};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::sender::{Frame, Room, SendChannel};
@@ -132,10 +132,7 @@ impl Served {
                 self.channel.push(Frame::bare(Header::new(Kind::End, 0, 0)));
                 return Ok(Turn::Over);
             };
-            let mut bytes = self.channel.take_buffer();
-            bytes.resize(HEADER_BYTES, 0);
-            bytes.extend_from_slice(payload);
-            self.channel.push(Frame { header, bytes });
+            self.channel.push(self.channel.frame(header, payload));
         }
         Ok(Turn::Again)
     }

@@ -3,7 +3,7 @@
 use crate::network::remote::codec::Encoder;
 use crate::network::remote::credit::{Grant, SendWindow};
 use crate::network::remote::exchange::Shared;
-use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, Malformed};
+use crate::network::remote::frame::{HEADER_BYTES, Header, Kind, Malformed, cost};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::{BufferPool, ChannelId, Compression};
 use crate::network::{ChannelSender, Sent, current_waker};
@@ -123,12 +123,12 @@ impl SendChannel {
     fn queue(&self, state: &mut State) {
         let Some((peer, slot)) = &state.consumer else { return };
         while let Some(frame) = state.held.front() {
-            let payload = frame.bytes.len() - HEADER_BYTES;
             if frame.header.kind == Kind::Data {
-                if !state.window.fits(payload) {
+                let cost = cost(frame.bytes.len() - HEADER_BYTES);
+                if !state.window.fits(cost) {
                     break;
                 }
-                state.window.send(payload);
+                state.window.send(cost);
             }
             let Some(Frame { mut header, mut bytes }) = state.held.pop_front() else { break };
             header.slot = *slot;
@@ -180,15 +180,20 @@ impl SendChannel {
             return Room::Full;
         }
         // Before the request, the least that a window will be.
-        let window = if state.consumer.is_some() { state.window.bytes() } else { HELD_BYTES_MAX };
+        let window =
+            if state.consumer.is_some() { state.window.bytes().saturating_sub(cost(0)) } else { HELD_BYTES_MAX };
         Room::Frame(window.max(1))
     }
 }
 
 impl SendChannel {
-    /// A buffer with nothing in it.
-    pub(crate) fn take_buffer(&self) -> Vec<u8> {
-        self.share.pool.take_empty()
+    /// A frame of records that are encoded already.
+    pub(crate) fn frame(&self, header: Header, payload: &[u8]) -> Frame {
+        let mut bytes = self.share.pool.take(HEADER_BYTES + payload.len());
+        bytes.clear();
+        bytes.resize(HEADER_BYTES, 0);
+        bytes.extend_from_slice(payload);
+        Frame { header, bytes }
     }
 }
 
