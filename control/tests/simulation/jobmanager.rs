@@ -7,7 +7,7 @@ use flinkrs_control::jobmaster::{JobCommand, JobEvent, JobMaster, JobOutcome, Jo
 use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceCommand, ResourceEvent, ResourceManager};
 use flinkrs_control::task_executor::TaskExecutorEvent;
-use flinkrs_protocol::{ApplicationId, ExecutionId, Failure, FailureKind, JobId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -65,13 +65,16 @@ pub(crate) struct Store {
 
 /// The sinks of a job, as the file system sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SinkState {
-    /// How often they were begun.
-    pub(crate) begun: u32,
-    /// How often they were committed.
-    pub(crate) committed: u32,
-    /// How often they were aborted.
-    pub(crate) aborted: u32,
+pub(crate) enum SinkState {
+    /// Nothing was done about them.
+    #[default]
+    Untouched,
+    /// They were begun, and tasks may write.
+    Begun,
+    /// What was written is visible.
+    Committed,
+    /// What was written is gone.
+    Aborted,
 }
 
 impl World {
@@ -224,8 +227,8 @@ impl World {
             }
             Peer::Worker(_, _, application, worker) => {
                 jm.workers.remove(&(application, worker));
-                let failure = Failure::new(FailureKind::Lost, format!("the connection of worker {worker} has broken"));
-                self.jm_handle(Inner::Master(application, JobEvent::WorkerLost { worker, failure }));
+                let reason = format!("the connection of worker {worker} has broken");
+                self.jm_handle(Inner::Master(application, JobEvent::WorkerDisconnected { worker, reason }));
             }
         }
     }
