@@ -11,7 +11,7 @@
 //! | `compare` | the plain programs against the engine's |
 //! | `loops` | the programs with loops |
 //! | `memory` | jobs much larger than their memory |
-//! | `single` | figures of the engine alone: parallelism, start, chain, plans |
+//! | `single` | figures of the engine alone: parallelism, start, chain, plans, control |
 //! | `table` | medians and tables |
 
 mod check;
@@ -43,6 +43,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::chain(&setup)
     } else if options.mode.plans {
         single::plans(&setup)
+    } else if options.mode.control {
+        single::control(&setup)
     } else if options.mode.loops {
         loops::run(&setup, &wanted)
     } else {

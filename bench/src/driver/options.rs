@@ -55,6 +55,10 @@ pub struct Mode {
     #[arg(long, conflicts_with = "only")]
     pub plans: bool,
 
+    /// Instead: what a JobMaster needs for jobs of thousands of subtasks
+    #[arg(long, conflicts_with = "only")]
+    pub control: bool,
+
     /// Instead: programs with loops over graphs and points
     #[arg(long)]
     pub loops: bool,

@@ -95,3 +95,8 @@ pub(super) fn plans(setup: &Setup) -> Result<bool, String> {
     program.args(["--runs", &setup.runs.to_string()]).args(setup.small.then_some("--small"));
     Ok(program.status().map_err(about("engine_plans"))?.success())
 }
+
+/// Decisions for jobs of thousands of subtasks.
+pub(super) fn control(setup: &Setup) -> Result<bool, String> {
+    Ok(setup.program("engine_control").status().map_err(about("engine_control"))?.success())
+}

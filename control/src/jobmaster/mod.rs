@@ -250,3 +250,6 @@ impl JobMaster {
         self.closed = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

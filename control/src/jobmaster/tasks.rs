@@ -5,7 +5,7 @@ use crate::failover::{Progress, is_needed, restart_set};
 use crate::jobmaster::job::{Context, Goal, Job, Stage};
 use crate::jobmaster::timers::Timer;
 use crate::jobmaster::{JobCommand, TaskUpdate};
-use crate::regions::{RegionId, is_blocking};
+use crate::regions::RegionId;
 use crate::time::Timestamp;
 use crate::view::ExceptionView;
 use flinkrs_core::id::VertexId;
