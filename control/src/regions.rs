@@ -7,7 +7,7 @@
 
 use crate::cycles::components;
 use flinkrs_core::id::VertexId;
-use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
+use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
 use flinkrs_protocol::{JobEdge, JobGraph};
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(crate) struct Regions {
 }
 
 /// Vertices that pipelined edges connect.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Component {
     /// In topological order.
     pub(crate) vertices: Vec<VertexId>,
@@ -36,6 +36,9 @@ pub(crate) struct Component {
     pub(crate) regions: Range<u32>,
     /// The greatest parallelism of its vertices.
     pub(crate) parallelism: u32,
+    /// Whether its subtasks may write something else when they run again on the same input: records are dealt out in the
+    /// order in which they come, or by bounds that are sampled.
+    pub(crate) unsteady: bool,
 }
 
 /// Whether subtask `i` of the consumer reads from subtask `i` of the producer only.
@@ -79,14 +82,19 @@ impl Regions {
         for vertex in &graph.vertices {
             let root = sets.root(vertex.id.0) as usize;
             let at = *component_at[root].get_or_insert_with(|| {
-                let empty = Component { vertices: vec![], whole: whole[root], slots: 1, regions: 0..0, parallelism: 0 };
-                regions.components.push(empty);
+                regions.components.push(Component { whole: whole[root], ..Component::default() });
                 regions.components.len() - 1
             });
             regions.component_of.push(at as u32);
             let component = &mut regions.components[at];
             component.vertices.push(vertex.id);
+            component.unsteady |= vertex.chain.iter().any(|of| matches!(of.part, Part::RangeBounds { .. }));
             component.parallelism = component.parallelism.max(vertex.parallelism);
+        }
+        for edge in graph.edges.iter().filter(|edge| edge.ship == ShipStrategy::Rebalance) {
+            if !regions.crosses(edge) {
+                regions.components[regions.component_of[edge.to.0 as usize] as usize].unsteady = true;
+            }
         }
         let mut next = 0;
         for component in &mut regions.components {

@@ -143,7 +143,7 @@ mod tests {
     fn near_slots_are_preferred() {
         let mut table = table(&[(0, 0), (1, 0), (1, 1), (2, 0)], 1);
         assert_eq!(table.take(0, [7, 2]), Some((2, 0)));
-        let component = Component { vertices: vec![], whole: true, slots: 3, regions: 0..1, parallelism: 3 };
+        let component = Component { whole: true, slots: 3, ..Component::default() };
         let slots = table.take_all(0, &component, &[Some(1), None, Some(1)]);
         assert_eq!(slots, [(1, 0), (0, 0), (1, 1)]);
     }

@@ -11,7 +11,7 @@
 //! | `compare` | the plain programs against the engine's |
 //! | `loops` | the programs with loops |
 //! | `memory` | jobs much larger than their memory |
-//! | `single` | figures of the engine alone: parallelism, start, chain, plans, exchange |
+//! | `single` | figures of the engine alone: parallelism, start, chain, plans, exchange, control |
 //! | `table` | medians and tables |
 
 mod check;
@@ -45,6 +45,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::plans(&setup)
     } else if options.mode.exchange {
         single::exchange(&setup)
+    } else if options.mode.control {
+        single::control(&setup)
     } else if options.mode.loops {
         loops::run(&setup, &wanted)
     } else {

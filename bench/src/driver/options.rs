@@ -58,6 +58,9 @@ pub struct Mode {
     /// Instead: records between two processes, and their round trips
     #[arg(long, conflicts_with = "only")]
     pub exchange: bool,
+    /// Instead: what a JobMaster needs for jobs of thousands of subtasks
+    #[arg(long, conflicts_with = "only")]
+    pub control: bool,
 
     /// Instead: programs with loops over graphs and points
     #[arg(long)]

@@ -122,3 +122,8 @@ pub(super) fn exchange(setup: &Setup) -> Result<bool, String> {
     table::print(&["exchange", "GB/s", "round trip, us", "99th of 100, us"], &rows);
     Ok(true)
 }
+
+/// Decisions for jobs of thousands of subtasks.
+pub(super) fn control(setup: &Setup) -> Result<bool, String> {
+    Ok(setup.program("engine_control").status().map_err(about("engine_control"))?.success())
+}

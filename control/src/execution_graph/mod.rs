@@ -136,13 +136,13 @@ impl ExecutionGraph {
         }
     }
 
-    /// Begins the next attempt of a subtask, whose present one has ended.
+    /// Begins the next attempt of a subtask, whose present one has ended and whose results are gone.
     pub(crate) fn renew(&mut self, vertex: VertexId, subtask: u32, now: Timestamp) {
-        self.lose_results(vertex, subtask);
         let of = &mut self.vertices[vertex.0 as usize];
         let execution = &mut of.subtasks[subtask as usize];
         of.counts[execution.state() as usize] -= 1;
         of.counts[TaskState::Created as usize] += 1;
+        assert!(execution.results.is_none(), "the results of an attempt were there when the next began");
         execution.renew(vertex, subtask, self.attempts_kept, now);
     }
 

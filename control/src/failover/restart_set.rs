@@ -9,8 +9,8 @@
 use crate::execution_graph::ExecutionGraph;
 use crate::regions::{RegionId, is_forward};
 use flinkrs_core::id::VertexId;
-use flinkrs_core::strategy::{Part, ShipStrategy};
-use flinkrs_protocol::{JobEdge, JobGraph, TaskState};
+use flinkrs_core::strategy::ShipStrategy;
+use flinkrs_protocol::{JobEdge, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a region is, as far as restarts are concerned.
@@ -51,7 +51,7 @@ pub(crate) fn restart_set(
                 }
             }
             for (at, edge) in graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
-                let other = changed || !is_repeatable(&graph.graph, edge);
+                let other = changed || !is_repeatable(graph, region, edge);
                 let again = |consumer: RegionId| match progress(consumer) {
                     Progress::Waiting => None,
                     Progress::Active => Some((consumer, other || !is_settled(consumer))),
@@ -81,11 +81,9 @@ fn lost(graph: &ExecutionGraph, vertex: VertexId, subtask: u32) -> Option<Region
     lost.then(|| graph.regions.of(vertex, subtask))
 }
 
-/// Whether another attempt of the producers writes the same records to the same consumers.
-fn is_repeatable(graph: &JobGraph, edge: &JobEdge) -> bool {
-    let bounds = |part: &Part| matches!(part, Part::RangeBounds { .. });
-    let chain = &graph.vertices[edge.from.0 as usize].chain;
-    edge.ship != ShipStrategy::Rebalance && !chain.iter().any(|of| bounds(&of.part))
+/// Whether another run of a region writes the same records to the same consumers.
+fn is_repeatable(graph: &ExecutionGraph, region: RegionId, edge: &JobEdge) -> bool {
+    edge.ship != ShipStrategy::Rebalance && !graph.regions.component(region).unsteady
 }
 
 /// Whether anybody still has to read what a finished subtask has left; `is_stopping` says of a region that it will run

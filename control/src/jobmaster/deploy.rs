@@ -18,6 +18,11 @@ impl Job {
         let mut deployments: BTreeMap<(WorkerId, bool), Vec<TaskDeployment>> = BTreeMap::new();
         let mut loops: BTreeMap<(WorkerId, bool), Vec<LoopDeployment>> = BTreeMap::new();
         for region in std::mem::take(&mut self.deployable) {
+            let mut slots = self.region(region).slots.iter();
+            if !slots.all(|(executor, _)| matches!(cx.pool.known(*executor).worker, Worker::Ready(..))) {
+                // One of its workers is about to end, and then the region begins anew.
+                continue;
+            }
             self.region(region).stage = Stage::Deployed;
             let resume = self.recovered || self.region(region).generation > 1;
             for (vertex, subtask) in self.graph.tasks(region) {

@@ -293,17 +293,36 @@ impl Job {
         }
     }
 
+    /// Forgets what some tasks have finished: nobody may read any more what will be written again.
+    pub(super) fn drop_results(&mut self, tasks: &[(VertexId, u32)], cx: &mut Context) {
+        let mut released: BTreeMap<u32, Vec<PartitionId>> = BTreeMap::new();
+        for (vertex, subtask) in tasks {
+            let execution = self.graph.execution(*vertex, *subtask);
+            let Some(executor) = execution.results else { continue };
+            let (subtask, attempt) = (*subtask, execution.attempt);
+            let partitions = self.graph.outputs(*vertex).filter(|(_, edge)| is_blocking(edge));
+            let partitions = partitions.map(|(edge, _)| PartitionId { edge: edge as u32, subtask, attempt });
+            released.entry(executor).or_default().extend(partitions);
+            self.lose_results(*vertex, subtask);
+        }
+        for (executor, partitions) in released {
+            let task_executor = cx.pool.known(executor).info.id.clone();
+            let partitions = Some(partitions);
+            cx.out.push(JobCommand::ReleasePartitions { task_executor, job: self.id, partitions });
+        }
+    }
+
+    /// A task's finished partitions can't be read any more.
+    pub(super) fn lose_results(&mut self, vertex: VertexId, subtask: u32) {
+        self.graph.lose_results(vertex, subtask);
+        for (edge, _) in self.graph.outputs(vertex) {
+            self.producers[edge] = None;
+        }
+    }
+
     /// Begins the next attempts of a region's tasks. With `finished` these read the same splits as before.
     fn renew(&mut self, region: RegionId, finished: bool, cx: &mut Context) {
-        let mut released: BTreeMap<u32, Vec<PartitionId>> = BTreeMap::new();
         for (vertex, subtask) in self.graph.tasks(region) {
-            let execution = self.graph.execution(vertex, subtask);
-            if let Some(executor) = execution.results {
-                let attempt = execution.attempt;
-                let partitions = self.graph.outputs(vertex).filter(|(_, edge)| is_blocking(edge));
-                let partitions = partitions.map(|(edge, _)| PartitionId { edge: edge as u32, subtask, attempt });
-                released.entry(executor).or_default().extend(partitions);
-            }
             if let Some(splits) = self.splits.get_mut(&vertex) {
                 splits.reset(subtask, finished);
             }
@@ -313,11 +332,6 @@ impl Job {
             for (edge, _) in self.graph.outputs(vertex) {
                 self.producers[edge] = None;
             }
-        }
-        for (executor, partitions) in released {
-            let task_executor = cx.pool.known(executor).info.id.clone();
-            let partitions = Some(partitions);
-            cx.out.push(JobCommand::ReleasePartitions { task_executor, job: self.id, partitions });
         }
         self.region(region).stage = Stage::Delayed;
         self.restart_if_due(region, cx.now);

@@ -77,7 +77,15 @@ pub enum JobEvent {
         /// Host and port where it listens for other workers.
         data_address: Arc<str>,
     },
-    /// A worker has exited, could not be started, or its connection has broken.
+    /// The connection of a worker has broken. Its process may still run, so its TaskExecutor is told to end it, and
+    /// [`WorkerLost`](JobEvent::WorkerLost) is waited for before anything of it runs elsewhere.
+    WorkerDisconnected {
+        /// Which.
+        worker: WorkerId,
+        /// How it was noticed.
+        reason: String,
+    },
+    /// A worker's process has ended, or could not be started: its TaskExecutor says so.
     WorkerLost {
         /// Which.
         worker: WorkerId,
@@ -195,7 +203,7 @@ pub enum JobCommand {
         /// What it is called; each start has a name of its own.
         worker: WorkerId,
     },
-    /// To a TaskExecutor: end a worker, at once; answered by [`JobEvent::WorkerLost`] or by nothing.
+    /// To a TaskExecutor: end a worker, at once; answered by [`JobEvent::WorkerLost`], if it hasn't been said already.
     StopWorker {
         /// Where.
         task_executor: TaskExecutorId,

@@ -19,7 +19,7 @@ use crate::scheduler::SlotKey;
 use crate::time::Timestamp;
 use crate::view::{JobView, SubtaskView};
 use flinkrs_core::id::VertexId;
-use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, SlotId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, JobId, SlotId, TaskExecutorId, WorkerId};
 use job::{Context, Goal, Job};
 use pool::{Pool, Worker};
 use std::sync::Arc;
@@ -124,7 +124,8 @@ impl JobMaster {
                     self.with_job(now, |job, _| job.worker_ready(worker));
                 }
             }
-            JobEvent::WorkerLost { worker, failure } => self.worker_lost(worker, &failure, now),
+            JobEvent::WorkerDisconnected { worker, reason } => self.pool.stop_worker(worker, reason, &mut self.out),
+            JobEvent::WorkerLost { worker, failure } => self.worker_lost(worker, failure, now),
             JobEvent::Tick => self.tick(now),
             of_job => self.job_event(of_job, now),
         }
@@ -167,23 +168,23 @@ impl JobMaster {
     }
 
     fn executor_lost(&mut self, id: &TaskExecutorId, reason: &str, now: Timestamp) {
-        let Some((number, executor)) = self.pool.executor_lost(id) else { return };
-        let reason = format!("TaskExecutor {id} on {} is lost: {reason}", executor.info.host);
-        self.with_job(now, |job, cx| job.executor_lost(number, executor.worker.id(), &reason, cx));
+        let Some((number, info, workers)) = self.pool.executor_lost(id) else { return };
+        let reason = format!("TaskExecutor {id} on {} is lost: {reason}", info.host);
+        self.with_job(now, |job, cx| job.executor_lost(number, &workers, &reason, cx));
     }
 
-    fn worker_lost(&mut self, worker: WorkerId, failure: &Failure, now: Timestamp) {
-        let executor = self.pool.executor_of(worker).and_then(|number| self.pool.executor(number));
-        let was_starting = executor.is_some_and(|of| matches!(of.worker, Worker::Starting(id) if id == worker));
-        if self.pool.worker_lost(worker, &mut self.out) {
-            self.with_job(now, |job, cx| job.worker_lost(worker, was_starting, failure, cx));
+    fn worker_lost(&mut self, worker: WorkerId, mut failure: Failure, now: Timestamp) {
+        let Some(was) = self.pool.worker_lost(worker) else { return };
+        if let Worker::Stopping(_, reason) = &was {
+            failure.message = format!("{reason}; {}", failure.message);
         }
+        self.with_job(now, |job, cx| job.worker_lost(worker, !matches!(was, Worker::Ready(..)), &failure, cx));
     }
 
     fn tick(&mut self, now: Timestamp) {
         while let Some(timer) = self.out.due(now) {
             if let Timer::WorkerStart(worker) = timer {
-                self.start_due(worker, now);
+                self.start_due(worker);
                 continue;
             }
             let capacity = self.capacity;
@@ -199,12 +200,12 @@ impl JobMaster {
     }
 
     /// A worker may have taken too long to start.
-    fn start_due(&mut self, worker: WorkerId, now: Timestamp) {
+    fn start_due(&mut self, worker: WorkerId) {
         let executor = self.pool.executor_of(worker).and_then(|number| self.pool.executor(number));
         if executor.is_some_and(|of| matches!(of.worker, Worker::Starting(id) if id == worker)) {
             let seconds = self.job.as_ref().map_or(0.0, |job| job.options.worker_start_timeout.as_secs_f64());
-            let message = format!("worker {worker} has not started within {seconds} s (worker.start-timeout)");
-            self.worker_lost(worker, &Failure::new(FailureKind::Lost, message), now);
+            let reason = format!("worker {worker} has not started within {seconds} s (worker.start-timeout)");
+            self.pool.stop_worker(worker, reason, &mut self.out);
         }
     }
 
@@ -249,3 +250,6 @@ impl JobMaster {
         self.closed = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

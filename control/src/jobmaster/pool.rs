@@ -36,15 +36,15 @@ pub(crate) enum Worker {
     None,
     Starting(WorkerId),
     Ready(WorkerId, Arc<str>),
-    /// It has been told to end, and tasks of it may still run.
-    Stopping(WorkerId),
+    /// It has been told to end, for a reason, and tasks of it may still run.
+    Stopping(WorkerId, String),
 }
 
 impl Worker {
     pub(crate) fn id(&self) -> Option<WorkerId> {
         match self {
             Worker::None => None,
-            Worker::Starting(id) | Worker::Ready(id, _) | Worker::Stopping(id) => Some(*id),
+            Worker::Starting(id) | Worker::Ready(id, _) | Worker::Stopping(id, _) => Some(*id),
         }
     }
 }
@@ -126,7 +126,7 @@ impl Pool {
         let of = self.executors.get_mut(&executor).expect("a place is on a TaskExecutor that isn't lost");
         match &of.worker {
             Worker::Starting(id) | Worker::Ready(id, _) => *id,
-            Worker::None | Worker::Stopping(_) => {
+            Worker::None | Worker::Stopping(..) => {
                 let worker = WorkerId(self.next_worker);
                 self.next_worker += 1;
                 of.worker = Worker::Starting(worker);
@@ -148,30 +148,27 @@ impl Pool {
         true
     }
 
-    /// Tells the TaskExecutor to end a worker; it is waited for.
-    pub(crate) fn stop_worker(&mut self, worker: WorkerId, out: &mut Out) {
+    /// Tells the TaskExecutor to end a worker, whose end is waited for.
+    pub(crate) fn stop_worker(&mut self, worker: WorkerId, reason: String, out: &mut Out) {
         let executor = self.workers.get(&worker).and_then(|executor| self.executors.get_mut(executor));
         let Some(executor) = executor.filter(|of| of.worker.id() == Some(worker)) else { return };
-        executor.worker = Worker::Stopping(worker);
-        out.push(JobCommand::StopWorker { task_executor: executor.info.id.clone(), worker });
-    }
-
-    /// A worker is gone; false if it wasn't there. Its process is ended, should only its connection have broken.
-    pub(crate) fn worker_lost(&mut self, worker: WorkerId, out: &mut Out) -> bool {
-        let Some(executor) = self.workers.remove(&worker).and_then(|executor| self.executors.get_mut(&executor)) else {
-            return false;
-        };
-        if executor.worker.id() == Some(worker) {
-            if !matches!(executor.worker, Worker::Stopping(_)) {
-                out.push(JobCommand::StopWorker { task_executor: executor.info.id.clone(), worker });
-            }
-            executor.worker = Worker::None;
+        if !matches!(executor.worker, Worker::Stopping(..)) {
+            executor.worker = Worker::Stopping(worker, reason);
+            out.push(JobCommand::StopWorker { task_executor: executor.info.id.clone(), worker });
         }
-        true
     }
 
-    /// A TaskExecutor is gone with its workers; which it was.
-    pub(crate) fn executor_lost(&mut self, id: &TaskExecutorId) -> Option<(u32, Executor)> {
+    /// A worker's process is gone; what it was, or `None` if it wasn't there.
+    pub(crate) fn worker_lost(&mut self, worker: WorkerId) -> Option<Worker> {
+        let executor = self.executors.get_mut(&self.workers.remove(&worker)?)?;
+        // The next one may be starting already.
+        let is_last = executor.worker.id() == Some(worker);
+        Some(if is_last { std::mem::replace(&mut executor.worker, Worker::None) } else { Worker::None })
+    }
+
+    /// A TaskExecutor is gone; its number, and the workers that have gone with it: one that was to end may have been there
+    /// beside one that was to start.
+    pub(crate) fn executor_lost(&mut self, id: &TaskExecutorId) -> Option<(u32, Arc<ExecutorInfo>, Vec<WorkerId>)> {
         let number = self.by_id.remove(id)?;
         let executor = self.executors.remove(&number)?;
         self.slots -= executor.slots.len();
@@ -181,8 +178,8 @@ impl Pool {
                 self.by_host.remove(&executor.info.host);
             }
         }
-        self.workers.retain(|_, of| *of != number);
-        Some((number, executor))
+        let workers = self.workers.extract_if(.., |_, of| *of == number).map(|(worker, _)| worker).collect();
+        Some((number, executor.info, workers))
     }
 
     /// Gives all slots back and ends all workers; TaskExecutors stay known, since partitions may lie there.

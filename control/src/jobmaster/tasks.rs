@@ -5,7 +5,7 @@ use crate::failover::{Progress, is_needed, restart_set};
 use crate::jobmaster::job::{Context, Goal, Job, Stage};
 use crate::jobmaster::timers::Timer;
 use crate::jobmaster::{JobCommand, TaskUpdate};
-use crate::regions::{RegionId, is_blocking};
+use crate::regions::RegionId;
 use crate::time::Timestamp;
 use crate::view::ExceptionView;
 use flinkrs_core::id::VertexId;
@@ -46,6 +46,7 @@ impl Job {
         let region = self.graph.regions.of(id.vertex, id.subtask);
         self.region(region).open -= 1;
         if self.region(region).stage == Stage::Stopping {
+            self.drop_results(&[(id.vertex, id.subtask)], cx);
             return self.region_stopped_if_empty(region, cx);
         }
         if self.region(region).open == 0 {
@@ -75,10 +76,10 @@ impl Job {
     }
 
     /// A worker is gone, and all its tasks with it.
-    pub(crate) fn worker_lost(&mut self, worker: WorkerId, was_starting: bool, failure: &Failure, cx: &mut Context) {
+    pub(crate) fn worker_lost(&mut self, worker: WorkerId, not_ready: bool, failure: &Failure, cx: &mut Context) {
         self.awaiting.remove(&worker);
         let failed = self.tasks_lost(|place| place.worker == worker, failure, cx);
-        let no_other = was_starting && cx.pool.ready_worker().is_none();
+        let no_other = not_ready && cx.pool.ready_worker().is_none();
         if self.sink_call == Some(worker) || (self.sink_call.is_none() && no_other) {
             self.sink_worker_lost(failure, cx);
         }
@@ -88,15 +89,15 @@ impl Job {
         }
     }
 
-    /// A TaskExecutor is gone: its slots, its worker's tasks, and the finished partitions it had.
-    pub(crate) fn executor_lost(&mut self, executor: u32, worker: Option<WorkerId>, reason: &str, cx: &mut Context) {
+    /// A TaskExecutor is gone: its slots, its workers' tasks, and the finished partitions it had.
+    pub(crate) fn executor_lost(&mut self, executor: u32, workers: &[WorkerId], reason: &str, cx: &mut Context) {
         self.slots.remove_executor(executor);
         self.touched.remove(&executor);
         let failure = Failure::new(FailureKind::Lost, reason);
-        worker.iter().for_each(|worker| drop(self.awaiting.remove(worker)));
+        workers.iter().for_each(|worker| drop(self.awaiting.remove(worker)));
         let mut failed = self.results_lost(executor);
         failed.extend(self.tasks_lost(|place| place.executor == executor, &failure, cx));
-        if worker.is_some() && self.sink_call == worker {
+        if self.sink_call.is_some_and(|worker| workers.contains(&worker)) {
             self.sink_worker_lost(&failure, cx);
         }
         if let Some((_, first)) = failed.first().copied() {
@@ -113,10 +114,7 @@ impl Job {
         let lost: Vec<(VertexId, u32)> = self.graph.all_tasks().filter_map(here).collect();
         let mut needed = BTreeSet::new();
         for (vertex, subtask) in lost {
-            self.graph.lose_results(vertex, subtask);
-            for (edge, _) in self.graph.outputs(vertex) {
-                self.producers[edge] = None;
-            }
+            self.lose_results(vertex, subtask);
             let region = self.graph.regions.of(vertex, subtask);
             let is_stopping = |region: RegionId| self.regions[region.0 as usize].stage == Stage::Stopping;
             if !is_stopping(region) && is_needed(&self.graph, vertex, subtask, is_stopping) {
@@ -181,14 +179,10 @@ impl Job {
         }
         let mut failed = BTreeSet::from([self.graph.regions.of(consumer.vertex, consumer.subtask)]);
         let producer = ExecutionId { vertex: edge.from, subtask: partition.subtask, attempt: partition.attempt };
-        let kept = self.graph.current(producer).and_then(|execution| execution.results);
-        if let Some(executor) = kept.filter(|_| self.graph.regions.crosses(&edge)) {
-            self.graph.lose_results(edge.from, partition.subtask);
+        let kept = self.graph.current(producer).is_some_and(|execution| execution.results.is_some());
+        if kept && self.graph.regions.crosses(&edge) {
+            self.drop_results(&[(edge.from, partition.subtask)], cx);
             failed.insert(self.graph.regions.of(edge.from, partition.subtask));
-            let partition = |(edge, _): (usize, _)| PartitionId { edge: edge as u32, ..partition };
-            let all = self.graph.outputs(edge.from).filter(|(_, edge)| is_blocking(edge)).map(partition).collect();
-            let task_executor = cx.pool.known(executor).info.id.clone();
-            cx.out.push(JobCommand::ReleasePartitions { task_executor, job: self.id, partitions: Some(all) });
         }
         let failure = Failure::new(FailureKind::Lost, format!("partition {partition} can't be read: {message}"));
         self.fail(&failed, &failure, Some(consumer), cx);
@@ -221,6 +215,9 @@ impl Job {
             self.set_state(JobState::Restarting, cx);
         }
         cx.out.at(cx.now + delay, Timer::Restart);
+        for region in &set {
+            self.drop_results(&self.graph.tasks(*region), cx);
+        }
         for region in set {
             self.region(region).not_before = cx.now + delay;
             self.restarting.insert(region);
@@ -282,7 +279,9 @@ impl Job {
             is_there && execution.canceling_since().is_some_and(|since| cx.now - since >= timeout)
         };
         if self.graph.all_tasks().any(hangs) {
-            cx.pool.stop_worker(worker, cx.out);
+            let seconds = timeout.as_secs_f64();
+            let reason = format!("a task has not stopped within {seconds} s (task.cancellation.timeout)");
+            cx.pool.stop_worker(worker, reason, cx.out);
         }
     }
 

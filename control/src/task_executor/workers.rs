@@ -47,6 +47,7 @@ impl Workers {
         place.kill(application, commands);
     }
 
+    /// Ends a worker. One that isn't known has ended before, and its JobMaster was told.
     pub(super) fn stop(
         &mut self,
         application: ApplicationId,
@@ -56,6 +57,8 @@ impl Workers {
         let Some(place) = self.0.get_mut(&application) else { return };
         if place.next == Some(worker) {
             place.next = None;
+            let failure = Failure::new(FailureKind::Lost, format!("worker {worker} was stopped before it had started"));
+            commands.push(TaskExecutorCommand::ReportWorkerLost { application, worker, failure });
         } else if place.worker == worker {
             place.kill(application, commands);
         }
@@ -78,10 +81,10 @@ impl Workers {
         commands: &mut Vec<TaskExecutorCommand>,
     ) {
         let Some(place) = self.0.get(&application).filter(|place| place.worker == worker) else { return };
-        let next = place.next;
+        let (next, killed) = (place.next, place.killed);
         self.0.remove(&application);
         if let Some(on) = session {
-            let failure = describe(worker, exit, on);
+            let failure = describe(worker, exit, killed, on);
             commands.push(TaskExecutorCommand::ReportWorkerLost { application, worker, failure });
         }
         if let Some(next) = next {
@@ -100,9 +103,10 @@ impl Place {
 }
 
 /// Why a worker is gone. A worker that exits as for wrong usage has a plan or options that don't fit: no other will do.
-fn describe(worker: WorkerId, exit: &WorkerExit, on: &TaskExecutorId) -> Failure {
+fn describe(worker: WorkerId, exit: &WorkerExit, killed: bool, on: &TaskExecutorId) -> Failure {
     let lost = |how: String| Failure::new(FailureKind::Lost, format!("worker {worker} on TaskExecutor {on} {how}"));
     match exit {
+        _ if killed => lost("was ended as told".to_owned()),
         WorkerExit::Code(2) => {
             Failure { kind: FailureKind::Usage, ..lost("exited with code 2; see its log".to_owned()) }
         }

@@ -119,6 +119,7 @@ impl World {
         }
         if !self.store.jobs.contains_key(&job) {
             let submission = planned.submission.clone();
+            self.say(|| format!("job {} is submitted: {}", job.0, graphs::brief(&submission.graph)));
             return self.jm_dispatch(DispatcherEvent::Submit { application, submission, attached });
         }
         if attached.is_some() {

@@ -116,8 +116,8 @@ impl World {
                 };
                 self.after(delay, Action::Executor(at, start, event, connection));
             }
-            TaskExecutorCommand::Register(registration) => self.to_jm(at, Message::Register(registration)),
-            TaskExecutorCommand::Heartbeat => self.to_jm(at, Message::Heartbeat),
+            TaskExecutorCommand::Register(registration) => self.tell_jm(at, Message::Register(registration)),
+            TaskExecutorCommand::Heartbeat => self.tell_jm(at, Message::Heartbeat),
             TaskExecutorCommand::Disconnect => {
                 if let Some(connection) = self.executors[at].connection.take() {
                     self.close(connection, true);
@@ -138,7 +138,7 @@ impl World {
                 self.after(delay, Action::WorkerDown(at, start, application, worker));
             }
             TaskExecutorCommand::ReportWorkerLost { application, worker, failure } => {
-                self.to_jm(at, Message::WorkerLost(application, worker, failure));
+                self.tell_jm(at, Message::WorkerLost(application, worker, failure));
             }
             TaskExecutorCommand::KeepPartition { .. } => {}
             TaskExecutorCommand::RemovePartitions { job, partitions } => {
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    fn to_jm(&mut self, at: usize, message: Message) {
+    fn tell_jm(&mut self, at: usize, message: Message) {
         if let Some(connection) = self.executors[at].connection {
             self.send(connection, true, message);
         }

@@ -125,6 +125,14 @@ fn make_loop(rng: &mut Rng, graph: &mut JobGraph) {
     });
 }
 
+/// A graph in one line.
+pub(crate) fn brief(graph: &JobGraph) -> String {
+    let vertices = graph.vertices.iter().map(|vertex| format!("{}×{}", vertex.name, vertex.parallelism));
+    let edges = graph.edges.iter().map(|edge| format!("{}→{} {} {}", edge.from, edge.to, edge.ship, edge.mode));
+    let loops = graph.loops.iter().map(|of| format!("loop {}…{}", of.head, of.tail));
+    vertices.chain(edges).chain(loops).collect::<Vec<_>>().join(", ")
+}
+
 /// The part of a producer's content that a consumer gets. Of a rebalanced edge `dealt` says who got which.
 pub(crate) fn share(
     edge: &JobEdge,

@@ -7,7 +7,7 @@ use flinkrs_control::jobmaster::{JobCommand, JobEvent, JobMaster, JobOutcome, Jo
 use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceCommand, ResourceEvent, ResourceManager};
 use flinkrs_control::task_executor::TaskExecutorEvent;
-use flinkrs_protocol::{ApplicationId, ExecutionId, Failure, FailureKind, JobId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -65,13 +65,16 @@ pub(crate) struct Store {
 
 /// The sinks of a job, as the file system sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SinkState {
-    /// How often they were begun.
-    pub(crate) begun: u32,
-    /// How often they were committed.
-    pub(crate) committed: u32,
-    /// How often they were aborted.
-    pub(crate) aborted: u32,
+pub(crate) enum SinkState {
+    /// Nothing was done about them.
+    #[default]
+    Untouched,
+    /// They were begun, and tasks may write.
+    Begun,
+    /// What was written is visible.
+    Committed,
+    /// What was written is gone.
+    Aborted,
 }
 
 impl World {
@@ -224,8 +227,8 @@ impl World {
             }
             Peer::Worker(_, _, application, worker) => {
                 jm.workers.remove(&(application, worker));
-                let failure = Failure::new(FailureKind::Lost, format!("the connection of worker {worker} has broken"));
-                self.jm_handle(Inner::Master(application, JobEvent::WorkerLost { worker, failure }));
+                let reason = format!("the connection of worker {worker} has broken");
+                self.jm_handle(Inner::Master(application, JobEvent::WorkerDisconnected { worker, reason }));
             }
         }
     }
@@ -309,26 +312,28 @@ impl World {
                 self.post(Inner::Resources(ResourceEvent::SlotsReleased { application, slots }));
             }
             JobCommand::StartWorker { task_executor, worker } => {
-                self.to_executor(&task_executor, TaskExecutorEvent::StartWorker { application, worker });
+                self.tell_executor(&task_executor, TaskExecutorEvent::StartWorker { application, worker });
             }
             JobCommand::StopWorker { task_executor, worker } => {
-                self.to_executor(&task_executor, TaskExecutorEvent::StopWorker { application, worker });
+                self.tell_executor(&task_executor, TaskExecutorEvent::StopWorker { application, worker });
             }
             JobCommand::ReleasePartitions { task_executor, job, partitions } => {
-                self.to_executor(&task_executor, TaskExecutorEvent::ReleasePartitions { job, partitions });
+                self.tell_executor(&task_executor, TaskExecutorEvent::ReleasePartitions { job, partitions });
             }
             JobCommand::Deploy { worker, deployment } => {
-                self.to_worker(application, worker, WorkerMessage::Deploy(Arc::new(deployment)));
+                self.tell_worker(application, worker, WorkerMessage::Deploy(Arc::new(deployment)));
             }
             JobCommand::CancelTasks { worker, job, executions } => {
-                self.to_worker(application, worker, WorkerMessage::Cancel(job, executions));
+                self.tell_worker(application, worker, WorkerMessage::Cancel(job, executions));
             }
             JobCommand::AssignSplit { worker, job, execution, split } => {
-                self.to_worker(application, worker, WorkerMessage::Split(job, execution, split));
+                self.tell_worker(application, worker, WorkerMessage::Split(job, execution, split));
             }
-            JobCommand::BeginSinks { worker, job } => self.to_worker(application, worker, WorkerMessage::Begin(job)),
-            JobCommand::CommitSinks { worker, job } => self.to_worker(application, worker, WorkerMessage::Commit(job)),
-            JobCommand::AbortSinks { worker, job } => self.to_worker(application, worker, WorkerMessage::Abort(job)),
+            JobCommand::BeginSinks { worker, job } => self.tell_worker(application, worker, WorkerMessage::Begin(job)),
+            JobCommand::CommitSinks { worker, job } => {
+                self.tell_worker(application, worker, WorkerMessage::Commit(job))
+            }
+            JobCommand::AbortSinks { worker, job } => self.tell_worker(application, worker, WorkerMessage::Abort(job)),
             JobCommand::RecordCommit { job } => {
                 let (delay, epoch) = (self.rng.range(1, 200), self.epoch);
                 self.after(delay, Action::Recorded(epoch, application, job));
@@ -348,14 +353,14 @@ impl World {
         }
     }
 
-    fn to_executor(&mut self, id: &TaskExecutorId, event: TaskExecutorEvent) {
+    fn tell_executor(&mut self, id: &TaskExecutorId, event: TaskExecutorEvent) {
         let jm = self.jm.as_ref().expect("the JobManager acts");
         if let Some(connection) = jm.executors.get(id).copied() {
             self.send(connection, false, Message::Executor(event));
         }
     }
 
-    fn to_worker(&mut self, application: ApplicationId, worker: WorkerId, message: WorkerMessage) {
+    fn tell_worker(&mut self, application: ApplicationId, worker: WorkerId, message: WorkerMessage) {
         let jm = self.jm.as_ref().expect("the JobManager acts");
         if let Some(connection) = jm.workers.get(&(application, worker)).copied() {
             self.send(connection, false, Message::Worker(message));

@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::{Action, World};
 
 /// How many seeds run in a test.
-const SEEDS: u64 = 1_500;
+const SEEDS: u64 = 5_000;
 
 /// How long after the last fault all jobs have to have ended, in milliseconds.
 const PATIENCE: u64 = 600_000;

@@ -2,6 +2,7 @@
 
 use crate::executor::Written;
 use crate::graphs::{Content, share, token};
+use crate::jobmanager::SinkState;
 use crate::network::{Message, Peer, WorkerMessage};
 use crate::world::{Action, World};
 use flinkrs_control::jobmaster::{JobEvent, TaskUpdate};
@@ -205,17 +206,25 @@ impl World {
     ) {
         let Some(process) = self.process(at, start, (application, worker)) else { return };
         let Some(connection) = process.connection else { return };
+        if !self.connections[&connection].open && !matches!(step, Step::Finish(_)) {
+            // It is about to learn that nobody waits for it.
+            return;
+        }
         let event = match step {
             Step::Begin(job) => {
-                self.store.sinks.entry(job).or_default().begun += 1;
+                let before = self.store.sinks.insert(job, SinkState::Begun);
+                assert_ne!(before, Some(SinkState::Committed), "the sinks of job {} were begun again", job.0);
                 JobEvent::SinksBegun { job, worker, result: Ok(()) }
             }
             Step::Commit(job) => {
-                self.store.sinks.entry(job).or_default().committed += 1;
+                let before = self.store.sinks.insert(job, SinkState::Committed);
+                let could = matches!(before, Some(SinkState::Begun | SinkState::Committed));
+                assert!(could, "the sinks of job {} were committed when {before:?}", job.0);
                 JobEvent::SinksCommitted { job, worker, result: Ok(()) }
             }
             Step::Abort(job) => {
-                self.store.sinks.entry(job).or_default().aborted += 1;
+                let before = self.store.sinks.insert(job, SinkState::Aborted);
+                assert_ne!(before, Some(SinkState::Committed), "the sinks of job {} were aborted", job.0);
                 JobEvent::SinksAborted { job, worker }
             }
             Step::Finish(task) => return self.finish_task(at, start, application, worker, task),

@@ -130,7 +130,7 @@ impl World {
     /// Says what happens, where that is wanted.
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:>7} {}", self.now, what());
+            eprintln!("{:>7} {}", self.now, what());
         }
     }
 

@@ -1,0 +1,322 @@
+//! Tests of the JobMaster, event by event; whole bad days are in the simulation.
+
+use super::*;
+use crate::options::{JobOptions, RestartStrategy};
+use crate::testing::{all_to_all, blocking, forward, graph, looped};
+use flinkrs_protocol::{Deployment, ExecutionId, FailureKind, JobGraph, JobState, PartitionId, TaskState};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const JOB: JobId = JobId(5);
+
+/// A JobMaster with a job, and what it has said.
+struct Test {
+    master: JobMaster,
+    now: Timestamp,
+    said: Vec<JobCommand>,
+}
+
+impl Test {
+    fn new(graph: JobGraph, has_sinks: bool, options: JobOptions) -> Test {
+        let mut test = Test { master: JobMaster::new(ApplicationId(1), 100), now: Timestamp(0), said: Vec::new() };
+        let graph = graph.into();
+        let recovered = Recovered::No;
+        test.tell(JobEvent::Submit(JobSubmission { job: JOB, execution: 1, graph, has_sinks, options, recovered }));
+        test
+    }
+
+    fn tell(&mut self, event: JobEvent) {
+        let commands = self.master.handle(event, self.now);
+        self.said.extend(commands.into_iter().filter(|command| !matches!(command, JobCommand::WakeAt(_))));
+    }
+
+    /// Slots on a TaskExecutor that is named like its host.
+    fn grant(&mut self, executor: &str, slots: u32) {
+        let slots = (0..slots).map(|index| granted(executor, index)).collect();
+        self.tell(JobEvent::SlotsGranted { slots });
+    }
+
+    /// Every worker that was asked for connects.
+    fn start_workers(&mut self) {
+        for (task_executor, worker) in self.master.resources().1 {
+            let data_address = format!("{task_executor}:{worker}").as_str().into();
+            self.tell(JobEvent::WorkerReady { worker, task_executor, data_address });
+        }
+    }
+
+    fn worker_of(&self, executor: &str) -> WorkerId {
+        let workers = self.master.resources().1;
+        workers.into_iter().find(|(on, _)| *on == executor.into()).expect("it has a worker").1
+    }
+
+    /// The deployments since the last call.
+    fn deployed(&mut self) -> Vec<(WorkerId, Deployment)> {
+        let deployment = |command| match command {
+            JobCommand::Deploy { worker, deployment } => Some((worker, deployment)),
+            _ => None,
+        };
+        std::mem::take(&mut self.said).into_iter().filter_map(deployment).collect()
+    }
+
+    /// The tasks that were deployed since the last call, as `vertex_subtask_attempt`.
+    fn tasks(&mut self) -> Vec<String> {
+        let deployed = self.deployed();
+        deployed.iter().flat_map(|(_, of)| &of.tasks).map(|task| task.execution.to_string()).collect()
+    }
+
+    fn report(&mut self, executor: &str, vertex: u32, subtask: u32, attempt: u32, state: TaskState) {
+        let execution = ExecutionId { vertex: VertexId(vertex), subtask, attempt };
+        let failed = state == TaskState::Failed;
+        let failure = failed.then(|| Failure::new(FailureKind::Function, "boom"));
+        let (worker, accumulators) = (self.worker_of(executor), BTreeMap::new());
+        self.tell(JobEvent::TaskChanged(TaskUpdate { job: JOB, worker, execution, state, failure, accumulators }));
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.tell(JobEvent::Tick);
+    }
+
+    fn outcome(&self) -> Option<&JobOutcome> {
+        self.said.iter().find_map(|command| match command {
+            JobCommand::Ended(outcome) => Some(outcome.as_ref()),
+            _ => None,
+        })
+    }
+}
+
+fn granted(executor: &str, index: u32) -> GrantedSlot {
+    GrantedSlot {
+        slot: SlotId { task_executor: executor.into(), index },
+        host: executor.into(),
+        data_address: format!("{executor}:files").as_str().into(),
+    }
+}
+
+fn two_stages() -> JobGraph {
+    graph(&[2, 2], vec![blocking(all_to_all(0, 1))])
+}
+
+#[test]
+fn a_job_runs_in_fewer_slots_than_it_has_subtasks() {
+    let mut test = Test::new(two_stages(), false, JobOptions::default());
+    test.grant("a", 1);
+    test.start_workers();
+    assert_eq!(test.tasks(), ["0_0_0"]);
+    test.report("a", 0, 0, 0, TaskState::Finished);
+    assert_eq!(test.tasks(), ["0_1_0"]);
+    test.report("a", 0, 1, 0, TaskState::Finished);
+    let (_, deployment) = test.deployed().pop().unwrap();
+    let (partition, location) = deployment.inputs[0].producers.find(0, 1).unwrap();
+    assert_eq!(partition, PartitionId { edge: 0, subtask: 1, attempt: 0 });
+    assert_eq!((location.worker, location.address.as_ref()), (None, "a:files"), "finished partitions are files");
+    test.report("a", 1, 0, 0, TaskState::Finished);
+    test.report("a", 1, 1, 0, TaskState::Finished);
+    assert_eq!(test.outcome().unwrap().state, JobState::Finished);
+}
+
+#[test]
+fn a_region_that_is_too_large_says_what_is_missing_and_fails_in_the_end() {
+    let options = JobOptions { slot_idle_timeout: Duration::from_secs(1000), ..JobOptions::default() };
+    let mut test = Test::new(graph(&[4, 4], vec![all_to_all(0, 1)]), false, options);
+    test.grant("a", 1);
+    test.grant("b", 1);
+    test.start_workers();
+    test.tell(JobEvent::SlotsMissing { task_executors: 2, slots: 3, free_slots: 1 });
+    let expected = "region of 'v0' needs 4 slots, 2 are there, 2 TaskExecutors are registered with 1 free slot";
+    assert_eq!(test.master.view().unwrap().waiting_for.as_deref(), Some(expected));
+    assert!(test.tasks().is_empty());
+    test.wait(300);
+    let failure = test.outcome().unwrap().failure.clone().unwrap();
+    assert!(failure.message.starts_with(expected) && failure.message.contains("slot.request.timeout"), "{failure}");
+    assert_eq!(failure.kind, FailureKind::Resource);
+}
+
+#[test]
+fn slots_are_given_back_when_they_are_not_enough() {
+    let mut test = Test::new(graph(&[2, 2], vec![all_to_all(0, 1)]), false, JobOptions::default());
+    test.grant("a", 1);
+    test.wait(50);
+    let released = |command: &JobCommand| matches!(command, JobCommand::ReleaseSlots { slots } if slots.len() == 1);
+    assert!(test.said.iter().any(released), "{:?}", test.said);
+    test.grant("a", 1);
+    test.grant("b", 1);
+    test.start_workers();
+    assert_eq!(test.tasks().len(), 4);
+}
+
+#[test]
+fn a_job_in_a_queue_waits_for_as_long_as_it_takes() {
+    let mut test = Test::new(graph(&[2, 2], vec![all_to_all(0, 1)]), false, JobOptions::default());
+    test.tell(JobEvent::SlotsMissing { task_executors: 1, slots: 2, free_slots: 0 });
+    (0..10).for_each(|_| test.wait(300));
+    assert!(test.outcome().is_none());
+    test.grant("a", 2);
+    test.start_workers();
+    assert_eq!(test.tasks().len(), 4);
+}
+
+#[test]
+fn a_lost_worker_restarts_what_ran_there_and_nothing_else() {
+    let mut test = Test::new(two_stages(), false, JobOptions::default());
+    test.grant("a", 1);
+    test.grant("b", 1);
+    test.start_workers();
+    assert_eq!(test.tasks(), ["0_0_0", "0_1_0"]);
+    test.report("a", 0, 0, 0, TaskState::Finished);
+    let worker = test.worker_of("b");
+    test.tell(JobEvent::WorkerDisconnected { worker, reason: "reset".to_owned() });
+    assert!(
+        matches!(&test.said[..], [.., JobCommand::StopWorker { .. }]),
+        "its process may still run: {:?}",
+        test.said
+    );
+    test.tell(JobEvent::WorkerLost { worker, failure: Failure::new(FailureKind::Lost, "ended") });
+    let view = test.master.view().unwrap();
+    assert_eq!((view.state, view.restarts), (JobState::Restarting, 1));
+    let exception = &view.exceptions[0];
+    assert_eq!(exception.message.as_ref(), "reset; ended");
+    assert_eq!((exception.host.as_deref(), exception.restarted), (Some("b"), true));
+    assert!(test.tasks().is_empty());
+    test.wait(1);
+    test.start_workers();
+    assert_eq!(test.tasks(), ["0_1_1"], "what had finished stays, although a slot is on its TaskExecutor");
+    assert_eq!(test.master.view().unwrap().state, JobState::Running);
+}
+
+#[test]
+fn a_lost_task_executor_takes_its_finished_partitions_along() {
+    let mut test = Test::new(two_stages(), false, JobOptions::default());
+    test.grant("a", 1);
+    test.grant("b", 1);
+    test.start_workers();
+    test.report("a", 0, 0, 0, TaskState::Finished);
+    test.report("b", 0, 1, 0, TaskState::Finished);
+    test.said.clear();
+    test.tell(JobEvent::TaskExecutorLost { task_executor: "a".into(), reason: "gone".to_owned() });
+    test.report("b", 1, 1, 0, TaskState::Canceled);
+    test.wait(1);
+    assert_eq!(test.tasks(), ["0_0_1"]);
+    test.report("b", 0, 0, 1, TaskState::Finished);
+    assert_eq!(test.tasks(), ["1_0_1"]);
+}
+
+#[test]
+fn restarts_end_when_the_strategy_says_so() {
+    let restart = RestartStrategy::FixedDelay { attempts: 1, delay: Duration::from_secs(1) };
+    let mut test = Test::new(graph(&[1], vec![]), false, JobOptions { restart, ..JobOptions::default() });
+    test.grant("a", 1);
+    test.start_workers();
+    test.report("a", 0, 0, 0, TaskState::Failed);
+    test.wait(1);
+    test.report("a", 0, 0, 1, TaskState::Failed);
+    let outcome = test.outcome().unwrap();
+    assert_eq!(outcome.state, JobState::Failed);
+    let message = outcome.failure.as_ref().unwrap().to_string();
+    assert!(message.starts_with("'v0' (subtask 1/1, attempt 1, a on a): boom (not restarted again: "), "{message}");
+    assert_eq!(outcome.view.exceptions.iter().map(|of| of.restarted).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn wrong_usage_is_never_tried_again() {
+    let mut test = Test::new(graph(&[1], vec![]), false, JobOptions::default());
+    test.grant("a", 1);
+    let worker = test.worker_of("a");
+    test.tell(JobEvent::WorkerLost { worker, failure: Failure::new(FailureKind::Usage, "another plan") });
+    let failure = test.outcome().unwrap().failure.clone().unwrap();
+    assert!(failure.message.ends_with("another plan"), "{failure}");
+}
+
+#[test]
+fn sinks_are_begun_first_and_committed_last_whoever_dies() {
+    let mut test = Test::new(graph(&[1], vec![]), true, JobOptions::default());
+    test.grant("a", 1);
+    test.start_workers();
+    let worker = test.worker_of("a");
+    assert!(matches!(&test.said[..], [.., JobCommand::BeginSinks { .. }]), "{:?}", test.said);
+    test.tell(JobEvent::SinksBegun { job: JOB, worker, result: Ok(()) });
+    test.report("a", 0, 0, 0, TaskState::Finished);
+    assert!(matches!(&test.said[..], [.., JobCommand::RecordCommit { .. }]), "{:?}", test.said);
+    test.tell(JobEvent::CommitRecorded { job: JOB, result: Ok(()) });
+    test.tell(JobEvent::Cancel { job: JOB });
+    assert!(matches!(&test.said[..], [.., JobCommand::CommitSinks { .. }]), "too late: {:?}", test.said);
+    test.tell(JobEvent::WorkerLost { worker, failure: Failure::new(FailureKind::Lost, "ended") });
+    test.wait(1);
+    test.start_workers();
+    assert!(matches!(&test.said[..], [.., JobCommand::CommitSinks { .. }]), "again: {:?}", test.said);
+    let worker = test.worker_of("a");
+    test.tell(JobEvent::SinksCommitted { job: JOB, worker, result: Ok(()) });
+    assert_eq!(test.outcome().unwrap().state, JobState::Finished);
+}
+
+#[test]
+fn a_cancelled_job_stops_its_tasks_and_aborts_its_sinks() {
+    let mut test = Test::new(graph(&[1], vec![]), true, JobOptions::default());
+    test.grant("a", 1);
+    test.start_workers();
+    let worker = test.worker_of("a");
+    test.tell(JobEvent::SinksBegun { job: JOB, worker, result: Ok(()) });
+    test.tell(JobEvent::Cancel { job: JOB });
+    assert!(test.said.iter().any(|command| matches!(command, JobCommand::CancelTasks { .. })), "{:?}", test.said);
+    test.wait(30);
+    assert!(matches!(&test.said[..], [.., JobCommand::StopWorker { .. }]), "it doesn't stop: {:?}", test.said);
+    test.tell(JobEvent::WorkerLost { worker, failure: Failure::new(FailureKind::Lost, "ended") });
+    test.start_workers();
+    assert!(matches!(&test.said[..], [.., JobCommand::AbortSinks { .. }]), "{:?}", test.said);
+    let worker = test.worker_of("a");
+    test.tell(JobEvent::SinksAborted { job: JOB, worker });
+    assert_eq!(test.outcome().unwrap().state, JobState::Canceled);
+}
+
+#[test]
+fn a_loop_has_a_leader_and_resumes_when_it_restarts() {
+    let mut looping = graph(&[2, 2], vec![forward(0, 1)]);
+    looped(&mut looping, 0, 1);
+    let mut test = Test::new(looping, false, JobOptions::default());
+    test.grant("a", 1);
+    test.grant("b", 1);
+    test.start_workers();
+    let deployed = test.deployed();
+    assert_eq!(deployed.len(), 2);
+    for (worker, deployment) in &deployed {
+        let of = &deployment.loops[0];
+        assert_eq!((of.members.len(), of.leader, deployment.resume), (2, 0, false));
+        assert!(of.members.iter().any(|member| member.worker == *worker && (member.heads, member.tails) == (1, 1)));
+        let producer = deployment.inputs[0].producers.find(0, deployment.tasks[0].execution.subtask).unwrap().1;
+        assert_eq!(producer.worker, Some(*worker), "FORWARD stays in the slot");
+    }
+    test.report("a", 0, 0, 0, TaskState::Failed);
+    for (executor, vertex) in [("a", 1), ("b", 0), ("b", 1)] {
+        test.report(executor, vertex, u32::from(executor == "b"), 0, TaskState::Canceled);
+    }
+    test.wait(1);
+    assert!(test.deployed().iter().all(|(_, deployment)| deployment.resume));
+}
+
+#[test]
+fn splits_go_to_near_tasks_and_an_application_gives_everything_back() {
+    let mut sources = graph(&[1], vec![]);
+    let splits = &mut sources.vertices[0].source.as_mut().unwrap().splits;
+    splits[1].hosts = vec!["b".to_owned()];
+    let mut test = Test::new(sources, false, JobOptions::default());
+    test.tell(JobEvent::SlotsGranted { slots: vec![granted("a", 0), granted("b", 0)] });
+    test.start_workers();
+    let deployed = test.deployed();
+    assert_eq!(deployed[0].0, test.worker_of("b"), "its split is near");
+    let execution = deployed[0].1.tasks[0].execution;
+    for expected in [Some(1), Some(0), None] {
+        test.tell(JobEvent::SplitRequested { job: JOB, execution });
+        let [.., JobCommand::AssignSplit { split, .. }] = &test.said[..] else { panic!("{:?}", test.said) };
+        assert_eq!(split.as_ref().map(|(at, _)| *at), expected);
+    }
+    test.report("b", 0, 0, 0, TaskState::Finished);
+    test.said.clear();
+    test.tell(JobEvent::Close);
+    let stopped = test.said.iter().filter(|command| matches!(command, JobCommand::StopWorker { .. })).count();
+    let released = test.said.iter().find_map(|command| match command {
+        JobCommand::ReleaseSlots { slots } => Some(slots.len()),
+        _ => None,
+    });
+    assert_eq!((stopped, released), (2, Some(2)));
+    assert!(matches!(test.said.last(), Some(JobCommand::Closed)));
+}
