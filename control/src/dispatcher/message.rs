@@ -1,6 +1,6 @@
 //! What the Dispatcher hears and what it says.
 
-use crate::jobmaster::{JobOutcome, JobSubmission, Recovered};
+use crate::jobmaster::{JobOutcome, JobSubmission};
 use crate::time::Timestamp;
 use crate::view::JobView;
 use flinkrs_protocol::{ApplicationId, JobId, JobState};
@@ -167,8 +167,8 @@ pub struct JobLine {
     pub name: Arc<str>,
     /// Where it is.
     pub state: JobState,
-    /// What was left of it by the JobManager before.
-    pub recovered: Recovered,
+    /// Whether a JobManager before this one has run it.
+    pub recovered: bool,
     /// When it was submitted.
     pub started: Timestamp,
     /// When it ended.

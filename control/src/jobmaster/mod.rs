@@ -169,6 +169,7 @@ impl JobMaster {
 
     fn executor_lost(&mut self, id: &TaskExecutorId, reason: &str, now: Timestamp) {
         let Some((number, info, workers)) = self.pool.executor_lost(id) else { return };
+        workers.iter().for_each(|worker| self.out.push(JobCommand::DisconnectWorker { worker: *worker }));
         let reason = format!("TaskExecutor {id} on {} is lost: {reason}", info.host);
         self.with_job(now, |job, cx| job.executor_lost(number, &workers, &reason, cx));
     }

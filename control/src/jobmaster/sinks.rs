@@ -85,7 +85,8 @@ impl Job {
         }
         if self.has_sinks {
             self.phase = Phase::Recording;
-            cx.out.push(JobCommand::RecordCommit { job: self.id });
+            let accumulators = self.accumulators.clone();
+            cx.out.push(JobCommand::RecordCommit { job: self.id, accumulators });
         } else {
             self.end(JobState::Finished, cx);
         }
