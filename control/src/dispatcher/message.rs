@@ -24,8 +24,8 @@ pub enum DispatcherEvent {
         application: ApplicationId,
         /// The job.
         submission: JobSubmission,
-        /// Whether the client stays, and what happens when it is lost. `None`: it has detached, and the application ends
-        /// with this job.
+        /// Whether the client stays, and what happens when it is lost. `None`: it has detached, and the application
+        /// ends with this job.
         attached: Option<OnClientLoss>,
     },
     /// A job from the store of a JobManager before this one; comes before any other event.

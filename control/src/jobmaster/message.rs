@@ -36,8 +36,8 @@ pub enum Recovered {
     No,
     /// It ran: it starts again, its loops go on from their snapshots.
     Running,
-    /// All its tasks had finished, and it was recorded that its sinks would be committed: only that is left to do. With the
-    /// accumulators that were recorded.
+    /// All its tasks had finished, and it was recorded that its sinks would be committed: only that is left to do. With
+    /// the accumulators that were recorded.
     Committing(BTreeMap<String, AccumulatorValue>),
 }
 
@@ -240,8 +240,8 @@ pub enum JobCommand {
         job: JobId,
         /// Who asked.
         execution: ExecutionId,
-        /// Position in [`JobSource::splits`](flinkrs_protocol::JobSource::splits) and the split itself, or `None`: there
-        /// are no more.
+        /// Position in [`JobSource::splits`](flinkrs_protocol::JobSource::splits) and the split itself, or `None`:
+        /// there are no more.
         split: Option<(u32, Split)>,
     },
     /// To a TaskExecutor: remove finished partitions of a job.

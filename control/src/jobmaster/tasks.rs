@@ -106,7 +106,8 @@ impl Job {
         }
     }
 
-    /// Forgets the finished partitions of a TaskExecutor; the regions that have to make them again, each with a task of it.
+    /// Forgets the finished partitions of a TaskExecutor; the regions that have to make them again, each with a task of
+    /// it.
     fn results_lost(&mut self, executor: u32) -> BTreeSet<(RegionId, ExecutionId)> {
         let here = |(vertex, subtask, execution): (VertexId, u32, &Execution)| {
             (execution.results == Some(executor)).then_some((vertex, subtask))

@@ -1,4 +1,5 @@
-//! The JobManager's process: Dispatcher, ResourceManager and JobMasters, with the shell that carries out their commands.
+//! The JobManager's process: Dispatcher, ResourceManager and JobMasters, with the shell that carries out their
+//! commands.
 
 use crate::network::{Message, Peer, WorkerMessage};
 use crate::world::{Action, World};
@@ -404,7 +405,8 @@ impl JobManager {
         }
     }
 
-    /// Notes a deployed task: the attempt before must have ended, attempts grow, and the slot has no other of its vertex.
+    /// Notes a deployed task: the attempt before must have ended, attempts grow, and the slot has no other of its
+    /// vertex.
     pub(crate) fn deployed(&mut self, job: JobId, task: Deployed) {
         let id = task.0;
         let twin = |(key, of): (&(JobId, u32, u32), &Deployed)| {
