@@ -53,7 +53,8 @@ pub(crate) fn restart_set(
             for (at, edge) in graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
                 let other = changed || !is_repeatable(graph, region, edge);
                 let again = |consumer: RegionId| match progress(consumer) {
-                    Progress::Waiting => None,
+                    // It is about to run again, on other input than those have seen who have read from it.
+                    Progress::Waiting => (other && is_settled(consumer)).then_some((consumer, true)),
                     Progress::Active => Some((consumer, other || !is_settled(consumer))),
                     Progress::Finished => other.then_some((consumer, true)),
                 };

@@ -220,6 +220,9 @@ impl Job {
             self.drop_results(&self.graph.tasks(*region), cx);
         }
         for region in set {
+            if self.region(region).stage == Stage::Waiting {
+                continue;
+            }
             self.region(region).not_before = cx.now + delay;
             self.restarting.insert(region);
             self.stop_region(region, cx);
