@@ -1,8 +1,8 @@
 //! How a cluster decides: what is deployed where, what is restarted, who gets which slot.
 //!
-//! Every role is a state machine, `handle(event, now) -> commands`. Nothing here reads a clock, runs a thread, waits, or
-//! touches a socket or a file: the processes around it turn messages into events and carry out commands, and a test can
-//! drive a whole cluster through a bad day in a millisecond.
+//! Every role is a state machine, `handle(event, now) -> commands`. Nothing here reads a clock, runs a thread, waits,
+//! or touches a socket or a file: the processes around it turn messages into events and carry out commands, and a test
+//! can drive a whole cluster through a bad day in a millisecond.
 //!
 //! ```text
 //!  client ──▶ Dispatcher ──▶ JobMaster ──▶ worker          one JobManager process: Dispatcher, ResourceManager,

@@ -91,8 +91,8 @@ pub struct ResourceOptions {
     pub heartbeat_interval: Duration,
     /// After how long without one the other side counts as lost (`heartbeat.timeout`).
     pub heartbeat_timeout: Duration,
-    /// Whether an application gets its slots from as many TaskExecutors as possible (`cluster.evenly-spread-out-slots`),
-    /// or from as few.
+    /// Whether an application gets its slots from as many TaskExecutors as possible
+    /// (`cluster.evenly-spread-out-slots`), or from as few.
     pub spread: bool,
     /// TaskExecutors that can be started on demand, or `None` where others start them.
     pub elastic: Option<Elastic>,

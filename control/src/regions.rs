@@ -1,9 +1,11 @@
-//! Pipelined regions: the subtasks that have to run at the same time, since records flow between them in bounded queues.
+//! Pipelined regions: the subtasks that have to run at the same time, since records flow between them in bounded
+//! queues.
 //!
 //! Vertices that pipelined edges connect make a component. Where all of these edges are FORWARD, subtask `i` talks to
-//! subtasks `i` only, and the component falls into one region per number; one all-to-all edge, or a loop, makes it whole.
-//! So regions are a matter of vertices, and no pair of subtasks is ever looked at. A blocking edge may lie inside of a region:
-//! an optimizer that breaks a circle of full queues puts it where producer and consumer run at the same time.
+//! subtasks `i` only, and the component falls into one region per number; one all-to-all edge, or a loop, makes it
+//! whole. So regions are a matter of vertices, and no pair of subtasks is ever looked at. A blocking edge may lie
+//! inside of a region: an optimizer that breaks a circle of full queues puts it where producer and consumer run at the
+//! same time.
 
 use crate::cycles::components;
 use flinkrs_core::id::VertexId;
@@ -36,8 +38,8 @@ pub(crate) struct Component {
     pub(crate) regions: Range<u32>,
     /// The greatest parallelism of its vertices.
     pub(crate) parallelism: u32,
-    /// Whether its subtasks may write something else when they run again on the same input: records are dealt out in the
-    /// order in which they come, or by bounds that are sampled.
+    /// Whether its subtasks may write something else when they run again on the same input: records are dealt out in
+    /// the order in which they come, or by bounds that are sampled.
     pub(crate) unsteady: bool,
 }
 
@@ -137,8 +139,8 @@ impl Regions {
         self.components[self.component_of[vertex.0 as usize] as usize].regions.clone()
     }
 
-    /// Whether an edge leads from one region to another, which waits for the end of what it reads; all other edges, also
-    /// blocking ones, are read by tasks that run at the same time.
+    /// Whether an edge leads from one region to another, which waits for the end of what it reads; all other edges,
+    /// also blocking ones, are read by tasks that run at the same time.
     pub(crate) fn crosses(&self, edge: &JobEdge) -> bool {
         self.component_of[edge.from.0 as usize] != self.component_of[edge.to.0 as usize]
     }
@@ -158,8 +160,8 @@ impl Regions {
     }
 }
 
-/// Joins components that blocking edges connect in a circle: a diamond with a blocking edge on one side only has to run as
-/// one, since its last vertex is there while its first still writes.
+/// Joins components that blocking edges connect in a circle: a diamond with a blocking edge on one side only has to run
+/// as one, since its last vertex is there while its first still writes.
 fn join_circles(graph: &JobGraph, sets: &mut Sets) {
     let mut arrows = vec![Vec::new(); graph.vertices.len()];
     for edge in &graph.edges {

@@ -1,8 +1,8 @@
 //! Which slots a region gets.
 //!
-//! Subtask `i` of every vertex may share a slot, as the memory of a slot is divided among all vertices of the graph; two
-//! subtasks of one vertex never do. So a slot has at most one region of each component, and for each component there is a
-//! list of slots without one.
+//! Subtask `i` of every vertex may share a slot, as the memory of a slot is divided among all vertices of the graph;
+//! two subtasks of one vertex never do. So a slot has at most one region of each component, and for each component
+//! there is a list of slots without one.
 
 use crate::regions::Component;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,8 +65,8 @@ impl SlotTable {
         self.free[component].len() >= count as usize
     }
 
-    /// Takes a slot for one region of a component: on the first preferred TaskExecutor that has one, or else any, idle ones
-    /// first.
+    /// Takes a slot for one region of a component: on the first preferred TaskExecutor that has one, or else any, idle
+    /// ones first.
     pub(crate) fn take(&mut self, component: usize, preferred: impl IntoIterator<Item = u32>) -> Option<SlotKey> {
         let near = preferred.into_iter().find_map(|executor| self.on(component, executor));
         let slot = near.or_else(|| self.idle.first().or_else(|| self.free[component].first()).copied())?;

@@ -20,7 +20,8 @@ pub(crate) struct SplitAssigner {
 struct Assigned {
     /// To the present attempt, in the order of requests.
     given: Vec<u32>,
-    /// Exactly what the attempt has to get: another one has finished with these, and what it wrote has been read in part.
+    /// Exactly what the attempt has to get: another one has finished with these, and what it wrote has been read in
+    /// part.
     pinned: Option<Vec<u32>>,
 }
 

@@ -74,8 +74,8 @@ pub struct Producer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// The worker that runs the producer, or `None` for partitions that had finished before, which the TaskExecutor
-    /// serves. A blocking edge whose ends run at the same time has a worker too: it serves what it has written once that
-    /// is complete.
+    /// serves. A blocking edge whose ends run at the same time has a worker too: it serves what it has written once
+    /// that is complete.
     pub worker: Option<WorkerId>,
     /// Its TaskExecutor.
     pub task_executor: TaskExecutorId,

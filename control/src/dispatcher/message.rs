@@ -1,6 +1,6 @@
 //! What the Dispatcher hears and what it says.
 
-use crate::jobmaster::{JobOutcome, JobSubmission, Recovered};
+use crate::jobmaster::{JobOutcome, JobSubmission};
 use crate::time::Timestamp;
 use crate::view::JobView;
 use flinkrs_protocol::{ApplicationId, JobId, JobState};
@@ -24,8 +24,8 @@ pub enum DispatcherEvent {
         application: ApplicationId,
         /// The job.
         submission: JobSubmission,
-        /// Whether the client stays, and what happens when it is lost. `None`: it has detached, and the application ends
-        /// with this job.
+        /// Whether the client stays, and what happens when it is lost. `None`: it has detached, and the application
+        /// ends with this job.
         attached: Option<OnClientLoss>,
     },
     /// A job from the store of a JobManager before this one; comes before any other event.
@@ -167,8 +167,8 @@ pub struct JobLine {
     pub name: Arc<str>,
     /// Where it is.
     pub state: JobState,
-    /// What was left of it by the JobManager before.
-    pub recovered: Recovered,
+    /// Whether a JobManager before this one has run it.
+    pub recovered: bool,
     /// When it was submitted.
     pub started: Timestamp,
     /// When it ended.

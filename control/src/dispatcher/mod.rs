@@ -4,7 +4,7 @@ mod message;
 
 pub use message::{DispatcherCommand, DispatcherEvent, JobLine, OnClientLoss};
 
-use crate::jobmaster::{JobOutcome, JobSubmission};
+use crate::jobmaster::{JobOutcome, JobSubmission, Recovered};
 use crate::options::DispatcherOptions;
 use crate::time::Timestamp;
 use flinkrs_protocol::{ApplicationId, JobId, JobState};
@@ -171,7 +171,7 @@ impl Dispatcher {
             execution,
             name: submission.graph.name.as_str().into(),
             state: JobState::Initializing,
-            recovered: submission.recovered,
+            recovered: submission.recovered != Recovered::No,
             started: now,
             ended: None,
             last_view: None,
@@ -234,7 +234,7 @@ impl Dispatcher {
             execution,
             name: Arc::clone(&view.name),
             state: outcome.state,
-            recovered: crate::jobmaster::Recovered::No,
+            recovered: true,
             started,
             ended: None,
             last_view: None,

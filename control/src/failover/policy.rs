@@ -69,8 +69,8 @@ impl RestartPolicy {
                 format!("not restarted again: restart-strategy.fixed-delay.attempts is {attempts}")
             }
             RestartStrategy::FailureRate { max_failures, interval, .. } => format!(
-                "not restarted again: more than restart-strategy.failure-rate.max-failures-per-interval ({max_failures}) \
-                 failures in {} s",
+                "not restarted again: more than restart-strategy.failure-rate.max-failures-per-interval \
+                 ({max_failures}) failures in {} s",
                 interval.as_secs_f64()
             ),
             RestartStrategy::ExponentialDelay { attempts, .. } => format!(

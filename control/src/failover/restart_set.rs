@@ -2,9 +2,9 @@
 //!
 //! As in Flink's region failover: the regions that failed; the producers of what they read, where that is gone; and the
 //! regions that read from any of these. Unlike Flink, a consumer that has FINISHED is left alone when its producer
-//! writes the same to it again: a region that had finished reads the same splits and partitions as before, and hash, custom
-//! and broadcast partitionings depend on nothing else. A rebalanced edge depends on the order of records, and the bounds of a range
-//! partitioning on a sample.
+//! writes the same to it again: a region that had finished reads the same splits and partitions as before, and hash,
+//! custom and broadcast partitionings depend on nothing else. A rebalanced edge depends on the order of records, and
+//! the bounds of a range partitioning on a sample.
 
 use crate::execution_graph::ExecutionGraph;
 use crate::regions::{RegionId, is_forward};
@@ -53,7 +53,8 @@ pub(crate) fn restart_set(
             for (at, edge) in graph.outputs(vertex).filter(|(_, edge)| graph.regions.crosses(edge)) {
                 let other = changed || !is_repeatable(graph, region, edge);
                 let again = |consumer: RegionId| match progress(consumer) {
-                    Progress::Waiting => None,
+                    // It is about to run again, on other input than those have seen who have read from it.
+                    Progress::Waiting => (other && is_settled(consumer)).then_some((consumer, true)),
                     Progress::Active => Some((consumer, other || !is_settled(consumer))),
                     Progress::Finished => other.then_some((consumer, true)),
                 };

@@ -117,6 +117,11 @@ impl Job {
     /// A job that has the slots of the pool, and is about to begin.
     pub(crate) fn new(submission: JobSubmission, cx: &mut Context) -> Job {
         let JobSubmission { job, graph, has_sinks, options, recovered, .. } = submission;
+        let is_new = recovered == Recovered::No;
+        let (phase, accumulators) = match recovered {
+            Recovered::Committing(accumulators) => (Phase::Committing, accumulators),
+            Recovered::No | Recovered::Running => (Phase::Beginning, BTreeMap::new()),
+        };
         let edges = graph.edges.len();
         let assigner = |vertex: &flinkrs_protocol::JobVertex| {
             let source = vertex.source.as_ref()?;
@@ -130,7 +135,7 @@ impl Job {
         let mut job = Job {
             id: job,
             has_sinks,
-            recovered: recovered != Recovered::No,
+            recovered: !is_new,
             regions: vec![Region::new(cx.now); graph.regions.count() as usize],
             slots,
             ready: vec![BTreeSet::new(); components],
@@ -138,10 +143,10 @@ impl Job {
             policy: RestartPolicy::new(options.restart.clone()),
             history: History::new(options.exception_history_size),
             restarts: 0,
-            phase: if recovered == Recovered::Committing { Phase::Committing } else { Phase::Beginning },
+            phase,
             goal: None,
             sink_call: None,
-            sinks_begun: recovered != Recovered::No,
+            sinks_begun: !is_new,
             calm_until: cx.now,
             awaiting: BTreeMap::new(),
             deployable: BTreeSet::new(),
@@ -152,11 +157,11 @@ impl Job {
             starving: None,
             idle_timer: false,
             touched: BTreeSet::new(),
-            accumulators: BTreeMap::new(),
+            accumulators,
             graph,
             options,
         };
-        let first = if recovered == Recovered::No { JobState::Created } else { JobState::Reconciling };
+        let first = if is_new { JobState::Created } else { JobState::Reconciling };
         job.set_state(first, cx);
         job.set_state(JobState::Running, cx);
         job.start_workers(cx);

@@ -30,14 +30,15 @@ pub struct JobSubmission {
 }
 
 /// Where a job was when its JobManager went away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Recovered {
     /// It is new.
     No,
     /// It ran: it starts again, its loops go on from their snapshots.
     Running,
-    /// All its tasks had finished, and it was recorded that its sinks would be committed: only that is left to do.
-    Committing,
+    /// All its tasks had finished, and it was recorded that its sinks would be committed: only that is left to do. With
+    /// the accumulators that were recorded.
+    Committing(BTreeMap<String, AccumulatorValue>),
 }
 
 /// What a JobMaster hears. Events of one connection arrive in the order in which they were sent.
@@ -210,6 +211,11 @@ pub enum JobCommand {
         /// Which.
         worker: WorkerId,
     },
+    /// To the connection of a worker whose TaskExecutor is lost: close it. A worker without its connection ends itself.
+    DisconnectWorker {
+        /// Which.
+        worker: WorkerId,
+    },
     /// To a worker: run these tasks.
     Deploy {
         /// Which worker.
@@ -234,8 +240,8 @@ pub enum JobCommand {
         job: JobId,
         /// Who asked.
         execution: ExecutionId,
-        /// Position in [`JobSource::splits`](flinkrs_protocol::JobSource::splits) and the split itself, or `None`: there
-        /// are no more.
+        /// Position in [`JobSource::splits`](flinkrs_protocol::JobSource::splits) and the split itself, or `None`:
+        /// there are no more.
         split: Option<(u32, Split)>,
     },
     /// To a TaskExecutor: remove finished partitions of a job.
@@ -258,6 +264,8 @@ pub enum JobCommand {
     RecordCommit {
         /// The job.
         job: JobId,
+        /// What its tasks have counted, for [`Recovered::Committing`].
+        accumulators: BTreeMap<String, AccumulatorValue>,
     },
     /// To a worker: make visible what the sinks wrote. May be repeated, also in another worker.
     CommitSinks {

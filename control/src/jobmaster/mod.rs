@@ -1,8 +1,8 @@
 //! The JobMaster: one application's jobs, one after another, from submission to outcome.
 //!
-//! A job goes through *phases* (`sinks`): its sinks are begun, its regions run, its sinks are committed or aborted. While it
-//! runs, a region goes through *stages* (`job`): it waits for input and slots (`schedule`), has slots and waits for its
-//! workers, is deployed (`deploy`), and finishes, or is stopped and runs again (`tasks`).
+//! A job goes through *phases* (`sinks`): its sinks are begun, its regions run, its sinks are committed or aborted.
+//! While it runs, a region goes through *stages* (`job`): it waits for input and slots (`schedule`), has slots and
+//! waits for its workers, is deployed (`deploy`), and finishes, or is stopped and runs again (`tasks`).
 
 mod deploy;
 mod job;
@@ -47,8 +47,8 @@ struct Capacity {
 }
 
 impl JobMaster {
-    /// A JobMaster without a job. Its workers are numbered from `first_worker`, which is greater than what any JobMaster of
-    /// the application before it has come to: a time in microseconds will do.
+    /// A JobMaster without a job. Its workers are numbered from `first_worker`, which is greater than what any
+    /// JobMaster of the application before it has come to: a time in microseconds will do.
     pub fn new(application: ApplicationId, first_worker: u64) -> JobMaster {
         JobMaster {
             application,
@@ -169,6 +169,7 @@ impl JobMaster {
 
     fn executor_lost(&mut self, id: &TaskExecutorId, reason: &str, now: Timestamp) {
         let Some((number, info, workers)) = self.pool.executor_lost(id) else { return };
+        workers.iter().for_each(|worker| self.out.push(JobCommand::DisconnectWorker { worker: *worker }));
         let reason = format!("TaskExecutor {id} on {} is lost: {reason}", info.host);
         self.with_job(now, |job, cx| job.executor_lost(number, &workers, &reason, cx));
     }

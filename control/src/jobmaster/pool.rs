@@ -166,8 +166,8 @@ impl Pool {
         Some(if is_last { std::mem::replace(&mut executor.worker, Worker::None) } else { Worker::None })
     }
 
-    /// A TaskExecutor is gone; its number, and the workers that have gone with it: one that was to end may have been there
-    /// beside one that was to start.
+    /// A TaskExecutor is gone; its number, and the workers that have gone with it: one that was to end may have been
+    /// there beside one that was to start.
     pub(crate) fn executor_lost(&mut self, id: &TaskExecutorId) -> Option<(u32, Arc<ExecutorInfo>, Vec<WorkerId>)> {
         let number = self.by_id.remove(id)?;
         let executor = self.executors.remove(&number)?;

@@ -132,8 +132,9 @@ impl Job {
     /// Time has passed while slots are missing.
     pub(super) fn slots_due(&mut self, capacity: Capacity, cx: &mut Context) {
         let Some(since) = self.starving.as_ref().map(|starving| starving.since) else { return };
-        if cx.now - since >= self.options.slot_request_timeout && capacity.slots >= self.needed() {
-            // There are enough, and others have them: this is a queue, and moves on.
+        let is_queue = capacity.slots >= self.needed() || self.phase == Phase::Committing;
+        if cx.now - since >= self.options.slot_request_timeout && is_queue {
+            // There are enough, and others have them: this is a queue, and moves on. Or there is no way back.
             self.starving.iter_mut().for_each(|starving| starving.since = cx.now);
             cx.out.at(cx.now + self.options.slot_request_timeout, Timer::Slots);
         } else if cx.now - since >= self.options.slot_request_timeout {
@@ -146,8 +147,8 @@ impl Job {
         }
     }
 
-    /// Gives slots back that are kept for nothing: two jobs that have some slots each, and neither enough, would wait for
-    /// each other.
+    /// Gives slots back that are kept for nothing: two jobs that have some slots each, and neither enough, would wait
+    /// for each other.
     pub(super) fn idle_slots_due(&mut self, cx: &mut Context) {
         self.idle_timer = false;
         let waited = self.starving.as_ref().is_some_and(|of| cx.now - of.since >= self.options.slot_idle_timeout);

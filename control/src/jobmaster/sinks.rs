@@ -1,7 +1,8 @@
 //! The phases of a job around its tasks: sinks are begun before, committed after, or aborted instead.
 //!
-//! Each of these calls runs in one worker and is repeated in another when that one is lost. Before the commit it is recorded
-//! that there will be one, so that a JobManager that is started again commits, and doesn't run the job a second time.
+//! Each of these calls runs in one worker and is repeated in another when that one is lost. Before the commit it is
+//! recorded that there will be one, so that a JobManager that is started again commits, and doesn't run the job a
+//! second time.
 
 use crate::jobmaster::JobCommand;
 use crate::jobmaster::job::{Context, Goal, Job};
@@ -10,6 +11,10 @@ use crate::regions::RegionId;
 use flinkrs_core::types::hash_key;
 use flinkrs_protocol::{Failure, FailureKind, JobState, WorkerId};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long before a commit is tried again when the restart strategy has no more restarts.
+const COMMIT_DELAY: Duration = Duration::from_secs(1);
 
 /// What a job is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +90,8 @@ impl Job {
         }
         if self.has_sinks {
             self.phase = Phase::Recording;
-            cx.out.push(JobCommand::RecordCommit { job: self.id });
+            let accumulators = self.accumulators.clone();
+            cx.out.push(JobCommand::RecordCommit { job: self.id, accumulators });
         } else {
             self.end(JobState::Finished, cx);
         }
@@ -152,20 +158,25 @@ impl Job {
         }
     }
 
-    /// The worker that was asked to begin, commit or abort is lost, or one that was to be asked didn't start: it is tried
-    /// again as the restart strategy says.
+    /// The worker that was asked to begin, commit or abort is lost, or one that was to be asked didn't start: it is
+    /// tried again as the restart strategy says.
     pub(super) fn sink_worker_lost(&mut self, failure: &Failure, cx: &mut Context) {
         self.sink_call = None;
-        match self.phase {
-            Phase::Beginning | Phase::Committing => match self.policy.failed(cx.now, self.random()) {
-                Some(delay) if failure.kind.may_be_retried() => {
-                    self.calm_until = cx.now + delay;
-                    cx.out.at(self.calm_until, Timer::Restart);
-                    self.remember(failure, None, true, cx);
-                }
-                _ => self.fail_for_good(self.given_up(failure), cx),
-            },
-            _ => {}
+        if !matches!(self.phase, Phase::Beginning | Phase::Committing) {
+            return;
+        }
+        let delay = match self.policy.failed(cx.now, self.random()) {
+            // The commit may have been done already: there is no way back, however often it takes.
+            None if self.phase == Phase::Committing => Some(COMMIT_DELAY),
+            delay => delay,
+        };
+        match delay {
+            Some(delay) if failure.kind.may_be_retried() => {
+                self.calm_until = cx.now + delay;
+                cx.out.at(self.calm_until, Timer::Restart);
+                self.remember(failure, None, true, cx);
+            }
+            _ => self.fail_for_good(self.given_up(failure), cx),
         }
     }
 
@@ -175,7 +186,9 @@ impl Job {
         (hash >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Fails without asking the restart strategy. What a commit has made visible, if only in part, stays as it is.
     fn fail_for_good(&mut self, failure: Failure, cx: &mut Context) {
+        self.sinks_begun &= self.phase != Phase::Committing;
         self.remember(&failure, None, false, cx);
         self.stop(Goal::Failed(failure), cx);
     }

@@ -106,7 +106,8 @@ impl Job {
         }
     }
 
-    /// Forgets the finished partitions of a TaskExecutor; the regions that have to make them again, each with a task of it.
+    /// Forgets the finished partitions of a TaskExecutor; the regions that have to make them again, each with a task of
+    /// it.
     fn results_lost(&mut self, executor: u32) -> BTreeSet<(RegionId, ExecutionId)> {
         let here = |(vertex, subtask, execution): (VertexId, u32, &Execution)| {
             (execution.results == Some(executor)).then_some((vertex, subtask))
@@ -219,6 +220,9 @@ impl Job {
             self.drop_results(&self.graph.tasks(*region), cx);
         }
         for region in set {
+            if self.region(region).stage == Stage::Waiting {
+                continue;
+            }
             self.region(region).not_before = cx.now + delay;
             self.restarting.insert(region);
             self.stop_region(region, cx);

@@ -229,7 +229,8 @@ fn wrong_usage_is_never_tried_again() {
 
 #[test]
 fn sinks_are_begun_first_and_committed_last_whoever_dies() {
-    let mut test = Test::new(graph(&[1], vec![]), true, JobOptions::default());
+    let options = JobOptions { restart: RestartStrategy::None, ..JobOptions::default() };
+    let mut test = Test::new(graph(&[1], vec![]), true, options);
     test.grant("a", 1);
     test.start_workers();
     let worker = test.worker_of("a");

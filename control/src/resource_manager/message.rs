@@ -107,7 +107,8 @@ pub enum ResourceCommand {
         /// How it was noticed.
         reason: String,
     },
-    /// To the driver: start TaskExecutors. Only where [`ResourceOptions::elastic`](crate::options::ResourceOptions) is set.
+    /// To the driver: start TaskExecutors. Only where [`ResourceOptions::elastic`](crate::options::ResourceOptions) is
+    /// set.
     StartTaskExecutors {
         /// How many.
         count: u32,

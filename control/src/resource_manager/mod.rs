@@ -208,8 +208,8 @@ impl ResourceManager {
         }
     }
 
-    /// Gives free slots to the first in the queue until it has enough, then to the next. So no two of them hold some and
-    /// wait for each other's.
+    /// Gives free slots to the first in the queue until it has enough, then to the next. So no two of them hold some
+    /// and wait for each other's.
     fn grant(&mut self) {
         while let Some((order, application)) = self.queue.first_key_value().map(|(order, id)| (*order, *id)) {
             let missing = self.applications.get(&application).map_or(0, |wants| wants.total - wants.has);

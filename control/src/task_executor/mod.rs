@@ -1,7 +1,7 @@
 //! The TaskExecutor: its registration, its workers, its finished partitions.
 //!
-//! What it has belongs to a session with one JobManager. When that is over it ends its workers, drops what they have left,
-//! and only then introduces itself anew, under another name: nothing of before can be taken for something of now.
+//! What it has belongs to a session with one JobManager. When that is over it ends its workers, drops what they have
+//! left, and only then introduces itself anew, under another name: nothing of before can be taken for something of now.
 
 mod message;
 mod workers;

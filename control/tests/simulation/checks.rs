@@ -78,15 +78,9 @@ impl World {
             SinkState::Aborted => outcome.state != JobState::Finished,
         };
         assert!(right, "job {} is {}, and its sinks are {sinks:?}", outcome.job.0, outcome.state);
-        if outcome.state == JobState::Finished && !self.was_recovered_to_commit(outcome) {
+        if outcome.state == JobState::Finished {
             self.check_result(&planned.submission.graph, outcome);
         }
-    }
-
-    /// A JobManager that only had to commit has no tasks, and nothing of what they have counted.
-    fn was_recovered_to_commit(&self, outcome: &JobOutcome) -> bool {
-        outcome.view.timestamps[JobState::Reconciling as usize].is_some()
-            && outcome.view.vertices.iter().all(|vertex| vertex.started.is_none())
     }
 
     /// Every split went its way exactly once.

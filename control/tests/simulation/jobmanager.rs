@@ -1,4 +1,5 @@
-//! The JobManager's process: Dispatcher, ResourceManager and JobMasters, with the shell that carries out their commands.
+//! The JobManager's process: Dispatcher, ResourceManager and JobMasters, with the shell that carries out their
+//! commands.
 
 use crate::network::{Message, Peer, WorkerMessage};
 use crate::world::{Action, World};
@@ -7,6 +8,7 @@ use flinkrs_control::jobmaster::{JobCommand, JobEvent, JobMaster, JobOutcome, Jo
 use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceCommand, ResourceEvent, ResourceManager};
 use flinkrs_control::task_executor::TaskExecutorEvent;
+use flinkrs_core::function::AccumulatorValue;
 use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -52,11 +54,14 @@ enum Inner {
     Master(ApplicationId, JobEvent),
 }
 
+/// Accumulators.
+pub(crate) type Counted = BTreeMap<String, AccumulatorValue>;
+
 /// What outlives the JobManager.
 #[derive(Default)]
 pub(crate) struct Store {
-    /// Jobs that haven't ended, and whether they commit.
-    pub(crate) jobs: BTreeMap<JobId, (ApplicationId, JobSubmission, Option<OnClientLoss>, bool)>,
+    /// Jobs that haven't ended, as they are to be recovered.
+    pub(crate) jobs: BTreeMap<JobId, (ApplicationId, JobSubmission, Option<OnClientLoss>)>,
     /// How the others have ended.
     pub(crate) results: BTreeMap<JobId, (ApplicationId, u32, Arc<JobOutcome>)>,
     /// What the sinks of jobs have been told.
@@ -101,8 +106,7 @@ impl World {
             self.jm_dispatch(DispatcherEvent::RecoveredResult { application, execution, outcome });
         }
         let jobs: Vec<_> = self.store.jobs.values().cloned().collect();
-        for (application, mut submission, attached, committing) in jobs {
-            submission.recovered = if committing { Recovered::Committing } else { Recovered::Running };
+        for (application, submission, attached) in jobs {
             self.jm_dispatch(DispatcherEvent::Recovered { application, submission, attached });
         }
     }
@@ -176,9 +180,13 @@ impl World {
     }
 
     /// The store has written that a job commits; the JobManager that wanted it may be gone.
-    pub(crate) fn jm_recorded(&mut self, epoch: u64, application: ApplicationId, job: JobId) {
+    pub(crate) fn jm_recorded(&mut self, epoch: u64, application: ApplicationId, job: JobId, counted: Counted) {
+        // What one that is gone wanted to write is not written behind the back of its successor.
+        if epoch != self.epoch {
+            return;
+        }
         if let Some(stored) = self.store.jobs.get_mut(&job) {
-            stored.3 = true;
+            stored.1.recovered = Recovered::Committing(counted);
         }
         if self.jm.as_ref().is_some_and(|jm| jm.epoch == epoch) {
             self.jm_handle(Inner::Master(application, JobEvent::CommitRecorded { job, result: Ok(()) }));
@@ -245,7 +253,8 @@ impl World {
                 self.post(Inner::Master(application, JobEvent::Submit(submission)));
             }
             DispatcherCommand::StoreJob { application, submission, attached } => {
-                self.store.jobs.insert(submission.job, (application, submission, attached, false));
+                let submission = JobSubmission { recovered: Recovered::Running, ..submission };
+                self.store.jobs.insert(submission.job, (application, submission, attached));
             }
             DispatcherCommand::StoreResult { application, execution, outcome } => {
                 self.say(|| format!("job {} is {} {:?}", outcome.job.0, outcome.state, outcome.failure));
@@ -320,6 +329,12 @@ impl World {
             JobCommand::ReleasePartitions { task_executor, job, partitions } => {
                 self.tell_executor(&task_executor, TaskExecutorEvent::ReleasePartitions { job, partitions });
             }
+            JobCommand::DisconnectWorker { worker } => {
+                let jm = self.jm.as_mut().expect("the JobManager acts");
+                if let Some(connection) = jm.workers.remove(&(application, worker)) {
+                    self.close(connection, false);
+                }
+            }
             JobCommand::Deploy { worker, deployment } => {
                 self.tell_worker(application, worker, WorkerMessage::Deploy(Arc::new(deployment)));
             }
@@ -334,9 +349,9 @@ impl World {
                 self.tell_worker(application, worker, WorkerMessage::Commit(job))
             }
             JobCommand::AbortSinks { worker, job } => self.tell_worker(application, worker, WorkerMessage::Abort(job)),
-            JobCommand::RecordCommit { job } => {
+            JobCommand::RecordCommit { job, accumulators } => {
                 let (delay, epoch) = (self.rng.range(1, 200), self.epoch);
-                self.after(delay, Action::Recorded(epoch, application, job));
+                self.after(delay, Action::Recorded(epoch, application, job, accumulators));
             }
             JobCommand::WakeAt(at) => self.wake(Role::Master(application), at.0),
             JobCommand::StateChanged { job, state } => {
@@ -390,7 +405,8 @@ impl JobManager {
         }
     }
 
-    /// Notes a deployed task: the attempt before must have ended, attempts grow, and the slot has no other of its vertex.
+    /// Notes a deployed task: the attempt before must have ended, attempts grow, and the slot has no other of its
+    /// vertex.
     pub(crate) fn deployed(&mut self, job: JobId, task: Deployed) {
         let id = task.0;
         let twin = |(key, of): (&(JobId, u32, u32), &Deployed)| {

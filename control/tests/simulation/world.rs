@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::executor::ExecutorProcess;
-use crate::jobmanager::{JobManager, Role, Store};
+use crate::jobmanager::{Counted, JobManager, Role, Store};
 use crate::network::{Connection, Message};
 use crate::rng::Rng;
 use crate::worker::{Step, TaskKey};
@@ -34,7 +34,7 @@ pub(crate) enum Action {
     /// A timer of a role of a JobManager.
     Timer(u64, Role),
     /// The store has written that a job commits.
-    Recorded(u64, ApplicationId, JobId),
+    Recorded(u64, ApplicationId, JobId, Counted),
     /// A TaskExecutor process starts again.
     StartExecutor(usize),
     /// An event for a start of a TaskExecutor process, if it has that connection where one is named.
@@ -161,7 +161,7 @@ impl World {
             }
             Action::StartJobManager => self.start_jm(),
             Action::Timer(epoch, role) => self.jm_timer(epoch, role),
-            Action::Recorded(epoch, application, job) => self.jm_recorded(epoch, application, job),
+            Action::Recorded(epoch, application, job, counted) => self.jm_recorded(epoch, application, job, counted),
             Action::StartExecutor(at) => self.start_executor(at),
             Action::Executor(at, start, event, connection) => self.executor_event(at, start, event, connection),
             Action::WorkerUp(at, start, application, worker) => self.worker_up(at, start, application, worker),
