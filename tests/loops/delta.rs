@@ -147,3 +147,38 @@ fn an_empty_workset_or_solution_set_is_no_mistake() {
 }
 
 type DeltaIterationOf = flinkrs_api::DeltaIteration<(u64, u64), (u64, u64), f0>;
+
+/// Texts that take several times the memory of all slots, changed through a join and through a coGroup.
+#[test]
+fn a_solution_set_may_be_larger_than_memory() {
+    const KEYS: u64 = 200_000;
+    const SUPERSTEPS: u64 = 6;
+    let text = |key: u64| format!("{key:x>60}");
+    // Each key of the workset leads to another one, and no two to the same.
+    let next = |key: u64| (key * 7 + 3) % KEYS;
+    let changed = |old: &str, superstep: u64| format!("{superstep} {}", &old[2..]);
+    let mut model: Vec<String> = (0..KEYS).map(text).collect();
+    let mut work: Vec<u64> = (0..5000).map(|n| n * 39).collect();
+    for superstep in 1..=SUPERSTEPS {
+        work.iter().for_each(|key| model[*key as usize] = changed(&model[*key as usize], superstep));
+        work.iter_mut().for_each(|key| *key = next(*key));
+    }
+    let expected: Vec<(u64, String)> = (0..KEYS).zip(model).collect();
+    everywhere(|env| {
+        let solution = env.generate_sequence(0, KEYS - 1).map(move |key| (key, text(key)));
+        let start = env.generate_sequence(0, 4999).map(|n| (n * 39, 1u64));
+        let step = solution.iterate_delta(&start, f0, SUPERSTEPS as u32);
+        let (even, odd) = (step.workset().filter(|w| w.0 % 2 == 0), step.workset().filter(|w| w.0 % 2 == 1));
+        let joined = even.join(step.solution_set()).on(f0, f0).map(move |w, s| (w.0, changed(&s.1, w.1), w.1));
+        let grouped = odd.co_group(step.solution_set()).on(f0, f0).with(move |group, solution, out| {
+            if let (Some(w), Some(s)) = (group.first(), solution.first()) {
+                out.collect((w.0, changed(&s.1, w.1), w.1));
+            }
+        });
+        let all = joined.union(&grouped);
+        let delta = all.map(|(key, text, _)| (key, text));
+        let work = all.map(move |(key, _, superstep)| (next(key), superstep + 1));
+        let result = sorted(&step.close_with(&delta, &work));
+        assert!(result == expected, "{} of {}", result.len(), expected.len());
+    });
+}
