@@ -36,6 +36,30 @@ fn finds_connected_components() {
     }
 }
 
+/// Vertices without edges, edges to and between vertices that there aren't, edges from a vertex to itself, and edges
+/// that come many times.
+#[test]
+fn strange_graphs_have_components_too() {
+    everywhere(|env| {
+        let edges = [(1, 2), (2, 1), (1, 2), (3, 3), (4, 99), (99, 5), (98, 97), (6, 7), (7, 8), (8, 6)];
+        let result = connected(&env.generate_sequence(1, 10), &env.from_collection(edges), 100);
+        let expected = [(1, 1), (2, 1), (3, 3), (4, 4), (5, 5), (6, 6), (7, 6), (8, 6), (9, 9), (10, 10)];
+        assert_eq!(sorted(&result), expected);
+    });
+}
+
+/// One vertex has more edges than its subtask has memory for.
+#[test]
+fn a_vertex_may_have_very_many_edges() {
+    const EDGES: u64 = 1_000_000;
+    let env = env(3);
+    let edges = env.generate_sequence(1, EDGES).map(|n| (0, n));
+    let result = connected(&env.generate_sequence(0, EDGES), &edges, 10);
+    let unconnected = result.filter(|(_, label)| *label != 0).collect().expect("the job runs");
+    assert_eq!(unconnected, []);
+    assert_eq!(result.count().expect("the job runs"), EDGES + 1);
+}
+
 /// A path needs a superstep for each of its edges.
 #[test]
 fn a_long_path_takes_many_supersteps() {

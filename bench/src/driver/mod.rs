@@ -43,6 +43,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::chain(&setup)
     } else if options.mode.plans {
         single::plans(&setup)
+    } else if options.mode.supersteps {
+        single::supersteps(&setup)
     } else if options.mode.loops {
         loops::run(&setup, &wanted)
     } else {
