@@ -84,6 +84,19 @@ impl<T> Chunks<T> {
         }
     }
 
+    /// Whether these records are as many as a chunk has, in as much memory.
+    #[inline]
+    pub(crate) fn fits(&self, records: &Vec<T>) -> bool {
+        records.len() == 1 << self.shift && records.capacity() == records.len() && size_of::<T>() > 0
+    }
+
+    /// Adds a full chunk, before the last one: that may have room.
+    pub(crate) fn insert_chunk(&mut self, chunk: Vec<T>) {
+        debug_assert!(self.fits(&chunk), "a chunk that isn't the last one is full");
+        self.len += chunk.len();
+        self.chunks.insert(self.chunks.len().saturating_sub(1), chunk);
+    }
+
     /// Adds a record, for which there must be room.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: T) {

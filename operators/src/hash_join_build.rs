@@ -55,6 +55,29 @@ impl<B: Data> BuildSide<B> {
         self.records
     }
 
+    /// Adds all records and leaves the vector empty; a full batch becomes a chunk as it is.
+    pub(crate) fn add_all<S: KeySelector<B>>(
+        &mut self,
+        records: &mut Vec<B>,
+        memory: &mut Memory,
+        plan: &SpillPlan,
+        selector: &S,
+    ) -> Result<()> {
+        if let [part] = &mut *self.parts
+            && part.records.fits(records)
+        {
+            let heap = records.iter_mut().map(own_heap).sum::<usize>();
+            if memory.try_grow(part.records.chunk_bytes() + heap) {
+                records.iter().for_each(|record| self.range.add(number_of(selector, record)));
+                self.records += records.len() as u64;
+                part.heap += heap;
+                part.records.insert_chunk(std::mem::take(records));
+                return Ok(());
+            }
+        }
+        records.drain(..).try_for_each(|record| self.add(record, memory, plan, selector))
+    }
+
     /// Adds a record; what it takes beyond the budget goes to disk.
     #[inline]
     pub(crate) fn add<S: KeySelector<B>>(

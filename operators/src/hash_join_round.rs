@@ -116,7 +116,7 @@ impl<B: Data, P: Data> State<B, P> {
         if round.stage != Stage::Build {
             return Err(Error::internal("a join got records of the built side after the first of the other"));
         }
-        records.drain(..).try_for_each(|record| round.build.add(record, memory, plan, &logic.build_key))
+        round.build.add_all(records, memory, plan, &logic.build_key)
     }
 
     /// The built side is complete: makes the table.

@@ -1,15 +1,15 @@
-//! Joins and coGroups with the solution set: each record of the other input is a lookup.
+//! Joins with the solution set: each record of the other input is a lookup.
 
-use crate::group::Group;
 use crate::hash_chunks::NO_POSITION;
 use crate::prefetch::{AHEAD, prefetch};
-use crate::solution_set::{SharedIndex, lock, shared_index};
+use crate::solution_index::SolutionIndex;
+use crate::solution_parts::Deferred;
+use crate::solution_set::{SharedSolution, read, shared_solution, write};
 use flinkrs_core::element::Superstep;
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::strategy::JoinType;
 use flinkrs_core::types::{Data, KeySelector};
-use flinkrs_core::{Batch, Collector, Operator, Output, Progress, Result, RuntimeContext};
-use flinkrs_memory::SpillSpace;
+use flinkrs_core::{Batch, Collector, Operator, Output, Result, RuntimeContext};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -22,9 +22,15 @@ pub struct SolutionJoin<P, T, O, SP, ST: KeySelector<T>, F> {
     owner: OperatorId,
     keys: (SP, ST),
     function: F,
-    index: Option<Arc<SharedIndex<ST::Key, T>>>,
+    state: Option<State<P, T, ST::Key>>,
     buffer: Batch,
     types: PhantomData<fn(P) -> O>,
+}
+
+struct State<P, T, K> {
+    solution: Arc<SharedSolution<K, T>>,
+    /// Records whose part of the solution set is on disk.
+    deferred: Deferred<P>,
 }
 
 impl<P, T, O, SP, ST, F> SolutionJoin<P, T, O, SP, ST, F>
@@ -39,7 +45,70 @@ where
     /// A join with the solution set of operator `owner`; `keys` are those of the probing record and of the solution.
     pub fn new(join_type: JoinType, owner: OperatorId, keys: (SP, ST), function: F) -> Self {
         let buffer = Batch::new(Vec::<O>::new());
-        SolutionJoin { join_type, owner, keys, function, index: None, buffer, types: PhantomData }
+        SolutionJoin { join_type, owner, keys, function, state: None, buffer, types: PhantomData }
+    }
+
+    /// Looks records up in an index that has all keys.
+    fn look_up(&mut self, index: &SolutionIndex<ST::Key, T>, records: &[P], out: &mut dyn Output) -> Result<()> {
+        let SolutionJoin { join_type, keys, function, buffer, .. } = self;
+        let mut collector = Collector::new(buffer, out);
+        let mut positions = [NO_POSITION; AHEAD];
+        for block in records.chunks(AHEAD) {
+            // All positions first: the processor then waits for many records of the index at once.
+            for (record, position) in block.iter().zip(&mut positions) {
+                *position = keys.0.with_key(record, |key| index.position(key));
+                if let Some(found) = index.record(*position) {
+                    prefetch(found);
+                }
+            }
+            for (record, position) in block.iter().zip(positions) {
+                show(*join_type, function, record, index.record(position), &mut collector);
+            }
+        }
+        collector.finish()
+    }
+
+    /// Looks up the records whose part of the solution set is in memory, and defers the others.
+    fn look_up_parts(&mut self, records: &mut Vec<P>, out: &mut dyn Output) -> Result<()> {
+        let SolutionJoin { join_type, keys, function, buffer, state, .. } = self;
+        let State { solution, deferred } = state.as_mut().expect("an operator gets no records before it is open");
+        let mut found = Vec::new();
+        let solution = read(solution);
+        for record in records.drain(..) {
+            let key = keys.0.key(&record);
+            let part = solution.part_of(&key);
+            match solution.index(part) {
+                Some(index) => found.push((record, index.record(index.position(&key)).cloned())),
+                None => deferred.push(part, solution.parts(), record)?,
+            }
+        }
+        drop(solution);
+        let mut collector = Collector::new(buffer, out);
+        for (record, found) in &found {
+            show(*join_type, function, record, found.as_ref(), &mut collector);
+        }
+        collector.finish()
+    }
+
+    /// Looks up the records that were deferred, part by part.
+    fn look_up_deferred(&mut self, out: &mut dyn Output) -> Result<()> {
+        let SolutionJoin { join_type, keys, function, buffer, state, .. } = self;
+        let Some(State { solution, deferred }) = state else { return Ok(()) };
+        let mut collector = Collector::new(buffer, out);
+        for (part, mut run) in deferred.take()? {
+            while let Some(records) = run.next_block()? {
+                let mut solution = write(solution);
+                let index = solution.load(part)?;
+                let position = |record: &P| keys.0.with_key(record, |key| index.position(key));
+                let found: Vec<Option<T>> =
+                    records.iter().map(|record| index.record(position(record)).cloned()).collect();
+                drop(solution);
+                for (record, found) in records.iter().zip(&found) {
+                    show(*join_type, function, record, found.as_ref(), &mut collector);
+                }
+            }
+        }
+        collector.finish()
     }
 }
 
@@ -53,142 +122,49 @@ where
     F: FnMut(&P, Option<&T>, &mut Collector<'_, O>) + Send + 'static,
 {
     fn open(&mut self, context: &RuntimeContext) -> Result<()> {
-        self.index = Some(shared_index(context, self.owner, &self.keys.1)?);
+        let solution = shared_solution(context, self.owner, &self.keys.1)?;
+        self.state = Some(State { solution, deferred: Deferred::new(context) });
         Ok(())
     }
 
     fn process(&mut self, _input: usize, batch: &mut Batch, out: &mut dyn Output) -> Result<()> {
-        let index = lock(self.index.as_ref().expect("an operator gets no records before it is opened"));
-        let mut collector = Collector::new(&mut self.buffer, out);
-        let mut positions = [NO_POSITION; AHEAD];
-        for block in batch.records::<P>().chunks(AHEAD) {
-            // All positions first: the processor then waits for many records of the index at once.
-            for (record, position) in block.iter().zip(&mut positions) {
-                *position = self.keys.0.with_key(record, |key| index.position(key));
-                if let Some(found) = index.record(*position) {
-                    prefetch(found);
-                }
-            }
-            for (record, position) in block.iter().zip(positions) {
-                match (self.join_type, index.record(position)) {
-                    (JoinType::Inner, None) | (JoinType::Semi, None) | (JoinType::Anti, Some(_)) => {}
-                    (JoinType::Semi, Some(_)) => (self.function)(record, None, &mut collector),
-                    (_, found) => (self.function)(record, found, &mut collector),
-                }
+        let state = self.state.as_ref().expect("an operator gets no records before it is open");
+        let solution = Arc::clone(&state.solution);
+        let solution = read(&solution);
+        match solution.whole() {
+            Some(index) => self.look_up(index, batch.records::<P>(), out)?,
+            None => {
+                drop(solution);
+                self.look_up_parts(batch.records::<P>(), out)?;
             }
         }
         batch.clear();
-        collector.finish()
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.index = None;
         Ok(())
-    }
-}
-
-/// Groups its input, which is sorted by key, and shows each group with the solution set's record of that key.
-pub struct SolutionCoGroup<P, T, O, SP, ST: KeySelector<T>, F> {
-    owner: OperatorId,
-    keys: (SP, ST),
-    function: F,
-    state: Option<State<P, T, ST::Key>>,
-    buffer: Batch,
-    types: PhantomData<fn() -> O>,
-}
-
-struct State<P, T, K> {
-    index: Arc<SharedIndex<K, T>>,
-    group: Group<P>,
-    solution: Group<T>,
-    key: Option<K>,
-}
-
-impl<P, T, O, SP, ST, F> SolutionCoGroup<P, T, O, SP, ST, F>
-where
-    P: Data,
-    T: Data,
-    O: Data,
-    SP: KeySelector<P>,
-    ST: KeySelector<T, Key = SP::Key>,
-    F: FnMut(&mut Group<P>, &mut Group<T>, &mut Collector<'_, O>) + Send + 'static,
-{
-    /// A coGroup with the solution set of operator `owner`; `keys` are those of the grouped input and of the solution.
-    pub fn new(owner: OperatorId, keys: (SP, ST), function: F) -> Self {
-        SolutionCoGroup { owner, keys, function, state: None, buffer: Batch::new(Vec::<O>::new()), types: PhantomData }
-    }
-
-    /// Shows the group that is complete.
-    fn finish_group(&mut self, out: &mut dyn Output) -> Result<()> {
-        let Some(State { index, group, solution, key }) = &mut self.state else { return Ok(()) };
-        let Some(key) = key.take() else { return Ok(()) };
-        let index = lock(index);
-        if let Some(found) = index.record(index.position(&key)) {
-            solution.push(found.clone())?;
-        }
-        drop(index);
-        group.seal()?;
-        solution.seal()?;
-        let mut collector = Collector::new(&mut self.buffer, out);
-        (self.function)(group, solution, &mut collector);
-        collector.finish()?;
-        group.clear();
-        solution.clear();
-        Ok(())
-    }
-}
-
-impl<P, T, O, SP, ST, F> Operator for SolutionCoGroup<P, T, O, SP, ST, F>
-where
-    P: Data,
-    T: Data,
-    O: Data,
-    SP: KeySelector<P>,
-    ST: KeySelector<T, Key = SP::Key>,
-    F: FnMut(&mut Group<P>, &mut Group<T>, &mut Collector<'_, O>) + Send + 'static,
-{
-    fn open(&mut self, context: &RuntimeContext) -> Result<()> {
-        let space = SpillSpace::of(context);
-        let [group, solution] = crate::merge_inputs::shares(context, [6, 1]);
-        self.state = Some(State {
-            index: shared_index(context, self.owner, &self.keys.1)?,
-            group: Group::new(&space, group),
-            solution: Group::new(&space, solution),
-            key: None,
-        });
-        Ok(())
-    }
-
-    fn process(&mut self, _input: usize, batch: &mut Batch, out: &mut dyn Output) -> Result<()> {
-        for record in batch.records::<P>().drain(..) {
-            let state = self.state.as_mut().expect("an operator gets no records before it is opened");
-            let same = state.key.as_ref().is_some_and(|open| self.keys.0.with_key(&record, |key| key == open));
-            if !same {
-                let key = self.keys.0.key(&record);
-                self.finish_group(out)?;
-                if let Some(state) = &mut self.state {
-                    state.key = Some(key);
-                }
-            }
-            if let Some(state) = &mut self.state {
-                state.group.push(record)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn advance(&mut self, out: &mut dyn Output) -> Result<Progress> {
-        self.finish_group(out)?;
-        Ok(Progress::Done)
     }
 
     fn superstep_end(&mut self, superstep: Superstep, out: &mut dyn Output) -> Result<()> {
-        self.finish_group(out)?;
+        self.look_up_deferred(out)?;
         out.superstep_end(superstep)
     }
 
     fn close(&mut self) -> Result<()> {
         self.state = None;
         Ok(())
+    }
+}
+
+/// Shows a record, and what the solution set has of its key, to the function if the join type keeps it.
+#[inline(always)]
+fn show<P, T, O: Data>(
+    join_type: JoinType,
+    function: &mut impl FnMut(&P, Option<&T>, &mut Collector<'_, O>),
+    record: &P,
+    found: Option<&T>,
+    out: &mut Collector<'_, O>,
+) {
+    match (join_type, found) {
+        (JoinType::Inner, None) | (JoinType::Semi, None) | (JoinType::Anti, Some(_)) => {}
+        (JoinType::Semi, Some(_)) => function(record, None, out),
+        (_, found) => function(record, found, out),
     }
 }

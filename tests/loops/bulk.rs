@@ -2,6 +2,8 @@
 
 use super::*;
 use flinkrs::prelude::AccumulatorValue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
 fn a_step_runs_so_many_times() {
@@ -294,4 +296,25 @@ fn what_is_fed_back_may_be_larger_than_memory() {
         sum.1 += next.1;
     });
     assert_eq!(sum.collect().expect("the job runs"), [(0, 9_000_000)]);
+}
+
+/// What a step makes up is made up once: every record of a superstep goes through it one time, and what was made of it
+/// is what the next superstep and the result see.
+#[test]
+fn a_step_that_makes_numbers_up_makes_each_once() {
+    everywhere(|env| {
+        let made = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&made);
+        let step = env.generate_sequence(0, 999).map(|n| (n, Vec::<u64>::new())).iterate(4);
+        let next = step.map(move |(key, mut numbers)| {
+            numbers.push(counter.fetch_add(1, Ordering::Relaxed));
+            (key, numbers)
+        });
+        let result = step.close_with(&next).collect().expect("the job runs");
+        assert!(result.iter().all(|(_, numbers)| numbers.len() == 4 && numbers.is_sorted()));
+        let mut all: Vec<u64> = result.into_iter().flat_map(|(_, numbers)| numbers).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..4000).collect::<Vec<_>>());
+        assert_eq!(made.load(Ordering::Relaxed), 4000);
+    });
 }

@@ -36,6 +36,30 @@ fn finds_connected_components() {
     }
 }
 
+/// Vertices without edges, edges to and between vertices that there aren't, edges from a vertex to itself, and edges
+/// that come many times.
+#[test]
+fn strange_graphs_have_components_too() {
+    everywhere(|env| {
+        let edges = [(1, 2), (2, 1), (1, 2), (3, 3), (4, 99), (99, 5), (98, 97), (6, 7), (7, 8), (8, 6)];
+        let result = connected(&env.generate_sequence(1, 10), &env.from_collection(edges), 100);
+        let expected = [(1, 1), (2, 1), (3, 3), (4, 4), (5, 5), (6, 6), (7, 6), (8, 6), (9, 9), (10, 10)];
+        assert_eq!(sorted(&result), expected);
+    });
+}
+
+/// One vertex has more edges than its subtask has memory for.
+#[test]
+fn a_vertex_may_have_very_many_edges() {
+    const EDGES: u64 = 1_000_000;
+    let env = env(3);
+    let edges = env.generate_sequence(1, EDGES).map(|n| (0, n));
+    let result = connected(&env.generate_sequence(0, EDGES), &edges, 10);
+    let unconnected = result.filter(|(_, label)| *label != 0).collect().expect("the job runs");
+    assert_eq!(unconnected, []);
+    assert_eq!(result.count().expect("the job runs"), EDGES + 1);
+}
+
 /// A path needs a superstep for each of its edges.
 #[test]
 fn a_long_path_takes_many_supersteps() {
@@ -147,3 +171,38 @@ fn an_empty_workset_or_solution_set_is_no_mistake() {
 }
 
 type DeltaIterationOf = flinkrs_api::DeltaIteration<(u64, u64), (u64, u64), f0>;
+
+/// Texts that take several times the memory of all slots, changed through a join and through a coGroup.
+#[test]
+fn a_solution_set_may_be_larger_than_memory() {
+    const KEYS: u64 = 200_000;
+    const SUPERSTEPS: u64 = 6;
+    let text = |key: u64| format!("{key:x>60}");
+    // Each key of the workset leads to another one, and no two to the same.
+    let next = |key: u64| (key * 7 + 3) % KEYS;
+    let changed = |old: &str, superstep: u64| format!("{superstep} {}", &old[2..]);
+    let mut model: Vec<String> = (0..KEYS).map(text).collect();
+    let mut work: Vec<u64> = (0..5000).map(|n| n * 39).collect();
+    for superstep in 1..=SUPERSTEPS {
+        work.iter().for_each(|key| model[*key as usize] = changed(&model[*key as usize], superstep));
+        work.iter_mut().for_each(|key| *key = next(*key));
+    }
+    let expected: Vec<(u64, String)> = (0..KEYS).zip(model).collect();
+    everywhere(|env| {
+        let solution = env.generate_sequence(0, KEYS - 1).map(move |key| (key, text(key)));
+        let start = env.generate_sequence(0, 4999).map(|n| (n * 39, 1u64));
+        let step = solution.iterate_delta(&start, f0, SUPERSTEPS as u32);
+        let (even, odd) = (step.workset().filter(|w| w.0 % 2 == 0), step.workset().filter(|w| w.0 % 2 == 1));
+        let joined = even.join(step.solution_set()).on(f0, f0).map(move |w, s| (w.0, changed(&s.1, w.1), w.1));
+        let grouped = odd.co_group(step.solution_set()).on(f0, f0).with(move |group, solution, out| {
+            if let (Some(w), Some(s)) = (group.first(), solution.first()) {
+                out.collect((w.0, changed(&s.1, w.1), w.1));
+            }
+        });
+        let all = joined.union(&grouped);
+        let delta = all.map(|(key, text, _)| (key, text));
+        let work = all.map(move |(key, _, superstep)| (next(key), superstep + 1));
+        let result = sorted(&step.close_with(&delta, &work));
+        assert!(result == expected, "{} of {}", result.len(), expected.len());
+    });
+}

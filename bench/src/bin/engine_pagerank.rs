@@ -27,10 +27,8 @@ struct Args {
     common: CommonOptions,
 }
 
-/// A page is its own key.
-fn whole(page: &u32) -> u32 {
-    *page
-}
+/// A page, its rank, and what it hands on along each link.
+type Ranked = (u32, f64, f64);
 
 fn main() -> ExitCode {
     flinkrs::main(|args: Args| {
@@ -41,28 +39,37 @@ fn main() -> ExitCode {
         let count = f64::from(args.graph.vertices);
         let links = in_memory(&env, &edges).map(|[from, to]| (from, to)).name("Links");
         let degrees = links.map(|(from, _)| (from, 1u32)).group_by(f0).sum(f1).name("Degrees");
-        let pages = env.generate_sequence(0, u64::from(args.graph.vertices) - 1).map(|page| page as u32).name("Pages");
-        let step = pages.map(move |page| (page, 1.0 / count)).iterate(args.rounds.rounds);
-        let shares = step
-            .join(&degrees)
+        // The share of its rank that a page hands on along each link; one without links has nobody to ask for it.
+        let shares = env
+            .generate_sequence(0, u64::from(args.graph.vertices) - 1)
+            .map(|page| (page as u32,))
+            .name("Pages")
+            .left_outer_join(&degrees)
             .on(f0, f0)
-            .map(|page, degree| (page.0, page.1 / f64::from(degree.1)))
+            .map(|page, degree| (page.0, 1.0 / degree.map_or(1.0, |degree| f64::from(degree.1))))
             .with_forwarded_fields_first("f0")
-            .name("Share")
+            .name("Shares");
+        let first = shares.map(move |(page, share)| -> Ranked { (page, 1.0 / count, share / count) });
+        let step = first.with_forwarded_fields("f0").name("First").iterate(args.rounds.rounds);
+        let sums = step
             .join(&links)
             .on(f0, f0)
-            .map(|share, link| (link.1, share.1))
+            .map(|page, link| (link.1, page.2))
             .with_forwarded_fields_second("1->0")
-            .name("Shares")
+            .name("Brought")
             .group_by(f0)
             .sum(f1);
-        let next = pages
-            .left_outer_join(&shares)
-            .on(whole, f0)
-            .map(move |page, sum| (*page, 0.15 / count + 0.85 * sum.map_or(0.0, |sum| sum.1)))
-            .with_forwarded_fields_second("f0")
+        let next = shares
+            .left_outer_join(&sums)
+            .on(f0, f0)
+            .map(move |(page, share), sum| -> Ranked {
+                let rank = 0.15 / count + 0.85 * sum.map_or(0.0, |sum| sum.1);
+                (*page, rank, rank * share)
+            })
+            .with_forwarded_fields_first("f0")
             .name("Rank");
-        let mut ranks = step.close_with(&next).name("PageRank").collect()?;
+        let ranks = step.close_with(&next).name("PageRank").map(|(page, rank, _)| (page, rank));
+        let mut ranks = ranks.name("Ranks").collect()?;
         Times::until_now(start, read).print(&answer::ranks(ranks.iter().copied()));
         ranks.sort_unstable_by_key(|(page, _)| *page);
         answer::write(args.output.output.as_deref(), ranks.iter().map(|(page, rank)| format!("{page},{rank}")))

@@ -47,6 +47,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::exchange(&setup)
     } else if options.mode.control {
         single::control(&setup)
+    } else if options.mode.supersteps {
+        single::supersteps(&setup)
     } else if options.mode.loops {
         loops::run(&setup, &wanted)
     } else {

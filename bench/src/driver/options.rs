@@ -65,4 +65,8 @@ pub struct Mode {
     /// Instead: programs with loops over graphs and points
     #[arg(long)]
     pub loops: bool,
+
+    /// Instead: changes and time per superstep of a delta and a bulk iteration, and an empty superstep
+    #[arg(long, conflicts_with = "only")]
+    pub supersteps: bool,
 }

@@ -89,6 +89,13 @@ pub(super) fn chain(setup: &Setup) -> Result<bool, String> {
     Ok(true)
 }
 
+/// What supersteps cost: the program measures and prints by itself.
+pub(super) fn supersteps(setup: &Setup) -> Result<bool, String> {
+    let mut program = setup.program("engine_supersteps");
+    program.args(setup.small.then_some(["--side", "40"]).into_iter().flatten());
+    Ok(program.status().map_err(about("engine_supersteps"))?.success())
+}
+
 /// Each choice of the optimizer against the other plan: the program compares and prints by itself.
 pub(super) fn plans(setup: &Setup) -> Result<bool, String> {
     let mut program = setup.program("engine_plans");

@@ -95,11 +95,13 @@ impl Executor for Forcing {
     }
 }
 
-/// Runs a program with inputs of a `divisor`th of their size, and with pinned choices.
-pub(crate) fn run(program: &Program, divisor: u64, pins: &'static [Pin]) -> Result<Run> {
+/// Runs a program, as it is or the other way, with inputs of a `divisor`th of their size.
+pub(crate) fn run(program: &Program, divisor: u64, other: bool) -> Result<Run> {
+    let (build, pins): (_, &[_]) =
+        if other { (program.other.unwrap_or(program.build), program.pins) } else { (program.build, &[]) };
     let executor = Arc::new(Forcing { pins, last: Mutex::default() });
     let env = ExecutionEnvironment::new(PARALLELISM, Arc::clone(&executor) as Arc<dyn Executor>);
-    let answer = answer(&(program.build)(&env, divisor))?;
+    let answer = answer(&build(&env, divisor))?;
     let run = executor.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Run { answer, ..run })
 }

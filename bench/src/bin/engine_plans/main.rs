@@ -3,9 +3,11 @@
 //! | module | what it does |
 //! |---|---|
 //! | `programs` | the programs: for each choice and direction at least one |
+//! | `loops` | programs with loops, and programs whose keys lie close together |
 //! | `executor` | runs a program as chosen or with pinned choices, and says what was chosen |
 
 mod executor;
+mod loops;
 mod programs;
 
 use std::process::ExitCode;
@@ -14,6 +16,7 @@ use clap::Parser;
 use executor::{Run, run};
 use flinkrs::LocalEnvironment;
 use flinkrs::prelude::Result;
+use loops::LOOPS;
 use programs::{PROGRAMS, Program};
 
 /// Runs programs as the optimizer chose and with the other plan forced.
@@ -80,7 +83,7 @@ fn compare_all(options: &Options) -> Result<bool> {
     println!("| {} |", TITLES.join(" | "));
     println!("|---|---|{}---|", "--:|".repeat(TITLES.len() - 3));
     let (mut right, mut slower) = (true, 0);
-    for program in PROGRAMS.iter().filter(|program| program.choice.starts_with(&options.only)) {
+    for program in PROGRAMS.iter().chain(LOOPS).filter(|program| program.choice.starts_with(&options.only)) {
         match compare(program, options)? {
             Ok(outcome) => slower += u32::from(!print(program, &outcome)),
             Err(wrong) => {
@@ -100,8 +103,8 @@ fn compare(program: &Program, options: &Options) -> Result<std::result::Result<O
     let mut outcome = Outcome { chosen: Vec::new(), forced: Vec::new() };
     let divisor = if options.small { 50 } else { 1 };
     for number in 0..=options.runs {
-        let chosen = run(program, divisor, &[])?;
-        let forced = run(program, divisor, program.pins)?;
+        let chosen = run(program, divisor, false)?;
+        let forced = run(program, divisor, true)?;
         if number == 0 && options.explain {
             println!("{}\n{}", chosen.plan, forced.plan);
         }

@@ -20,6 +20,8 @@ pub(crate) struct Program {
     pub(crate) name: &'static str,
     /// Describes the program, with inputs of a fraction of their size.
     pub(crate) build: fn(&ExecutionEnvironment, u64) -> DataSet<Pair>,
+    /// Where no plan makes the difference: the same with keys of another type.
+    pub(crate) other: Option<fn(&ExecutionEnvironment, u64) -> DataSet<Pair>>,
     /// How the strategies end that the optimizer is to choose, by operator.
     pub(crate) chosen: &'static [(&'static str, &'static str)],
     /// Those of the other plan.
@@ -28,8 +30,8 @@ pub(crate) struct Program {
     pub(crate) pins: &'static [Pin],
 }
 
-const JOIN: &str = "Join";
-const GROUP: &str = "Group";
+pub(crate) const JOIN: &str = "Join";
+pub(crate) const GROUP: &str = "Group";
 
 const STAY_BUILD_FIRST: &str = "HYBRIDHASH_BUILD_FIRST; input 0 FORWARD; input 1 FORWARD";
 const STAY_BUILD_SECOND: &str = "HYBRIDHASH_BUILD_SECOND; input 0 FORWARD; input 1 FORWARD";
@@ -42,7 +44,7 @@ const SHUFFLE_GROUP: &str = "HASHED_REDUCE; input 0 PARTITION_HASH on [f0]";
 const COMBINE_GROUP: &str = "HASHED_REDUCE; combiner HASHED_PARTIAL_REDUCE; input 0 PARTITION_HASH on [f0]";
 /// With or without a combiner.
 const SHUFFLED: &str = "; input 0 PARTITION_HASH on [f0]";
-const STAY_GROUP: &str = "HASHED_REDUCE; input 0 FORWARD";
+pub(crate) const STAY_GROUP: &str = "HASHED_REDUCE; input 0 FORWARD";
 
 /// All of them. Those that are "nearly" something else are where the model has the other plan little dearer.
 pub(crate) const PROGRAMS: &[Program] = &[
@@ -50,6 +52,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "build side",
         name: "200 k ⋈ 6 M",
         build: |env, divisor| partitioned_join(env, 200_000 / divisor, 6_000_000 / divisor),
+        other: None,
         chosen: &[(JOIN, STAY_BUILD_FIRST)],
         forced: &[(JOIN, STAY_BUILD_SECOND)],
         pins: &[(JOIN, |operator| hash_join(operator, Side::Second))],
@@ -58,6 +61,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "build side",
         name: "6 M ⋈ 200 k",
         build: |env, divisor| partitioned_join(env, 6_000_000 / divisor, 200_000 / divisor),
+        other: None,
         chosen: &[(JOIN, STAY_BUILD_SECOND)],
         forced: &[(JOIN, STAY_BUILD_FIRST)],
         pins: &[(JOIN, |operator| hash_join(operator, Side::First))],
@@ -66,6 +70,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "broadcast or hash",
         name: "broadcast: 1 k ⋈ 30 M",
         build: |env, divisor| join(&unique(env, 1_000 / divisor), &picked(env, 30_000_000 / divisor, 1_000 / divisor)),
+        other: None,
         chosen: &[(JOIN, BROADCAST_FIRST)],
         forced: &[(JOIN, SHUFFLE_HASH)],
         pins: &[
@@ -79,6 +84,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         build: |env, divisor| {
             join(&unique(env, 2_000_000 / divisor), &picked(env, 8_000_000 / divisor, 2_000_000 / divisor))
         },
+        other: None,
         chosen: &[(JOIN, SHUFFLE_HASH)],
         forced: &[(JOIN, BROADCAST_FIRST)],
         pins: &[(JOIN, |operator| ship(operator, 0, ShipStrategy::Broadcast))],
@@ -87,6 +93,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "broadcast or hash",
         name: "hash: 5 M ⋈ 5 M",
         build: |env, divisor| equal_join(env, 5_000_000 / divisor),
+        other: None,
         chosen: &[(JOIN, SHUFFLE_HASH)],
         forced: &[(JOIN, BROADCAST_FIRST)],
         pins: &[(JOIN, |operator| ship(operator, 0, ShipStrategy::Broadcast))],
@@ -95,6 +102,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "sort-merge or hash",
         name: "merge: sorted, 4 M ⋈ 4 M",
         build: |env, divisor| sorted_join(env, 4_000_000 / divisor, 1),
+        other: None,
         chosen: &[(JOIN, STAY_MERGE)],
         forced: &[(JOIN, STAY_BUILD_FIRST)],
         pins: &[(JOIN, |operator| hash_join(operator, Side::First))],
@@ -103,6 +111,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "sort-merge or hash",
         name: "merge, nearly hash: sorted, 2 M ⋈ 10 M",
         build: |env, divisor| sorted_join(env, 2_000_000 / divisor, 5),
+        other: None,
         chosen: &[(JOIN, STAY_MERGE)],
         forced: &[(JOIN, STAY_BUILD_FIRST)],
         pins: &[(JOIN, |operator| hash_join(operator, Side::First))],
@@ -111,6 +120,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "sort-merge or hash",
         name: "hash: sorted, 500 k ⋈ 10 M",
         build: |env, divisor| sorted_join(env, 500_000 / divisor, 20),
+        other: None,
         chosen: &[(JOIN, STAY_BUILD_FIRST)],
         forced: &[(JOIN, STAY_MERGE)],
         pins: &[(JOIN, |operator| merge_join(operator, false))],
@@ -119,6 +129,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "sort-merge or hash",
         name: "hash: unsorted, 5 M ⋈ 5 M",
         build: |env, divisor| equal_join(env, 5_000_000 / divisor),
+        other: None,
         chosen: &[(JOIN, SHUFFLE_HASH)],
         forced: &[(JOIN, SHUFFLE_MERGE)],
         pins: &[(JOIN, |operator| merge_join(operator, true))],
@@ -127,6 +138,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "combiner or none",
         name: "combiner: 40 M of 1 k keys",
         build: |env, divisor| group(&picked(env, 40_000_000 / divisor, 1_000 / divisor), 1_000 / divisor),
+        other: None,
         chosen: &[(GROUP, COMBINE_GROUP)],
         forced: &[(GROUP, SHUFFLE_GROUP)],
         pins: &[(GROUP, |operator| Force::Combiner { operator, combine: false })],
@@ -135,6 +147,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "combiner or none",
         name: "none, nearly combiner: 8 M of 2 M keys",
         build: |env, divisor| group(&picked(env, 8_000_000 / divisor, 2_000_000 / divisor), 2_000_000 / divisor),
+        other: None,
         chosen: &[(GROUP, SHUFFLE_GROUP)],
         forced: &[(GROUP, COMBINE_GROUP)],
         pins: &[(GROUP, |operator| Force::Combiner { operator, combine: true })],
@@ -143,6 +156,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         choice: "combiner or none",
         name: "none: 8 M of 8 M keys",
         build: |env, divisor| group(&unique(env, 8_000_000 / divisor), 8_000_000 / divisor),
+        other: None,
         chosen: &[(GROUP, SHUFFLE_GROUP)],
         forced: &[(GROUP, COMBINE_GROUP)],
         pins: &[(GROUP, |operator| Force::Combiner { operator, combine: true })],
@@ -160,6 +174,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
                 .with_distinct_keys(2_000_000 / divisor)
                 .name(GROUP)
         },
+        other: None,
         chosen: &[(JOIN, SHUFFLE_HASH), (GROUP, STAY_GROUP)],
         forced: &[(JOIN, SHUFFLE_HASH), (GROUP, SHUFFLED)],
         pins: &[(GROUP, |operator| ship(operator, 0, ShipStrategy::PartitionHash))],
@@ -171,13 +186,14 @@ pub(crate) const PROGRAMS: &[Program] = &[
             let (first, second) = (unique(env, 1_000 / divisor), picked(env, 30_000_000 / divisor, 1_000 / divisor));
             group(&join(&first, &second), 1_000 / divisor)
         },
+        other: None,
         chosen: &[(JOIN, BROADCAST_FIRST), (GROUP, COMBINE_GROUP)],
         forced: &[(JOIN, SHUFFLE_HASH), (GROUP, STAY_GROUP)],
         pins: &[(GROUP, |operator| ship(operator, 0, ShipStrategy::Forward))],
     },
 ];
 
-fn hash_join(operator: OperatorId, build: Side) -> Force {
+pub(crate) fn hash_join(operator: OperatorId, build: Side) -> Force {
     Force::Driver { operator, driver: DriverStrategy::HybridHash { build } }
 }
 
@@ -185,22 +201,22 @@ fn merge_join(operator: OperatorId, sort: bool) -> Force {
     Force::Driver { operator, driver: DriverStrategy::Merge { sort_first: sort, sort_second: sort } }
 }
 
-fn ship(operator: OperatorId, input: u8, ship: ShipStrategy) -> Force {
+pub(crate) fn ship(operator: OperatorId, input: u8, ship: ShipStrategy) -> Force {
     Force::Ship { operator, input, ship }
 }
 
 /// Key number `number`: all are different, and small numbers lie far apart and in no order.
-fn key(number: u64) -> u64 {
+pub(crate) fn key(number: u64) -> u64 {
     number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// So many records, each of another key.
-fn unique(env: &ExecutionEnvironment, records: u64) -> DataSet<Pair> {
+pub(crate) fn unique(env: &ExecutionEnvironment, records: u64) -> DataSet<Pair> {
     env.generate_sequence(1, records).map(|number| (key(number), number)).name("Unique")
 }
 
 /// So many records of random keys out of so many.
-fn picked(env: &ExecutionEnvironment, records: u64, keys: u64) -> DataSet<Pair> {
+pub(crate) fn picked(env: &ExecutionEnvironment, records: u64, keys: u64) -> DataSet<Pair> {
     let pick = move |number| (key(1 + SplitMix64::at(SEED, number).below(keys)), number);
     env.generate_sequence(1, records).map(pick).name("Picked")
 }
