@@ -57,19 +57,22 @@ impl Store {
         self.put(&self.job_file(job), value)
     }
 
-    /// The jobs that have not ended, each with whether its sinks will be committed. Unreadable ones are named.
-    pub(crate) fn jobs<T: DeserializeOwned>(&self) -> Result<Vec<(JobId, T, bool)>> {
+    /// The jobs that have not ended, each with what was recorded if its sinks will be committed. Unreadable ones are
+    /// named.
+    pub(crate) fn jobs<T: DeserializeOwned, C: DeserializeOwned>(&self) -> Result<Vec<(JobId, T, Option<C>)>> {
         let mut jobs = Vec::new();
         for path in self.list("jobs")? {
             let Some(job) = stem(&path).filter(|_| path.extension().is_some_and(|e| e == "job")) else { continue };
-            jobs.push((job, self.get(&path)?, self.commit_file(job).exists()));
+            let commit = self.commit_file(job);
+            let commit = if commit.exists() { Some(self.get(&commit)?) } else { None };
+            jobs.push((job, self.get(&path)?, commit));
         }
         Ok(jobs)
     }
 
-    /// Records that a job's sinks will be committed.
-    pub(crate) fn put_commit(&self, job: JobId) -> Result<()> {
-        self.put(&self.commit_file(job), &())
+    /// Records that a job's sinks will be committed, and what has to be known then.
+    pub(crate) fn put_commit<C: Serialize>(&self, job: JobId, recorded: &C) -> Result<()> {
+        self.put(&self.commit_file(job), recorded)
     }
 
     /// Keeps how a job has ended, and forgets the job.
@@ -233,11 +236,11 @@ mod tests {
         let (_folder, store) = store();
         let job = JobId(7);
         store.put_job(job, &"graph").expect("writes");
-        assert_eq!(store.jobs::<String>().expect("reads"), [(job, "graph".to_owned(), false)]);
-        store.put_commit(job).expect("writes");
-        assert!(store.jobs::<String>().expect("reads")[0].2);
+        assert_eq!(store.jobs::<String, u32>().expect("reads"), [(job, "graph".to_owned(), None)]);
+        store.put_commit(job, &5u32).expect("writes");
+        assert_eq!(store.jobs::<String, u32>().expect("reads")[0].2, Some(5));
         store.put_outcome(job, &1u32).expect("writes");
-        assert!(store.jobs::<String>().expect("reads").is_empty());
+        assert!(store.jobs::<String, u32>().expect("reads").is_empty());
         assert_eq!(store.outcomes::<u32>().expect("reads"), [(job, 1)]);
         store.remove_outcome(job).expect("removes");
         assert!(store.outcomes::<u32>().expect("reads").is_empty());
@@ -251,7 +254,7 @@ mod tests {
         let mut bytes = fs::read(&path).expect("reads");
         bytes[14] ^= 1;
         fs::write(&path, bytes).expect("writes");
-        let error = store.jobs::<String>().expect_err("is damaged").to_string();
+        let error = store.jobs::<String, u32>().expect_err("is damaged").to_string();
         assert!(error.contains(".job is damaged; remove it"), "{error}");
     }
 

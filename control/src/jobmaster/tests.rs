@@ -67,7 +67,7 @@ impl Test {
     fn report(&mut self, executor: &str, vertex: u32, subtask: u32, attempt: u32, state: TaskState) {
         let execution = ExecutionId { vertex: VertexId(vertex), subtask, attempt };
         let failed = state == TaskState::Failed;
-        let failure = failed.then(|| Failure::new(FailureKind::Function, "boom"));
+        let failure = failed.then(|| Failure::new(FailureKind::Io, "boom"));
         let (worker, accumulators) = (self.worker_of(executor), BTreeMap::new());
         self.tell(JobEvent::TaskChanged(TaskUpdate { job: JOB, worker, execution, state, failure, accumulators }));
     }

@@ -269,7 +269,7 @@ impl World {
                     process.tasks.remove(&key);
                     let kind = match mischief {
                         Mischief::WrongUsage => FailureKind::Usage,
-                        _ => FailureKind::Function,
+                        _ => FailureKind::Resource,
                     };
                     let failure = Failure { operator: Some("Map".to_owned()), ..Failure::new(kind, "boom") };
                     return self.report(connection, worker, key, TaskState::Failed, Some(failure));

@@ -21,10 +21,10 @@ choices! {
 
 options! {
     /// When a job goes on whose tasks have failed; a program's own mistakes are final with all of them.
-    STRATEGY: RestartStrategy = "restart-strategy.type", "exponential-delay";
+    STRATEGY: RestartStrategy = "restart-strategy.type", "fixed-delay";
 
     /// With `fixed-delay`, how often a job goes on.
-    FIXED_ATTEMPTS: u32 = "restart-strategy.fixed-delay.attempts", "1";
+    FIXED_ATTEMPTS: u32 = "restart-strategy.fixed-delay.attempts", "10";
 
     /// With `fixed-delay`, the pause before each time.
     FIXED_DELAY: Duration = "restart-strategy.fixed-delay.delay", "1 s";

@@ -7,6 +7,7 @@ use flinkrs_control::dispatcher::{DispatcherEvent, OnClientLoss};
 use flinkrs_control::jobmaster::{JobMaster, JobOutcome, JobSubmission, Recovered};
 use flinkrs_control::view::JobView;
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::AccumulatorValue;
 use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, JobState, WorkerId};
 use flinkrs_rpc::message::{ExecutionResult, Program, Submission, ToTaskExecutor, ToWorker};
 use serde::{Deserialize, Serialize};
@@ -233,11 +234,11 @@ impl Cluster {
             let outcome = Box::new(JobOutcome { job, state, failure, accumulators, view });
             self.dispatch(DispatcherEvent::RecoveredResult { application, execution: number, outcome });
         }
-        for (job, stored, is_committing) in self.store.jobs::<StoredJob>()? {
+        for (job, stored, commit) in self.store.jobs::<StoredJob, BTreeMap<String, AccumulatorValue>>()? {
             let application = stored.program.application;
             log(&format!("job {job} of application {application} comes back"));
             let record = JobRecord::new(application, job, stored.number, stored.submission, Timestamp(stored.submitted_ms))?;
-            let recovered = if is_committing { Recovered::Committing } else { Recovered::Running };
+            let recovered = commit.map_or(Recovered::Running, Recovered::Committing);
             let submission = self.submission(&record, job, recovered);
             self.jobs.insert(job, record);
             let on_loss = |cancel| if cancel { OnClientLoss::Cancel } else { OnClientLoss::GoOn };

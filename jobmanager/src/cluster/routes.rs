@@ -138,8 +138,9 @@ impl Cluster {
             JobCommand::BeginSinks { worker, job } => self.sinks(application, worker, job, SinkStep::Begin),
             JobCommand::CommitSinks { worker, job } => self.sinks(application, worker, job, SinkStep::Commit),
             JobCommand::AbortSinks { worker, job } => self.sinks(application, worker, job, SinkStep::Abort),
-            JobCommand::RecordCommit { job } => {
-                let result = self.store.put_commit(job).map_err(|error| Failure::from(&error));
+            JobCommand::DisconnectWorker { worker } => drop(self.forget_worker(application, worker)),
+            JobCommand::RecordCommit { job, accumulators } => {
+                let result = self.store.put_commit(job, &accumulators).map_err(|error| Failure::from(&error));
                 self.job(application, JobEvent::CommitRecorded { job, result });
             }
             JobCommand::WakeAt(at) => drop(self.timers.insert(Timer::Job(application), at)),

@@ -3,9 +3,9 @@
 use crate::cluster::{Cluster, Outgoing, WORKER_TIMEOUT, log};
 use flinkrs_control::jobmaster::{JobEvent, TaskUpdate};
 use flinkrs_core::id::OperatorId;
-use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, TaskExecutorId, TaskState, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, JobId, TaskExecutorId, TaskState, WorkerId};
 use flinkrs_rpc::body;
-use flinkrs_rpc::message::{FromWorker, SinkStep, ToWorker};
+use flinkrs_rpc::message::{FromWorker, SinkStep, ToTaskExecutor, ToWorker};
 use flinkrs_rpc::proto::GatewayMessage;
 use std::collections::BTreeMap;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 /// A worker that is connected.
 pub(crate) struct WorkerHandle {
     out: Outgoing,
+    task_executor: TaskExecutorId,
     /// The job whose execution it was told of last.
     told: Option<JobId>,
     heard: Instant,
@@ -30,7 +31,9 @@ impl Cluster {
     pub(super) fn worker_connected(&mut self, registration: FromWorker, out: Outgoing) {
         let FromWorker::Register { application, worker, task_executor, data_address } = registration else { return };
         let Some(of) = self.applications.get_mut(&application) else { return };
-        let handle = WorkerHandle { out, told: None, heard: Instant::now() };
+        let task_executor = TaskExecutorId::from(task_executor);
+        let handle =
+            WorkerHandle { out, task_executor: task_executor.clone(), told: None, heard: Instant::now() };
         let ended = of.history.iter().enumerate();
         let ended = ended.map(|(i, result)| ToWorker::Ended { execution: i as u32 + 1, result: result.clone() });
         let mut told = std::iter::once(ToWorker::Registered).chain(ended);
@@ -38,7 +41,7 @@ impl Cluster {
             return;
         }
         of.workers.insert(worker, handle);
-        let (task_executor, data_address) = (TaskExecutorId::from(task_executor), data_address.into());
+        let data_address = data_address.into();
         self.job(application, JobEvent::WorkerReady { worker, task_executor, data_address });
     }
 
@@ -50,7 +53,9 @@ impl Cluster {
             FromWorker::Register { .. } | FromWorker::Heartbeat => {}
             FromWorker::Unfit(failure) => {
                 log(&format!("{worker} of application {application} is unfit: {failure}"));
-                self.forget_worker(application, worker);
+                if let Some(task_executor) = self.forget_worker(application, worker) {
+                    self.tell_task_executor(&task_executor, &ToTaskExecutor::StopWorker { application, worker });
+                }
                 self.job(application, JobEvent::WorkerLost { worker, failure });
             }
             FromWorker::Task { job, execution, state, failure, accumulators } => {
@@ -90,14 +95,15 @@ impl Cluster {
 
     /// A worker's connection has ended, or it is silent.
     pub(super) fn worker_gone(&mut self, application: ApplicationId, worker: WorkerId, how: &str) {
-        if self.forget_worker(application, worker) {
-            let failure = Failure::new(FailureKind::Lost, format!("{worker} is lost: {how}"));
-            self.job(application, JobEvent::WorkerLost { worker, failure });
+        if self.forget_worker(application, worker).is_some() {
+            self.job(application, JobEvent::WorkerDisconnected { worker, reason: how.to_owned() });
         }
     }
 
-    pub(super) fn forget_worker(&mut self, application: ApplicationId, worker: WorkerId) -> bool {
-        self.applications.get_mut(&application).is_some_and(|of| of.workers.remove(&worker).is_some())
+    /// Closes the connection to a worker, which then ends; on which TaskExecutor that is.
+    pub(super) fn forget_worker(&mut self, application: ApplicationId, worker: WorkerId) -> Option<TaskExecutorId> {
+        let of = self.applications.get_mut(&application)?;
+        of.workers.remove(&worker).map(|handle| handle.task_executor)
     }
 
     /// Sends a message about a job, and before the first of them the execution that it is about.
