@@ -5,6 +5,8 @@ use flinkrs_runtime::PeerId;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 
 const CHANNELS: u32 = 12;
@@ -49,6 +51,8 @@ fn the_other_worker() {
     let parent = (PeerId(1), std::env::var(PARENT).unwrap().parse().unwrap());
     let exchange = start(2);
     println!("listens at {}", exchange.local_addr());
+    let (to, from) = channel();
+    exchange.on_message(Arc::new(move |_, _| to.send(()).unwrap()));
     let endless = role == "endless";
     thread::scope(|scope| {
         for number in 0..CHANNELS {
@@ -66,6 +70,8 @@ fn the_other_worker() {
             });
         }
     });
+    // What it has sent may still wait for the other side to take it.
+    from.recv().unwrap();
 }
 
 #[test]
@@ -95,6 +101,7 @@ fn many_channels_there_and_back_and_one_that_nobody_reads() {
         others.collect::<Vec<_>>().into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(check_all(&mut first, 0), RECORDS);
     });
+    exchange.send_message(worker.peer, b"done").unwrap();
     assert!(worker.process.wait().unwrap().success());
     assert!(lost.try_recv().is_err(), "it has said that it leaves");
 }

@@ -82,6 +82,8 @@ enum Phase {
         reader: FrameReader,
         /// The peer has said that it leaves.
         bye: bool,
+        /// This side has said so.
+        leaves: bool,
     },
 }
 
@@ -174,19 +176,20 @@ impl Reactor {
         for command in self.shared.commands() {
             match command {
                 Command::Dial(peer) => self.dial(peer, Instant::now() + DIAL_TIME),
-                Command::Stop => {
-                    self.stopping = Some(Instant::now() + STOP_TIME);
-                    lock(&self.shared.peers).values().for_each(|peer| peer.say_bye());
-                }
+                Command::Stop => self.stopping = Some(Instant::now() + STOP_TIME),
             }
         }
     }
 
-    /// When stopping: hangs up where all is written; whether the others have hung up, too.
+    /// When stopping: hangs up where all channels have been sent to their ends; whether the others have hung up, too.
     fn may_stop(&mut self, now: Instant, until: Instant) -> bool {
-        self.links.retain(|_, link| match &link.phase {
-            Phase::Open { peer, .. } => {
-                if peer.is_flushed() {
+        self.links.retain(|_, link| match &mut link.phase {
+            Phase::Open { peer, leaves, .. } => {
+                if !*leaves && lock(&peer.outputs).is_empty() {
+                    *leaves = true;
+                    peer.say_bye();
+                }
+                if *leaves && peer.is_flushed() {
                     // What is unread at a full close would make the system drop what is unsent.
                     let _ = link.socket.shutdown(Shutdown::Write);
                 }
@@ -302,7 +305,7 @@ impl Reactor {
             let Some(link) = self.links.get_mut(&token) else { return Ok(()) };
             let read = match &mut link.phase {
                 Phase::Connecting => return Ok(()),
-                Phase::Open { peer, reader, bye } => {
+                Phase::Open { peer, reader, bye, .. } => {
                     let shared = &self.shared;
                     let mut show = |header, payload| on_frame(shared, peer, bye, header, payload);
                     match reader.read(&mut &*link.socket, &mut self.staging, &shared.pool, &mut show) {
@@ -380,11 +383,8 @@ impl Reactor {
 
     fn open(&mut self, token: Token, peer: &Arc<Peer>) {
         if let Some(link) = self.links.get_mut(&token) {
-            link.phase = Phase::Open { peer: Arc::clone(peer), reader: FrameReader::new(), bye: false };
+            link.phase = Phase::Open { peer: Arc::clone(peer), reader: FrameReader::new(), bye: false, leaves: false };
             peer.connected(Arc::clone(&link.socket));
-            if self.stopping.is_some() {
-                peer.say_bye();
-            }
         }
         // A dial of our own to the same peer has lost.
         self.links.retain(|other, link| {
