@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Numbers are little-endian. The slot is the number that the consumer's side gave the channel when it requested it;
-//! the same number stands in frames of both directions. The last checksum is of the 28 bytes before it, so that nothing is
-//! done, and nothing allocated, on the word of a header that isn't whole.
+//! the same number stands in frames of both directions. The last checksum is of the 28 bytes before it, so that
+//! nothing is done, and nothing allocated, on the word of a header that isn't whole.
 
 use crate::network::remote::BufferPool;
 use std::fmt;
