@@ -1,0 +1,221 @@
+//! A cluster of processes of its own for each test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// No step of these tests takes this long, on a machine that is busy too.
+const HANG: Duration = Duration::from_secs(120);
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_flinkrs-command");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_clustered");
+
+/// A JobManager and TaskExecutors, ended with the value.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    options: Vec<String>,
+    pub(crate) address: String,
+    pub(crate) jobmanager: Child,
+    pub(crate) executors: Vec<Child>,
+}
+
+impl Cluster {
+    /// `executors` TaskExecutors with one slot each.
+    pub(crate) fn start(executors: usize) -> Cluster {
+        Cluster::with(executors, &[])
+    }
+
+    /// The same with options of the configuration.
+    pub(crate) fn with(executors: usize, options: &[&str]) -> Cluster {
+        let cluster = Cluster::unchecked(executors, options);
+        cluster.wait_for_slots(executors as u32);
+        cluster
+    }
+
+    /// The same without waiting for the TaskExecutors.
+    pub(crate) fn unchecked(executors: usize, options: &[&str]) -> Cluster {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options: Vec<String> = options.iter().map(|option| format!("-D{option}")).collect();
+        let (jobmanager, address) = start_jobmanager(folder.path(), 0, &options);
+        let mut cluster = Cluster { folder, options, address, jobmanager, executors: Vec::new() };
+        (0..executors).for_each(|_| cluster.add_executor());
+        cluster
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts another TaskExecutor.
+    pub(crate) fn add_executor(&mut self) {
+        let log = self.folder.path().join(format!("taskexecutor-{}.log", self.executors.len()));
+        let mut command = Command::new(COMMAND);
+        command.args(["taskexecutor", "-m", &self.address]).args(&self.options);
+        command.args(["-Dtaskmanager.numberOfTaskSlots=1", "-Dtaskmanager.memory.process.size=256mb"]);
+        command.arg(format!("-Dio.tmp.dirs={}", self.folder.path().display()));
+        self.executors.push(spawn(&mut command, &log));
+    }
+
+    /// Kills the JobManager and starts another at the same address with the same store.
+    pub(crate) fn restart_jobmanager(&mut self) {
+        kill(&mut self.jobmanager);
+        let port = self.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        self.jobmanager = start_jobmanager(self.folder.path(), port, &self.options).0;
+    }
+
+    pub(crate) fn wait_for_slots(&self, slots: u32) {
+        let expected = format!(", {slots} slots");
+        wait_until("the slots are there", || {
+            let said = self.flinkrs("cluster", &["status"]);
+            String::from_utf8_lossy(&said.stdout).trim_end().ends_with(&expected)
+        });
+    }
+
+    /// Runs `flinkrs ACTION ... ` against the cluster to its end.
+    pub(crate) fn flinkrs(&self, action: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(COMMAND);
+        command.arg(action);
+        if action == "cluster" {
+            command.args(arguments).args(["-m", &self.address]);
+        } else {
+            command.args(["-m", &self.address]).args(arguments);
+        }
+        finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
+    }
+
+    /// Starts the program of these tests on the cluster.
+    pub(crate) fn begin(&self, options: &[&str], arguments: &[&str]) -> Child {
+        let mut command = Command::new(COMMAND);
+        command.args(["run", "-m", &self.address]).args(options).arg(PROGRAM).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    }
+
+    /// Runs the program of these tests on the cluster to its end.
+    pub(crate) fn run(&self, options: &[&str], arguments: &[&str]) -> Output {
+        finish(self.begin(options, arguments))
+    }
+
+    /// Worker processes of the cluster's TaskExecutors.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        let parents: Vec<u32> = self.executors.iter().map(Child::id).collect();
+        children_of(&parents)
+    }
+
+    /// Waits until a worker runs, and kills it.
+    pub(crate) fn kill_a_worker(&self, which: usize) {
+        let mut workers = Vec::new();
+        wait_until("a worker runs", || {
+            workers = self.workers();
+            !workers.is_empty()
+        });
+        kill_process(workers[which % workers.len()]);
+    }
+
+    /// What is left in the folders of TaskExecutors that have ended well: nothing.
+    pub(crate) fn assert_stopped_without_a_trace(mut self) {
+        let said = self.flinkrs("cluster", &["stop"]);
+        assert!(said.status.success(), "{said:?}");
+        let jobmanager = std::mem::replace(&mut self.jobmanager, nobody());
+        assert!(finish(jobmanager).status.success());
+        let executors: Vec<Child> = self.executors.drain(..).collect();
+        let ids: Vec<u32> = executors.iter().map(Child::id).collect();
+        executors.into_iter().for_each(|executor| drop(finish(executor)));
+        wait_until("all workers have ended", || children_of(&ids).is_empty());
+        let left = fs::read_dir(self.path()).expect("lists").map(|entry| entry.expect("an entry").file_name());
+        let left: Vec<_> = left.map(|name| name.to_string_lossy().into_owned()).collect();
+        let left: Vec<_> = left.iter().filter(|name| name.starts_with("flinkrs-")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.executors.iter_mut().for_each(kill);
+        kill(&mut self.jobmanager);
+    }
+}
+
+/// The result of the program in one process.
+pub(crate) fn embedded(arguments: &[&str]) -> Vec<u8> {
+    let output = finish(
+        Command::new(PROGRAM)
+            .args(arguments)
+            .args(["--parallelism", "2", "--memory", "128mb"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts"),
+    );
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Waits for the end of a process, and fails when it hangs.
+pub(crate) fn finish(child: Child) -> Output {
+    let watch = thread::spawn(move || child.wait_with_output().expect("ends"));
+    wait_until("the process ends", || watch.is_finished());
+    watch.join().expect("no panic")
+}
+
+pub(crate) fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < HANG, "waited {HANG:?} until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) fn kill_process(id: u32) {
+    // It may have ended by itself.
+    let _ = Command::new("kill").args(["-9", &id.to_string()]).stderr(Stdio::null()).status();
+}
+
+fn kill(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A process that has ended, to take the place of one that is waited for.
+fn nobody() -> Child {
+    Command::new("true").stdout(Stdio::null()).spawn().expect("starts")
+}
+
+fn children_of(parents: &[u32]) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("there is /proc").filter_map(|entry| {
+        let id: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let mut fields = stat.rsplit(") ").next()?.split(' ');
+        let (state, parent) = (fields.next()?, fields.next()?.parse::<u32>().ok()?);
+        (state != "Z" && parents.contains(&parent)).then_some(id)
+    });
+    processes.collect()
+}
+
+fn start_jobmanager(folder: &Path, port: u16, options: &[String]) -> (Child, String) {
+    let file: PathBuf = folder.join("address");
+    let _ = fs::remove_file(&file);
+    let mut command = Command::new(COMMAND);
+    command.arg("jobmanager").args(options).arg("--address-file").arg(&file);
+    command.arg(format!("-Djobmanager.rpc.port={port}"));
+    command.arg(format!("-Dhigh-availability.storageDir={}", folder.join("store").display()));
+    let mut child = spawn(&mut command, &folder.join("jobmanager.log"));
+    wait_until("the JobManager listens", || {
+        assert!(child.try_wait().expect("a child").is_none(), "{:?}", fs::read_to_string(folder.join("jobmanager.log")));
+        file.exists()
+    });
+    (child, fs::read_to_string(file).expect("an address"))
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Child {
+    let log = fs::File::options().create(true).append(true).open(log).expect("a log");
+    let both = log.try_clone().expect("a handle");
+    command.stdin(Stdio::null()).stdout(both).stderr(log).spawn().expect("starts")
+}

@@ -1,0 +1,8 @@
+//! Jobs on clusters of real processes: right results, lost processes, wrong programs and wrong options.
+//!
+//! `FLINKRS_KILLS=50 cargo test --test cluster kills` kills processes at random moments in 50 rounds.
+
+mod faults;
+mod harness;
+mod kills;
+mod results;

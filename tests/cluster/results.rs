@@ -1,0 +1,93 @@
+//! The same programs give the same results on a cluster as in one process, and leave nothing behind.
+
+use crate::harness::{Cluster, embedded, finish, text, wait_until};
+use std::fs;
+
+const CASES: [&[&str]; 5] = [
+    &["sums"],
+    &["sort"],
+    &["components", "--records", "2000"],
+    &["ranks", "--records", "500"],
+    &["twice", "--records", "5000"],
+];
+
+#[test]
+fn results_are_those_of_one_process() {
+    let cluster = Cluster::start(2);
+    let blocking = ["-Dexecution.batch-shuffle-mode=ALL_EXCHANGES_BLOCKING"];
+    for case in CASES {
+        let expected = text(&embedded(case));
+        for options in [&[][..], &blocking] {
+            let output = cluster.run(options, case);
+            assert!(output.status.success(), "{case:?}: {}", text(&output.stderr));
+            assert_eq!(text(&output.stdout), expected, "{case:?} with {options:?}");
+            assert_eq!(text(&output.stderr), "", "{case:?} with {options:?}");
+        }
+    }
+    cluster.assert_stopped_without_a_trace();
+}
+
+#[test]
+fn output_is_written_whole_by_workers() {
+    let cluster = Cluster::start(2);
+    let output = cluster.path().join("sums");
+    let said = cluster.run(&[], &["sums", "--output", &output.display().to_string()]);
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let files: Vec<String> = (1..=2).map(|i| fs::read_to_string(output.join(i.to_string())).expect("a file")).collect();
+    let mut lines: Vec<String> = files.iter().flat_map(|file| file.lines()).map(|line| line.replace(',', " ")).collect();
+    let expected = text(&embedded(&["sums"]));
+    let mut expected: Vec<String> = expected.lines().map(str::to_owned).collect();
+    (lines.sort(), expected.sort());
+    assert_eq!(lines, expected);
+    let again = cluster.run(&[], &["sums", "--output", &output.display().to_string()]);
+    assert_eq!(again.status.code(), Some(3), "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("exists"), "{}", text(&again.stderr));
+}
+
+#[test]
+fn a_job_can_be_detached_listed_and_cancelled() {
+    let cluster = Cluster::start(2);
+    let output = cluster.path().join("out").display().to_string();
+    let said = cluster.run(&["-d"], &["hang", "--output", &output]);
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let said = text(&said.stdout);
+    let job = said.trim().rsplit(' ').next().expect("an id").to_owned();
+    assert_eq!(said, format!("Job has been submitted with JobID {job}\n"));
+    let listed = |which: &[&str]| text(&cluster.flinkrs("list", which).stdout);
+    wait_until("the job runs", || listed(&["-r"]) == format!("{job} : clustered (RUNNING)\n"));
+    let cancelled = cluster.flinkrs("cancel", &[&job]);
+    assert!(cancelled.status.success(), "{cancelled:?}");
+    wait_until("the job is cancelled", || listed(&["-a"]) == format!("{job} : clustered (CANCELED)\n"));
+    assert_eq!(listed(&[]), "No jobs.\n");
+    let unknown = cluster.flinkrs("cancel", &["0123456789abcdef0123456789abcdef"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert_eq!(text(&unknown.stderr), "error: there is no job 0123456789abcdef0123456789abcdef\n");
+    assert!(!cluster.path().join("out").exists());
+    let detached = cluster.run(&["-d"], &["sums"]);
+    assert_eq!(detached.status.code(), Some(2));
+    assert!(text(&detached.stderr).contains("can't collect, count or print"), "{detached:?}");
+}
+
+#[test]
+fn what_functions_say_is_in_the_logs() {
+    let cluster = Cluster::start(1);
+    let output = cluster.run(&[], &["says"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!text(&output.stdout).contains("seven"), "it was said in a worker");
+    let listed = text(&cluster.flinkrs("list", &["-a"]).stdout);
+    let job = listed.split(' ').next().expect("an id").to_owned();
+    let logs = text(&cluster.flinkrs("logs", &[&job]).stdout);
+    assert!(logs.contains("a function says seven"), "{logs}");
+}
+
+#[test]
+fn two_jobs_take_turns_in_one_slot() {
+    let cluster = Cluster::start(1);
+    let first = cluster.begin(&[], &["sums", "--slow", "20"]);
+    let second = cluster.begin(&[], &["sums", "--slow", "20"]);
+    let expected = text(&embedded(&["sums"]));
+    for output in [finish(first), finish(second)] {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), expected);
+    }
+}

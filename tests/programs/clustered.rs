@@ -1,0 +1,161 @@
+//! A program with the jobs that the tests of the cluster run: some right, some wrong in a way that a process notices.
+
+use clap::{Parser, ValueEnum};
+use flinkrs::prelude::*;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+/// Runs a job.
+#[derive(Parser)]
+struct Args {
+    /// What to do
+    case: Case,
+
+    /// How many records to make
+    #[arg(long, default_value_t = 20_000)]
+    records: u64,
+
+    /// Milliseconds that every thousandth record takes
+    #[arg(long, default_value_t = 0)]
+    slow: u64,
+
+    /// Where to write, instead of printing
+    #[arg(long)]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Case {
+    /// Sums by key
+    Sums,
+    /// Sorts by a range partitioning
+    Sort,
+    /// Connected components of a row of vertices: a delta iteration
+    Components,
+    /// Ranks of a ring of vertices: a bulk iteration with a criterion
+    Ranks,
+    /// Two executions, the second of which depends on the first
+    Twice,
+    /// A plan that is another one in a worker
+    Differs,
+    /// Says something on standard output in each subtask
+    Says,
+    /// Panics in a map
+    Panic,
+    /// Aborts the process in a map
+    Abort,
+    /// Ends the process in a map
+    Exit,
+    /// Never returns from a map
+    Hang,
+}
+
+fn main() -> ExitCode {
+    flinkrs::main(run)
+}
+
+fn run(args: Args) -> Result<()> {
+    let env = args.common.environment()?;
+    match args.case {
+        Case::Sums => finish(&env, &args, sums(&env, &args, |_| {})),
+        Case::Sort => {
+            let sorted = numbers(&env, &args, |_| {}).partition_by_range(f0).sort_partition(Asc(f0));
+            finish(&env, &args, sorted)
+        }
+        Case::Components => finish(&env, &args, components(&env, &args)),
+        Case::Ranks => finish(&env, &args, ranks(&env, &args)),
+        Case::Twice => {
+            let first = sums(&env, &args, |_| {}).count()?;
+            let more = Args { records: args.records + first, ..args };
+            finish(&env, &more, sums(&env, &more, |_| {}))
+        }
+        Case::Differs => {
+            let numbers = numbers(&env, &args, |_| {});
+            let is_worker = std::env::var("FLINKRS_ROLE").is_ok_and(|role| role == "worker");
+            let numbers = if is_worker { numbers.filter(|_| true).name("Sieve") } else { numbers.map(|n| n).name("Copy") };
+            finish(&env, &args, numbers.group_by(f0).sum(f1))
+        }
+        Case::Says => finish(&env, &args, sums(&env, &args, |n| if n == 7 { println!("a function says seven") })),
+        Case::Panic => finish(&env, &args, sums(&env, &args, |n| assert!(n != 7, "seven is too much"))),
+        Case::Abort => finish(&env, &args, sums(&env, &args, |n| if n == 7 { std::process::abort() })),
+        Case::Exit => finish(&env, &args, sums(&env, &args, |n| if n == 7 { std::process::exit(3) })),
+        Case::Hang => finish(&env, &args, sums(&env, &args, |n| while n == 7 { thread::sleep(Duration::from_millis(10)) })),
+    }
+}
+
+fn numbers(
+    env: &ExecutionEnvironment,
+    args: &Args,
+    act: impl Fn(u64) + Send + Sync + 'static,
+) -> DataSet<(u64, u64)> {
+    let pause = Duration::from_millis(args.slow);
+    env.generate_sequence(0, args.records.saturating_sub(1)).map(move |n| {
+        if n % 1000 == 0 && !pause.is_zero() {
+            thread::sleep(pause);
+        }
+        act(n);
+        (n.wrapping_mul(7919) % 1009, n)
+    })
+}
+
+fn sums(env: &ExecutionEnvironment, args: &Args, act: impl Fn(u64) + Send + Sync + 'static) -> DataSet<(u64, u64)> {
+    numbers(env, args, act).group_by(f0).sum(f1)
+}
+
+/// Each vertex of a row takes the smallest number of its row; rows are of 100.
+fn components(env: &ExecutionEnvironment, args: &Args) -> DataSet<(u64, u64)> {
+    let pause = Duration::from_millis(args.slow);
+    let vertices = env.generate_sequence(0, args.records - 1).map(|v| (v, v));
+    let edges = env.generate_sequence(0, args.records - 2).flat_map(|v, out| {
+        if v % 100 != 99 {
+            out.collect((v, v + 1));
+            out.collect((v + 1, v));
+        }
+    });
+    let step = vertices.iterate_delta(&vertices, f0, 1000);
+    let candidates = step
+        .workset()
+        .join(&edges)
+        .on(f0, f0)
+        .map(move |(v, component), (_, to)| {
+            if *v == 0 && !pause.is_zero() {
+                thread::sleep(pause);
+            }
+            (*to, *component)
+        })
+        .group_by(f0)
+        .min(f1);
+    let changes = candidates.join(step.solution_set()).on(f0, f0).flat_map(|new, old, out| {
+        if new.1 < old.1 {
+            out.collect(*new);
+        }
+    });
+    step.close_with(&changes, &changes)
+}
+
+/// A value wanders around a ring, a vertex in each superstep, until an aggregate says that it is there.
+fn ranks(env: &ExecutionEnvironment, args: &Args) -> DataSet<(u64, u64)> {
+    let count = args.records;
+    let vertices = env.generate_sequence(0, count - 1).map(|v| (v, u64::from(v == 0)));
+    let step = vertices.iterate(60);
+    let next = step.map(move |(v, value)| ((v + 1) % count, value * 2 % 1_000_003)).group_by(f0).sum(f1);
+    step.close_with(&next)
+}
+
+fn finish(env: &ExecutionEnvironment, args: &Args, records: DataSet<(u64, u64)>) -> Result<()> {
+    if let Some(output) = &args.output {
+        records.write_csv(output);
+        return env.execute("clustered").map(|_| ());
+    }
+    let mut records = records.collect()?;
+    if args.case != Case::Sort {
+        records.sort();
+    }
+    records.iter().for_each(|(a, b)| println!("{a} {b}"));
+    Ok(())
+}
