@@ -10,7 +10,7 @@
 use crate::cycles::components;
 use flinkrs_core::id::VertexId;
 use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
-use flinkrs_protocol::{JobEdge, JobGraph};
+use flinkrs_protocol::{ChainedOperator, JobEdge, JobGraph};
 use std::ops::Range;
 
 /// A region: a number from 0, in topological order of components and then of subtasks.
@@ -65,6 +65,12 @@ impl Regions {
             let Some(at) = vertex.of_loop else { continue };
             let first = *first_of_loop[at as usize].get_or_insert(vertex.id.0);
             sets.join(first, vertex.id.0);
+        }
+        // The loop looks up its solution set in the memory of the slot in which that was built.
+        for of in &graph.loops {
+            let holds = |op: &ChainedOperator| Some(op.operator) == of.solution && matches!(op.part, Part::Driver(_));
+            let set = graph.vertices.iter().find(|vertex| vertex.chain.iter().any(holds));
+            set.into_iter().for_each(|vertex| sets.join(vertex.id.0, of.head.0));
         }
         join_circles(graph, &mut sets);
         let mut whole = vec![false; graph.vertices.len()];

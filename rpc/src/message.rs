@@ -176,6 +176,10 @@ pub enum FromWorker {
         failure: Option<Failure>,
         /// Of a task that has FINISHED.
         accumulators: BTreeMap<String, AccumulatorValue>,
+        /// Of a task that has FINISHED: what it did.
+        report: Option<TaskReport>,
+        /// Of the last of them in a loop that its process decides about: its position in the graph and encoded report.
+        looping: Option<(u32, Vec<u8>)>,
     },
     /// A partition that a task reads is gone or corrupt.
     PartitionUnavailable {

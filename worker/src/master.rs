@@ -6,6 +6,7 @@ use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::source::Split;
 use flinkrs_protocol::{ExecutionId, Failure, JobGraph, JobId, PartitionId, TaskState};
+use flinkrs_rpc::body;
 use flinkrs_rpc::message::FromWorker;
 use flinkrs_runtime::{FinishedTask, Master};
 use std::collections::BTreeMap;
@@ -36,7 +37,8 @@ impl RemoteMaster {
     /// Says that a task has another state.
     pub(crate) fn changed(&self, execution: ExecutionId, state: TaskState, failure: Option<Failure>) {
         let accumulators = BTreeMap::new();
-        self.link.send(FromWorker::Task { job: self.job, execution, state, failure, accumulators });
+        let (report, looping) = (None, None);
+        self.link.send(FromWorker::Task { job: self.job, execution, state, failure, accumulators, report, looping });
     }
 
     /// Sends the records of a subtask's result sinks.
@@ -63,8 +65,9 @@ impl Master for RemoteMaster {
         if let Err(error) = self.send_results(execution) {
             return self.failed(execution, error);
         }
-        let (job, state, accumulators) = (self.job, TaskState::Finished, end.accumulators);
-        self.link.send(FromWorker::Task { job, execution, state, failure: None, accumulators });
+        let looping = end.looping.and_then(|(at, report)| Some((at, body::encode(&report).ok()?)));
+        let (job, state, accumulators, report) = (self.job, TaskState::Finished, end.accumulators, Some(end.report));
+        self.link.send(FromWorker::Task { job, execution, state, failure: None, accumulators, report, looping });
     }
 
     fn failed(&self, execution: ExecutionId, error: Error) {

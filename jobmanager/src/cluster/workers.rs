@@ -58,9 +58,10 @@ impl Cluster {
                 }
                 self.job(application, JobEvent::WorkerLost { worker, failure });
             }
-            FromWorker::Task { job, execution, state, failure, accumulators } => {
+            FromWorker::Task { job, execution, state, failure, accumulators, report, looping } => {
                 if let Some(record) = self.jobs.get_mut(&job).filter(|_| state == TaskState::Finished) {
                     record.finished.insert((execution.vertex, execution.subtask), execution.attempt);
+                    record.report(report.into_iter().collect(), looping.into_iter().collect());
                 }
                 let update = TaskUpdate { job, worker, execution, state, failure, accumulators };
                 self.job(application, JobEvent::TaskChanged(update));

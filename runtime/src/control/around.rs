@@ -1,14 +1,13 @@
 //! What surrounds the tasks of one process while other processes run the rest of the job.
 
-use crate::control::report::SubtaskReport;
-use crate::iteration::LoopMessages;
+use crate::iteration::{LoopMessages, LoopReport};
 use crate::network::{Exchange, PeerId};
 use crate::task::{TaskCell, block_until, current_task, lock};
 use flinkrs_core::error::Error;
 use flinkrs_core::function::{AccumulatorValue, CancelFlag};
 use flinkrs_core::source::{Split, SplitProvider};
 use flinkrs_core::Result;
-use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, TaskReport, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -52,12 +51,14 @@ pub trait Master: Send + Sync {
 }
 
 /// What a task leaves that has ended well.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FinishedTask {
     /// Its counters.
-    pub report: SubtaskReport,
+    pub report: TaskReport,
     /// Its accumulators.
     pub accumulators: BTreeMap<String, AccumulatorValue>,
+    /// The loop that it was in, if this process decides about that: its position in the graph, and how far it is.
+    pub looping: Option<(u32, LoopReport)>,
 }
 
 /// The splits of a source task, asked for one ahead.

@@ -123,7 +123,10 @@ impl TaskEnd for ReportEnd {
             (Ok(()), None) => {}
             (Ok(()), Some((master, counters))) => {
                 let accumulators = counters.accumulators.values();
-                master.finished(counters.execution, FinishedTask { report: counters.report(), accumulators });
+                let led = counters.looping.as_ref().filter(|(_, control)| control.leads());
+                let looping = led.map(|(at, control)| (*at, control.report()));
+                let report = TaskReport { done: true, ..counters.task_report() };
+                master.finished(counters.execution, FinishedTask { report, accumulators, looping });
             }
             (Err(error), None) => self.failure.report(error),
             (Err(error), Some((master, counters))) => {

@@ -1,5 +1,6 @@
 //! What can be seen of a job while it runs and afterwards.
 
+use crate::iteration::LoopControl;
 use flinkrs_core::function::{Accumulators, OperatorMetrics};
 use flinkrs_protocol::{ExecutionId, OperatorCounts, TaskReport};
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub(crate) struct SubtaskCounters {
     pub(crate) status: Arc<TaskStatus>,
     pub(crate) metrics: Vec<Arc<OperatorMetrics>>,
     pub(crate) accumulators: Accumulators,
+    /// The loop that it is in, and its position in the graph.
+    pub(crate) looping: Option<(u32, Arc<LoopControl>)>,
 }
 
 impl VertexCounters {

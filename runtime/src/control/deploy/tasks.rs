@@ -57,7 +57,8 @@ impl Deployer<'_> {
         let links = self.links(vertex, deployed, self.splits(vertex, deployed, shared), &accumulators, &iteration)?;
         let status = Arc::new(TaskStatus::default());
         let metrics = links.iter().map(|link| Arc::clone(&link.context.metrics)).collect();
-        let counters = SubtaskCounters { execution, status: Arc::clone(&status), metrics, accumulators };
+        let looping = vertex.of_loop.map(|at| (at, Arc::clone(&self.loops[&at])));
+        let counters = SubtaskCounters { execution, status: Arc::clone(&status), metrics, accumulators, looping };
         let gate = self.gate(vertex, subtask.index, cell);
         let broadcast = self.broadcast(vertex, subtask.index, is_first, &shared.sets, cell)?;
         let mut output = self.output(vertex, execution.subtask, execution.attempt)?;
