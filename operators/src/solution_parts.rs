@@ -273,6 +273,17 @@ impl<K: Key, T: Data> Solution<K, T> {
         Ok(parts.into_iter())
     }
 
+    /// Remembers from now on what changes: all of it has been read from where it was written.
+    pub(crate) fn begin_changes(&mut self) {
+        let none = |records: usize| Some(vec![0; records.div_ceil(64)]);
+        for part in &mut self.parts {
+            match &mut part.index {
+                Some(index) => index.set_changed(none(index.records().len())),
+                None => part.changed = none(part.run.as_ref().map_or(0, |run| run.records() as usize)),
+            }
+        }
+    }
+
     /// Writes all records, or those that have changed since the last time, and remembers from now on what changes.
     pub(crate) fn write(&mut self, extent: Extent, state: &mut dyn StateWriter) -> Result<()> {
         let known = |part: &Part<K, T>| match &part.index {

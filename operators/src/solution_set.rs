@@ -129,6 +129,7 @@ impl<T: Data, S: KeySelector<T>> Operator for SolutionSetOperator<T, S> {
             }
         }
         put_deferred(&mut solution, &self.selector, deferred)?;
+        solution.begin_changes();
         self.restored = true;
         Ok(())
     }

@@ -176,6 +176,37 @@ fn a_delta_iteration_goes_on_where_it_was() {
     check(delta, 20, &[19]);
 }
 
+/// What a run has written of the solution set isn't written again by the run that goes on.
+#[test]
+fn a_loop_that_goes_on_writes_only_what_changes() {
+    let (folder, watch) = (folder(), Watch::default());
+    for (resume, failure) in [(false, EVERY + 2), (true, 2 * EVERY + 2)] {
+        let manifest = folder.path().join("flinkrs-job-1/loop-1/manifest");
+        let step = environment(1, folder.path(), resume).generate_sequence(0, 999).map(|n| (n, n));
+        let step = step.iterate_delta(&step, f0, 100);
+        let watch = watch.clone();
+        let next = step.workset().map_rich(move |context| {
+            let superstep = context.superstep();
+            if superstep == failure {
+                let due = || parsed(&manifest).is_some_and(|json| json["superstep"] == failure - 2);
+                (0..2000).take_while(|_| !due()).for_each(|_| thread::sleep(Duration::from_millis(1)));
+            }
+            watch.fail_in(failure);
+            let watch = watch.clone();
+            Ok(move |(key, n): (u64, u64)| {
+                watch.works(superstep);
+                (key, n + 1)
+            })
+        });
+        let few = next.filter(|(key, _)| *key < 10);
+        step.close_with(&few, &next).collect().expect_err("it panics");
+    }
+    let json = parsed(&folder.path().join("flinkrs-job-1/loop-1/manifest")).expect("there is a snapshot");
+    let solution = &json["subtasks"][0]["solution"];
+    let names: Vec<&str> = (0..).map_while(|file| solution[file]["name"].as_str()).collect();
+    assert_eq!(names, ["0000000005-0.solution", "0000000010-0.solution"]);
+}
+
 /// The second loop begins with what the first one makes; each has snapshots of its own.
 #[test]
 fn two_loops_of_a_job_go_on_each_where_it_was() {

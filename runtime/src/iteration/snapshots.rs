@@ -120,8 +120,7 @@ impl LoopSnapshots {
 }
 
 /// The files with the part of a solution set that one subtask has.
-#[derive(Default)]
-pub(crate) struct SolutionFiles(Vec<StateFile>);
+pub(crate) struct SolutionFiles(pub(crate) Vec<StateFile>);
 
 impl SolutionFiles {
     /// What is to be written next.

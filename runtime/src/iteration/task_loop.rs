@@ -139,7 +139,9 @@ impl OutputLoop {
     #[must_use]
     pub(crate) fn of_tail(mut self, subtask: usize, is_bulk: bool, space: SpillSpace, memory_limit: usize) -> Self {
         let buffer = BatchSpillBuffer::new(&space, memory_limit);
-        let solution = SolutionFiles::default();
+        // A loop that goes on from a snapshot has all of its solution set there, and adds what changes.
+        let from = self.control.resumed_from().map(|(_, from)| from.subtasks[subtask].solution.clone());
+        let solution = SolutionFiles(from.unwrap_or_default());
         self.feedback = Some(Feedback { subtask, is_bulk, space, memory_limit, buffer, solution, over: false });
         self
     }
