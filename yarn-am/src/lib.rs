@@ -1,0 +1,28 @@
+//! What the engine has to do with Hadoop: a client of its RPC and of YARN, written in Rust, without a JVM.
+//!
+//! It stands at the edge of a job's path: a client submits an ApplicationMaster through it, and the ApplicationMaster
+//! gets the containers for its TaskExecutors through it.
+//!
+//! ```no_run
+//! use flinkrs_yarn_am::hadoop::conf::Configuration;
+//! use flinkrs_yarn_am::hadoop::{ApplicationClient, rpc::Auth};
+//!
+//! # async fn nodes() -> flinkrs_yarn_am::Result<()> {
+//! let conf = Configuration::discover(std::env::vars())?;
+//! let client = ApplicationClient::new(&conf, Auth::Simple { user: "ann".to_owned() })?;
+//! for node in client.nodes(&[]).await? {
+//!     println!("{} containers on {}", node.num_containers(), node.node_id.unwrap_or_default());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`hadoop`] | RPC, tokens, configuration files, the protocols of YARN |
+//! | [`error`] | what can go wrong, and whether it helps to try again |
+
+pub mod error;
+pub mod hadoop;
+
+pub use error::{Error, Result};
