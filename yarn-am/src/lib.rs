@@ -20,9 +20,15 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`hadoop`] | RPC, tokens, configuration files, the protocols of YARN |
+//! | [`containers`] | which containers to ask for, to give back, and to avoid: decisions |
+//! | [`heartbeat`] | between those decisions and YARN's messages |
+//! | [`launch`] | what YARN is told to run: applications, and what their containers run |
 //! | [`error`] | what can go wrong, and whether it helps to try again |
 
+pub mod containers;
 pub mod error;
 pub mod hadoop;
+pub mod heartbeat;
+pub mod launch;
 
 pub use error::{Error, Result};
