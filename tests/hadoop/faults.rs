@@ -1,0 +1,143 @@
+//! What goes wrong: requests, tokens, containers, and the ResourceManager.
+
+use crate::support::*;
+use flinkrs_tests::hadoop::{Cluster, Daemon};
+use flinkrs_yarn_am::Error;
+use flinkrs_yarn_am::error::Meaning;
+use flinkrs_yarn_am::hadoop::proto::yarn::*;
+use flinkrs_yarn_am::hadoop::token::{Credentials, Token};
+use flinkrs_yarn_am::hadoop::{ApplicationClient, ApplicationMaster, ContainerManager};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+pub(crate) fn impossible_requests_are_typed_errors(cluster: &mut Cluster) {
+    block_on(async {
+        let client = client(cluster);
+        let unknown = client.report(ApplicationIdProto { id: Some(77), cluster_timestamp: Some(1) }).await.unwrap_err();
+        assert_eq!(unknown.meaning(), Some(Meaning::NoApplication), "{unknown}");
+        let id = client.new_application().await.unwrap().application_id.unwrap();
+        let mut large = submission("large", master(cluster, cluster.folder(), &[]));
+        large.memory_mb = 1 << 20;
+        let error = client.submit(large.to_proto(id)).await.unwrap_err();
+        assert_eq!(error.meaning(), Some(Meaning::InvalidRequest), "{error}");
+        let mut nowhere = submission("nowhere", master(cluster, cluster.folder(), &[]));
+        nowhere.queue = "no-such-queue".to_owned();
+        let id = submit(&client, &nowhere).await;
+        let report = end(&client, id).await;
+        assert_eq!(report.yarn_application_state(), YarnApplicationStateProto::Failed);
+        assert!(report.diagnostics().contains("unknown queue: no-such-queue"), "{}", report.diagnostics());
+    });
+}
+
+/// Attempt 1 of an application that never was, as field 1 of a token's identifier.
+const NOBODY: &[u8] = &[10, 8, 10, 4, 8, 1, 16, 1, 16, 1];
+
+/// Node `localhost:1`, as field 2 of an NMToken's identifier, and a user as field 3.
+const NODE_AND_USER: &[u8] = b"\x12\x0d\x0a\x09localhost\x10\x01\x1a\x03ann";
+
+pub(crate) fn wrong_tokens_are_refused(cluster: &mut Cluster) {
+    let token = |kind: &str, identifier: &[&[u8]]| Token {
+        identifier: identifier.concat(),
+        password: vec![7; 20],
+        kind: kind.to_owned(),
+        service: String::new(),
+    };
+    block_on(async {
+        let mut credentials = Credentials::default();
+        credentials.tokens.insert(String::new(), token("YARN_AM_RM_TOKEN", &[NOBODY]));
+        let master = ApplicationMaster::new(&conf(cluster), &credentials).unwrap();
+        let error = master.register("localhost", 0, "").await.unwrap_err();
+        let is_login =
+            matches!(&error, Error::Login { method: "TOKEN", message, .. } if message.contains("InvalidToken"));
+        assert!(is_login, "{error}");
+        let client = client(cluster);
+        let node = client.nodes(&[]).await.unwrap()[0].node_id.clone().unwrap();
+        let manager = ContainerManager::new(&conf(cluster), &node, token("NMToken", &[NOBODY, NODE_AND_USER])).unwrap();
+        let error = manager.statuses(Vec::new()).await.unwrap_err();
+        assert!(matches!(&error, Error::Login { method: "TOKEN", .. }), "{error}");
+    });
+}
+
+pub(crate) fn a_container_over_its_memory_is_killed(cluster: &mut Cluster) {
+    let output = folder(cluster, "memory");
+    block_on(async {
+        let client = client(cluster);
+        let hog = "x=$(head -c 300000000 /dev/zero | tr '\\0' a); sleep 100; test -n \"$x\"";
+        let launch = master(cluster, &output, &[("COMMAND", hog)]);
+        let id = submit(&client, &submission("memory", launch)).await;
+        let report = end(&client, id).await;
+        let (status, diagnostics) = outcome(&report);
+        assert_eq!(status, FinalApplicationStatusProto::AppFailed, "{diagnostics}");
+        assert!(diagnostics.contains("OverMemory"), "{diagnostics}");
+        assert!(diagnostics.contains("beyond the 'PHYSICAL' memory limit"), "{diagnostics}");
+    });
+    wait_until("the end of the containers", || cluster.containers().is_empty());
+}
+
+pub(crate) fn a_manager_that_is_away_is_passed_over(cluster: &mut Cluster) {
+    let mut conf = conf(cluster);
+    let active = conf.get("yarn.resourcemanager.address").unwrap().unwrap();
+    conf.set("yarn.resourcemanager.ha.enabled", "true");
+    conf.set("yarn.resourcemanager.ha.rm-ids", "away,active");
+    conf.set("yarn.resourcemanager.address.away", "127.0.0.1:9");
+    conf.set("yarn.resourcemanager.address.active", &active);
+    let client = ApplicationClient::new(&conf, user()).unwrap();
+    assert_eq!(block_on(client.metrics()).unwrap().num_active_nms(), 2);
+}
+
+/// Kills the ResourceManager while a client asks and an ApplicationMaster reports; neither sees more than a delay.
+pub(crate) fn the_manager_restarts_under_an_application(cluster: &mut Cluster) {
+    let output = folder(cluster, "restart");
+    let hold = output.join("go-on");
+    let client = client(cluster);
+    let launch = master(cluster, &output, &[("HOLD", &hold.display().to_string())]);
+    let id = block_on(submit(&client, &submission("restart", launch)));
+    wait_until("the work of the containers", || {
+        cluster.node_names().iter().all(|name| output.join(name.rsplit_once(':').unwrap().1).exists())
+    });
+    let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let ask = async || {
+        while !done.load(Ordering::Relaxed) {
+            let report = client.report(id).await.unwrap();
+            assert_eq!(report.application_id, Some(id));
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| block_on(ask()));
+        wait_until("the first answers", || calls.load(Ordering::Relaxed) > 10);
+        cluster.kill(Daemon::ResourceManager).unwrap();
+        let before = calls.load(Ordering::Relaxed);
+        cluster.start_daemon(Daemon::ResourceManager).unwrap();
+        wait_until("answers after the restart", || calls.load(Ordering::Relaxed) > before + 10);
+        done.store(true, Ordering::Relaxed);
+        asking.join().unwrap();
+    });
+    std::fs::write(&hold, "").unwrap();
+    let report = block_on(end(&client, id));
+    let (status, diagnostics) = outcome(&report);
+    assert_eq!(status, FinalApplicationStatusProto::AppSucceeded);
+    assert!(diagnostics.ends_with("all done"), "{diagnostics}");
+    let log = find(&cluster.folder().join("data"), "master.out").expect("the ApplicationMaster has a log");
+    assert!(log.contains("registering again"), "{log}");
+    for node in [Daemon::NodeManager1, Daemon::NodeManager2] {
+        cluster.wait_for(node).unwrap();
+    }
+}
+
+/// The text of the youngest file of this name.
+fn find(folder: &Path, name: &str) -> Option<String> {
+    let mut folders = vec![folder.to_path_buf()];
+    let mut found = None;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.ends_with(name) {
+                let changed = path.metadata().ok()?.modified().ok()?;
+                found = found.max(Some((changed, path)));
+            }
+        }
+    }
+    std::fs::read_to_string(found?.1).ok()
+}
