@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use std::collections::BTreeMap;
 
@@ -219,13 +220,10 @@ fn md5(parts: &[&[u8]]) -> [u8; 16] {
     hash.finalize().into()
 }
 
-/// HMAC-MD5 (RFC 2104) with a key of at most 64 bytes.
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 16] {
-    let pad = |with: u8| std::array::from_fn::<u8, 64, _>(|i| key.get(i).copied().unwrap_or(0) ^ with);
-    let mut inner = Md5::new();
-    inner.update(pad(0x36));
-    parts.iter().for_each(|part| inner.update(part));
-    md5(&[&pad(0x5c), &inner.finalize()])
+    let mut mac = Hmac::<Md5>::new_from_slice(key).expect("a key of any length will do");
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
 fn hex(bytes: &[u8]) -> String {
