@@ -214,6 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_exit_code_says_whose_fault_it_is() {
+        let code = |error: Error| flinkrs_core::Error::from(error).exit_code();
+        assert_eq!(code(Error::configuration("no Hadoop configuration")), 2);
+        assert_eq!(code(Error::file("read", Path::new("core-site.xml"), io::ErrorKind::NotFound.into())), 3);
+        assert_eq!(code(Error::Connect { server: "rm:8032".to_owned(), reason: "refused".to_owned() }), 4);
+    }
+
+    #[test]
     fn an_exception_is_its_class_and_the_first_line() {
         let class = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
         let found = ServerException::new(class, &format!("{class}: not found\n\tat a.B.c(B.java:1)"));

@@ -5,11 +5,13 @@
 //!
 //! ```no_run
 //! use flinkrs_yarn_am::hadoop::conf::Configuration;
-//! use flinkrs_yarn_am::hadoop::{ApplicationClient, rpc::Auth};
+//! use flinkrs_yarn_am::hadoop::ApplicationClient;
+//! use flinkrs_yarn_am::hadoop::rpc::{Auth, Options};
 //!
 //! # async fn nodes() -> flinkrs_yarn_am::Result<()> {
 //! let conf = Configuration::discover(std::env::vars())?;
-//! let client = ApplicationClient::new(&conf, Auth::Simple { user: "ann".to_owned() })?;
+//! let options = Options::from_configuration(&conf)?;
+//! let client = ApplicationClient::new(&conf, Auth::Simple { user: "ann".to_owned() }, options)?;
 //! for node in client.nodes(&[]).await? {
 //!     println!("{} containers on {}", node.num_containers(), node.node_id.unwrap_or_default());
 //! }

@@ -17,14 +17,9 @@ pub struct ApplicationClient {
 
 impl ApplicationClient {
     /// A client of the ResourceManagers that the configuration names.
-    pub fn new(conf: &Configuration, auth: Auth) -> Result<ApplicationClient> {
+    pub fn new(conf: &Configuration, auth: Auth, options: Options) -> Result<ApplicationClient> {
         let addresses = resource_managers(conf, "yarn.resourcemanager.address", 8032)?;
-        Ok(ApplicationClient::at(addresses, auth, Options::from_configuration(conf)?))
-    }
-
-    /// A client of the ResourceManagers at these addresses.
-    pub fn at(addresses: Vec<String>, auth: Auth, options: Options) -> ApplicationClient {
-        ApplicationClient { rpc: Client::new(PROTOCOL, addresses, auth, options) }
+        Ok(ApplicationClient { rpc: Client::new(PROTOCOL, addresses, auth, options) })
     }
 
     /// A number for an application, and the largest container of the cluster.

@@ -21,7 +21,7 @@ pub struct ContainerManager {
 
 /// A container with which a call didn't succeed, and why.
 #[derive(Clone, Debug)]
-pub struct StartFailure {
+pub struct ContainerFailure {
     /// The container.
     pub container: ContainerIdProto,
     /// The NodeManager's exception.
@@ -30,15 +30,14 @@ pub struct StartFailure {
 
 impl ContainerManager {
     /// Talks to a node, with the token for it that came with an allocation.
-    pub fn new(conf: &Configuration, node: &NodeIdProto, token: Token) -> Result<ContainerManager> {
-        let retry_max = conf.time("yarn.client.nodemanager-connect.max-wait-ms", CONNECT_MAX)?;
-        let options = Options { retry_max, ..Options::from_configuration(conf)? };
-        Ok(ContainerManager::at(node.to_string(), token, options))
+    pub fn new(node: &NodeIdProto, token: Token, options: Options) -> ContainerManager {
+        ContainerManager { rpc: Client::new(PROTOCOL, vec![node.to_string()], Auth::Token(token), options) }
     }
 
-    /// Talks to the NodeManager at this address.
-    pub fn at(address: String, token: Token, options: Options) -> ContainerManager {
-        ContainerManager { rpc: Client::new(PROTOCOL, vec![address], Auth::Token(token), options) }
+    /// The options for a node: it is tried for less long than a ResourceManager, by default for 3 minutes.
+    pub fn options(conf: &Configuration) -> Result<Options> {
+        let retry_max = conf.time("yarn.client.nodemanager-connect.max-wait-ms", CONNECT_MAX)?;
+        Ok(Options { retry_max, ..Options::from_configuration(conf)? })
     }
 
     /// Uses another token for connections that are made from now on.
@@ -50,7 +49,7 @@ impl ContainerManager {
     pub async fn start(
         &self,
         containers: Vec<(ContainerProto, ContainerLaunchContextProto)>,
-    ) -> Result<Vec<StartFailure>> {
+    ) -> Result<Vec<ContainerFailure>> {
         let start = |(container, context): (ContainerProto, _)| StartContainerRequestProto {
             container_launch_context: Some(context),
             container_token: container.container_token,
@@ -63,7 +62,7 @@ impl ContainerManager {
     }
 
     /// Ends containers; returns those that the node doesn't know.
-    pub async fn stop(&self, containers: Vec<ContainerIdProto>) -> Result<Vec<StartFailure>> {
+    pub async fn stop(&self, containers: Vec<ContainerIdProto>) -> Result<Vec<ContainerFailure>> {
         let request = StopContainersRequestProto { container_id: containers };
         let method = Method::repeatable("stopContainers");
         Ok(failures(self.rpc.call::<StopContainersResponseProto>(method, &request).await?.failed_requests))
@@ -73,7 +72,7 @@ impl ContainerManager {
     pub async fn statuses(
         &self,
         containers: Vec<ContainerIdProto>,
-    ) -> Result<(Vec<ContainerStatusProto>, Vec<StartFailure>)> {
+    ) -> Result<(Vec<ContainerStatusProto>, Vec<ContainerFailure>)> {
         let request = GetContainerStatusesRequestProto { container_id: containers };
         let method = Method::repeatable("getContainerStatuses");
         let response: GetContainerStatusesResponseProto = self.rpc.call(method, &request).await?;
@@ -81,11 +80,11 @@ impl ContainerManager {
     }
 }
 
-fn failures(failed: Vec<ContainerExceptionMapProto>) -> Vec<StartFailure> {
+fn failures(failed: Vec<ContainerExceptionMapProto>) -> Vec<ContainerFailure> {
     let failure = |failed: ContainerExceptionMapProto| {
         let exception = failed.exception.unwrap_or_default();
         let exception = ServerException::new(exception.class_name(), exception.message());
-        StartFailure { container: failed.container_id.unwrap_or_default(), exception }
+        ContainerFailure { container: failed.container_id.unwrap_or_default(), exception }
     };
     failed.into_iter().map(failure).collect()
 }

@@ -4,7 +4,7 @@ use super::client::resource_managers;
 use super::conf::Configuration;
 use super::proto::yarn::*;
 use super::rpc::{Auth, Client, Method, Options, Protocol};
-use super::token::{Credentials, Token};
+use super::token::Credentials;
 use crate::error::Result;
 use std::time::Duration;
 
@@ -30,15 +30,10 @@ pub struct ApplicationMaster {
 
 impl ApplicationMaster {
     /// Talks to the ResourceManagers that the configuration names, with the token that YARN put into `credentials`.
-    pub fn new(conf: &Configuration, credentials: &Credentials) -> Result<ApplicationMaster> {
+    pub fn new(conf: &Configuration, credentials: &Credentials, options: Options) -> Result<ApplicationMaster> {
         let addresses = resource_managers(conf, "yarn.resourcemanager.scheduler.address", 8030)?;
-        let token = credentials.token(TOKEN_KIND, None)?.clone();
-        Ok(ApplicationMaster::at(addresses, token, Options::from_configuration(conf)?))
-    }
-
-    /// Talks to the ResourceManagers at these addresses.
-    pub fn at(addresses: Vec<String>, token: Token, options: Options) -> ApplicationMaster {
-        ApplicationMaster { rpc: Client::new(PROTOCOL, addresses, Auth::Token(token), options) }
+        let auth = Auth::Token(credentials.token(TOKEN_KIND, None)?.clone());
+        Ok(ApplicationMaster { rpc: Client::new(PROTOCOL, addresses, auth, options) })
     }
 
     /// Says where this ApplicationMaster is. `tracking_url` is where the ResourceManager's proxy finds its page.

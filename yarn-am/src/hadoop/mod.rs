@@ -14,5 +14,5 @@ mod writable;
 pub use client::ApplicationClient;
 pub use digest::Protection;
 pub use generated::hadoop as proto;
-pub use manager::{ContainerManager, StartFailure};
+pub use manager::{ContainerFailure, ContainerManager};
 pub use master::ApplicationMaster;

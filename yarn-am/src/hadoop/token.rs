@@ -60,12 +60,19 @@ pub enum Format {
 }
 
 /// Tokens and other secrets, each under a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The tokens. YARN's token for an ApplicationMaster has the empty name.
     pub tokens: BTreeMap<String, Token>,
     /// Secrets that mean nothing to Hadoop.
     pub secrets: BTreeMap<String, Vec<u8>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets: Vec<&String> = self.secrets.keys().collect();
+        f.debug_struct("Credentials").field("tokens", &self.tokens).field("secrets", &secrets).finish()
+    }
 }
 
 impl Credentials {
@@ -254,6 +261,9 @@ mod tests {
         let mut credentials = Credentials::default();
         let token = Token { identifier: vec![1], password: vec![2], kind: "A".to_owned(), service: "h:1".to_owned() };
         credentials.tokens.insert("a".to_owned(), token);
+        credentials.secrets.insert("b".to_owned(), vec![201, 202]);
+        let shown = format!("{credentials:?}");
+        assert!(shown.contains("\"b\"") && !shown.contains("201"), "{shown}");
         credentials.store(&path, Format::Writable).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Credentials::load(&path).unwrap(), credentials);

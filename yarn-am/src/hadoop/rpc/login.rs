@@ -14,7 +14,7 @@ const PREAMBLE: [u8; 7] = *b"hrpc\x09\x00\xdf";
 
 /// How one proves who one is.
 ///
-/// Kerberos would be a third way: a `KERBEROS` method is chosen in [`Negotiation`], and its mechanism (GSSAPI) answers
+/// Kerberos would be a third way: a `KERBEROS` method is chosen in `Negotiation`, and its mechanism (GSSAPI) answers
 /// the challenges in place of DIGEST-MD5. It isn't there yet; a server that offers nothing else is refused with a
 /// message that says so.
 #[derive(Clone, Debug)]
