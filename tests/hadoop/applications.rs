@@ -80,7 +80,7 @@ pub(crate) fn an_application_is_killed(cluster: &mut Cluster) {
         let mut launch = Launch { log_name: "sleep".to_owned(), ..Launch::default() };
         launch.command = vec!["/bin/sleep".to_owned(), "1000".to_owned()];
         let id = submit(&client, &submission("sleep", launch)).await;
-        wait_until("the start of the container", || !cluster.containers().is_empty());
+        wait_until("the start of the container", || !cluster.containers(None).is_empty());
         while !client.kill(id, "no more").await.unwrap() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
@@ -88,7 +88,7 @@ pub(crate) fn an_application_is_killed(cluster: &mut Cluster) {
         assert_eq!(report.yarn_application_state(), YarnApplicationStateProto::Killed);
         assert!(report.diagnostics().contains("no more"), "{}", report.diagnostics());
     });
-    wait_until("the end of the container", || cluster.containers().is_empty());
+    wait_until("the end of the container", || cluster.containers(None).is_empty());
 }
 
 /// Hadoop's own tool reads a file of ours, and writes it in the other version.

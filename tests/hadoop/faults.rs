@@ -5,8 +5,9 @@ use flinkrs_tests::hadoop::{Cluster, Daemon};
 use flinkrs_yarn_am::Error;
 use flinkrs_yarn_am::error::Meaning;
 use flinkrs_yarn_am::hadoop::proto::yarn::*;
+use flinkrs_yarn_am::hadoop::rpc::Options;
 use flinkrs_yarn_am::hadoop::token::{Credentials, Token};
-use flinkrs_yarn_am::hadoop::{ApplicationClient, ApplicationMaster, ContainerManager};
+use flinkrs_yarn_am::hadoop::{ApplicationMaster, ContainerManager};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -45,14 +46,14 @@ pub(crate) fn wrong_tokens_are_refused(cluster: &mut Cluster) {
     block_on(async {
         let mut credentials = Credentials::default();
         credentials.tokens.insert(String::new(), token("YARN_AM_RM_TOKEN", &[NOBODY]));
-        let master = ApplicationMaster::new(&conf(cluster), &credentials).unwrap();
+        let master = ApplicationMaster::new(&conf(cluster), &credentials, Options::default()).unwrap();
         let error = master.register("localhost", 0, "").await.unwrap_err();
         let is_login =
             matches!(&error, Error::Login { method: "TOKEN", message, .. } if message.contains("InvalidToken"));
         assert!(is_login, "{error}");
         let client = client(cluster);
         let node = client.nodes(&[]).await.unwrap()[0].node_id.clone().unwrap();
-        let manager = ContainerManager::new(&conf(cluster), &node, token("NMToken", &[NOBODY, NODE_AND_USER])).unwrap();
+        let manager = ContainerManager::new(&node, token("NMToken", &[NOBODY, NODE_AND_USER]), Options::default());
         let error = manager.statuses(Vec::new()).await.unwrap_err();
         assert!(matches!(&error, Error::Login { method: "TOKEN", .. }), "{error}");
     });
@@ -71,7 +72,7 @@ pub(crate) fn a_container_over_its_memory_is_killed(cluster: &mut Cluster) {
         assert!(diagnostics.contains("OverMemory"), "{diagnostics}");
         assert!(diagnostics.contains("beyond the 'PHYSICAL' memory limit"), "{diagnostics}");
     });
-    wait_until("the end of the containers", || cluster.containers().is_empty());
+    wait_until("the end of the containers", || cluster.containers(None).is_empty());
 }
 
 pub(crate) fn a_manager_that_is_away_is_passed_over(cluster: &mut Cluster) {
@@ -81,8 +82,58 @@ pub(crate) fn a_manager_that_is_away_is_passed_over(cluster: &mut Cluster) {
     conf.set("yarn.resourcemanager.ha.rm-ids", "away,active");
     conf.set("yarn.resourcemanager.address.away", "127.0.0.1:9");
     conf.set("yarn.resourcemanager.address.active", &active);
-    let client = ApplicationClient::new(&conf, user()).unwrap();
+    let client = client_of(&conf);
     assert_eq!(block_on(client.metrics()).unwrap().num_active_nms(), 2);
+}
+
+/// Stops the ResourceManager in its tracks: it accepts connections, and says nothing.
+pub(crate) fn a_manager_that_hangs_costs_the_timeout(cluster: &mut Cluster) {
+    let mut conf = conf(cluster);
+    conf.set("ipc.client.rpc-timeout.ms", "300");
+    conf.set("ipc.client.connect.timeout", "300");
+    conf.set("yarn.resourcemanager.connect.max-wait.ms", "1000");
+    let client = client_of(&conf);
+    block_on(async {
+        client.metrics().await.unwrap();
+        cluster.signal(Daemon::ResourceManager, "STOP").unwrap();
+        let silent = client.metrics().await;
+        cluster.signal(Daemon::ResourceManager, "CONT").unwrap();
+        let error = silent.unwrap_err();
+        assert!(matches!(&error, Error::Timeout { .. }), "{error}");
+    });
+    wait_until("the end of the silence", || block_on(client.metrics()).is_ok());
+}
+
+/// A node dies with its container; the application gets another one there once the node is back.
+pub(crate) fn a_container_of_a_lost_node_is_replaced(cluster: &mut Cluster) {
+    let output = folder(cluster, "lost");
+    let wait = r#"echo >> "$2.started"; until [ -e "$2.go" ]; do sleep 0.1; done; echo > "$2""#;
+    let client = client(cluster);
+    let launch = master(cluster, &output, &[("COMMAND", wait)]);
+    let id = block_on(submit(&client, &submission("lost", launch)));
+    let ports = cluster.node_names().map(|name| name.rsplit_once(':').unwrap().1.to_owned());
+    let starts = |port: &String| {
+        std::fs::read_to_string(output.join(format!("{port}.started"))).map_or(0, |text| text.lines().count())
+    };
+    wait_until("the start of the containers", || ports.iter().all(|port| starts(port) == 1));
+    // Not the ApplicationMaster's own node.
+    let is_master =
+        |id: &u32| std::fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default().contains("yarn-master");
+    let runs_master = cluster.containers(Some(Daemon::NodeManager1)).iter().any(is_master);
+    let (lost, port) = match runs_master {
+        true => (Daemon::NodeManager2, &ports[1]),
+        false => (Daemon::NodeManager1, &ports[0]),
+    };
+    cluster.kill_node(lost).unwrap();
+    wait_until("the loss of the node", || {
+        block_on(client.nodes(&[NodeStateProto::NsLost])).is_ok_and(|nodes| nodes.len() == 1)
+    });
+    cluster.start_daemon(lost).unwrap();
+    wait_until("another container", || starts(port) == 2);
+    ports.iter().for_each(|port| std::fs::write(output.join(format!("{port}.go")), "").unwrap());
+    let report = block_on(end(&client, id));
+    assert_eq!(outcome(&report), (FinalApplicationStatusProto::AppSucceeded, "all done"));
+    assert!(ports.iter().all(|port| output.join(port).exists()));
 }
 
 /// Kills the ResourceManager while a client asks and an ApplicationMaster reports; neither sees more than a delay.

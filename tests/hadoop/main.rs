@@ -26,6 +26,8 @@ const SCENARIOS: &[Scenario] = &[
     ("wrong_tokens_are_refused", faults::wrong_tokens_are_refused),
     ("a_container_over_its_memory_is_killed", faults::a_container_over_its_memory_is_killed),
     ("a_manager_that_is_away_is_passed_over", faults::a_manager_that_is_away_is_passed_over),
+    ("a_manager_that_hangs_costs_the_timeout", faults::a_manager_that_hangs_costs_the_timeout),
+    ("a_container_of_a_lost_node_is_replaced", faults::a_container_of_a_lost_node_is_replaced),
     ("the_manager_restarts_under_an_application", faults::the_manager_restarts_under_an_application),
 ];
 

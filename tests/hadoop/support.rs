@@ -4,7 +4,7 @@ use flinkrs_tests::hadoop::Cluster;
 use flinkrs_yarn_am::hadoop::ApplicationClient;
 use flinkrs_yarn_am::hadoop::conf::Configuration;
 use flinkrs_yarn_am::hadoop::proto::yarn::*;
-use flinkrs_yarn_am::hadoop::rpc::Auth;
+use flinkrs_yarn_am::hadoop::rpc::{Auth, Options};
 use flinkrs_yarn_am::launch::{Launch, Submission};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +26,11 @@ pub(crate) fn user() -> Auth {
 }
 
 pub(crate) fn client(cluster: &Cluster) -> ApplicationClient {
-    ApplicationClient::new(&conf(cluster), user()).unwrap()
+    client_of(&conf(cluster))
+}
+
+pub(crate) fn client_of(conf: &Configuration) -> ApplicationClient {
+    ApplicationClient::new(conf, user(), Options::from_configuration(conf).unwrap()).unwrap()
 }
 
 /// An empty folder of the cluster's.

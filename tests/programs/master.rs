@@ -10,6 +10,7 @@ use flinkrs_yarn_am::containers::{Command, Containers, End, Event, Kind, Limits,
 use flinkrs_yarn_am::error::Meaning;
 use flinkrs_yarn_am::hadoop::conf::Configuration;
 use flinkrs_yarn_am::hadoop::proto::yarn::*;
+use flinkrs_yarn_am::hadoop::rpc::Options;
 use flinkrs_yarn_am::hadoop::token::{Credentials, TOKEN_FILE, Token};
 use flinkrs_yarn_am::hadoop::{ApplicationMaster, ContainerManager};
 use flinkrs_yarn_am::heartbeat::{Answer, Heartbeat, Size};
@@ -85,7 +86,7 @@ impl Master {
         heartbeat.set_size(WORK, Size { resource: resource(128, 2), node_label: None });
         let limits = Limits { failures_max: 0, interval: Duration::from_secs(600), node_failures_max: 3 };
         Ok(Master {
-            rpc: ApplicationMaster::new(&conf, &credentials)?,
+            rpc: ApplicationMaster::new(&conf, &credentials, Options::from_configuration(&conf)?)?,
             conf,
             started: Instant::now(),
             heartbeat,
@@ -135,6 +136,9 @@ impl Master {
 
     async fn obey(&mut self, answer: Answer) -> Result<()> {
         for (node, token) in answer.tokens {
+            if let Some(manager) = self.managers.get(&node.to_string()) {
+                manager.set_token(token.clone());
+            }
             self.tokens.insert(node.to_string(), token);
         }
         for container in answer.containers {
@@ -181,7 +185,8 @@ impl Master {
         let name = node.to_string();
         if !self.managers.contains_key(&name) {
             let token = self.tokens.get(&name).cloned().ok_or_else(|| missing(&format!("NMToken for {name}")))?;
-            self.managers.insert(name.clone(), ContainerManager::new(&self.conf, &node, token)?);
+            let options = ContainerManager::options(&self.conf)?;
+            self.managers.insert(name.clone(), ContainerManager::new(&node, token, options));
         }
         let manager = &self.managers[&name];
         if let Some(refused) = manager.start(vec![(container, launch.to_proto())]).await?.first() {

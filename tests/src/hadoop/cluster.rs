@@ -99,9 +99,17 @@ impl Cluster {
         process.signal(name)
     }
 
-    /// The processes of containers, by the token files that they were given.
-    pub fn containers(&self) -> Vec<u32> {
-        let mine = format!("HADOOP_TOKEN_FILE_LOCATION={}/", self.folder.display());
+    /// Ends a NodeManager and its containers at once, as the loss of a machine does.
+    pub fn kill_node(&mut self, node: Daemon) -> Result<(), String> {
+        self.kill(node)?;
+        end(&self.containers(Some(node)));
+        Ok(())
+    }
+
+    /// The processes of containers, of one node or of both, by the token files that they were given.
+    pub fn containers(&self, node: Option<Daemon>) -> Vec<u32> {
+        let data = self.folder.join("data").join(node.map_or("", Daemon::name));
+        let mine = format!("HADOOP_TOKEN_FILE_LOCATION={}/", data.display().to_string().trim_end_matches('/'));
         let is_mine = |id: &u32| {
             let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(mine.as_bytes()))
@@ -119,11 +127,8 @@ impl Cluster {
             let mut ending: Vec<Process> = of_turn.map(|(_, process)| process).collect();
             ending.iter_mut().for_each(Process::begin_end);
         }
-        let left = self.containers();
-        for id in &left {
-            // It may have ended meanwhile.
-            let _ = jars::run(Command::new("sh").arg("-c").arg(format!("kill -KILL {id}")));
-        }
+        let left = self.containers(None);
+        end(&left);
         left
     }
 
@@ -158,6 +163,14 @@ impl Cluster {
         let text = fs::read_to_string(&path).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         format!("{}\n{}", path.display(), lines[lines.len().saturating_sub(15)..].join("\n"))
+    }
+}
+
+/// Ends processes at once.
+fn end(processes: &[u32]) {
+    for id in processes {
+        // It may have ended meanwhile.
+        let _ = jars::run(Command::new("sh").arg("-c").arg(format!("kill -KILL {id}")));
     }
 }
 
