@@ -59,6 +59,15 @@ pub enum Event<Id> {
         /// The node's name for the scheduler.
         node: String,
     },
+    /// A container of an earlier attempt of this ApplicationMaster still runs.
+    Found {
+        /// The container.
+        id: Id,
+        /// What it was asked for as.
+        kind: Kind,
+        /// The node's name for the scheduler.
+        node: String,
+    },
     /// A container ended, or couldn't be started.
     Ended {
         /// The container.
@@ -200,6 +209,7 @@ impl<Id: Ord + Clone + std::fmt::Display> Containers<Id> {
         match event {
             Event::Wanted(kind, wish) => drop(self.wanted.insert(kind, wish)),
             Event::Allocated { id, ask, node } => commands.push(self.allocated(id, ask, node)),
+            Event::Found { id, kind, node } => drop(self.held.insert(id, (kind, node))),
             Event::Ended { id, end, diagnostics } => self.ended(&id, end, &diagnostics, now, &mut commands),
             Event::Return(id) => {
                 if self.held.remove(&id).is_some() {

@@ -108,12 +108,24 @@ impl Heartbeat {
             node: self.node_name(&container.node_id.clone().unwrap_or_default()),
         });
         events.extend(allocated);
+        events.extend(self.found(&response.containers_from_previous_attempts));
         let token = |token: NmTokenProto| Some((token.node_id?, token.token?.into()));
         Answer {
             events,
             tokens: response.nm_tokens.into_iter().filter_map(token).collect(),
             containers: response.allocated_containers,
         }
+    }
+
+    /// Containers that an earlier attempt has left running; they come with the answer to `register`, and with later
+    /// ones as nodes find their way back.
+    pub fn found(&self, containers: &[ContainerProto]) -> Vec<Event<ContainerIdProto>> {
+        let found = |container: &ContainerProto| Event::Found {
+            id: container.id.unwrap_or_default(),
+            kind: container.priority.unwrap_or_default().priority() as Kind,
+            node: self.node_name(&container.node_id.clone().unwrap_or_default()),
+        };
+        containers.iter().map(found).collect()
     }
 
     /// The ResourceManager has forgotten us, and we have registered again: begins anew, with all releases that have not
@@ -173,6 +185,18 @@ mod tests {
         heartbeat.take(Command::Cancel { ask: 9, kind: 3, place: None });
         let request = heartbeat.request(0.5);
         assert_eq!((request.ask[0].num_containers(), request.ask[0].relax_locality()), (0, true));
+    }
+
+    #[test]
+    fn containers_of_an_earlier_attempt_keep_their_kind() {
+        let left = ContainerProto {
+            id: Some(container(1)),
+            node_id: Some(NodeIdProto { host: Some("h".to_owned()), port: Some(1) }),
+            priority: Some(PriorityProto { priority: Some(3) }),
+            ..ContainerProto::default()
+        };
+        let found = heartbeat().found(&[left]);
+        assert!(matches!(&found[..], [Event::Found { kind: 3, node, .. }] if node == "h:1"), "{found:?}");
     }
 
     #[test]

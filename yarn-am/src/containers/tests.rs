@@ -58,6 +58,16 @@ fn less_wanted_takes_asks_back_and_ends_nothing() {
 }
 
 #[test]
+fn what_an_earlier_attempt_left_counts() {
+    let mut containers = Containers::<u32>::new(limits());
+    containers.decide(Event::Found { id: 1, kind: 7, node: "a".to_owned() }, SECOND);
+    let wish = Wish { count: 2, places: Vec::new() };
+    assert_eq!(containers.decide(Event::Wanted(7, wish), SECOND), [ask(1)]);
+    let late = Event::Found { id: 2, kind: 7, node: "b".to_owned() };
+    assert_eq!(containers.decide(late, SECOND), [cancel(1)]);
+}
+
+#[test]
 fn what_is_lost_is_replaced_and_what_was_taken_is_no_failure() {
     let (mut containers, _) = containers(1);
     for round in 1..10 {
@@ -128,6 +138,8 @@ enum Step {
     End(usize, i32),
     Return(usize),
     Restart,
+    /// The ApplicationMaster starts again, with what it had running.
+    Again,
     Pass(u32),
 }
 
@@ -140,6 +152,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, status)| Step::End(which, status)),
         1 => any::<usize>().prop_map(Step::Return),
         1 => Just(Step::Restart),
+        1 => Just(Step::Again),
         1 => (0u32..40).prop_map(Step::Pass),
     ]
 }
@@ -180,6 +193,20 @@ impl World {
         Ok(())
     }
 
+    /// A new attempt's decisions, which have been told of everything.
+    fn again(&mut self, now: Duration) -> Result<Containers<u32>, TestCaseError> {
+        (self.asks, self.on_the_way, self.gave_up) = Default::default();
+        let mut containers = Containers::new(limits());
+        let running: Vec<u32> = self.running.iter().copied().collect();
+        for id in running {
+            let found = Event::Found { id, kind: 7, node: "a".to_owned() };
+            prop_assert!(containers.decide(found, now).is_empty());
+        }
+        let wish = Wish { count: self.wanted, places: Vec::new() };
+        self.obey(containers.decide(Event::Wanted(7, wish), now))?;
+        Ok(containers)
+    }
+
     fn pick(&self, which: usize) -> Option<u32> {
         self.running.iter().nth(which % self.running.len().max(1)).copied()
     }
@@ -213,7 +240,7 @@ impl World {
                 (self.asks, self.on_the_way) = Default::default();
                 Some(Event::Resync)
             }
-            Step::Pass(_) => Some(Event::Tick),
+            Step::Again | Step::Pass(_) => Some(Event::Tick),
         }
     }
 }
@@ -226,6 +253,9 @@ proptest! {
         for step in steps {
             if let Step::Pass(seconds) = step {
                 now += SECOND * seconds;
+            }
+            if let Step::Again = step {
+                containers = world.again(now)?;
             }
             if let Some(event) = world.event(step) {
                 world.obey(containers.decide(event, now))?;
