@@ -25,7 +25,7 @@ use prost::Message;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A protocol, by the Java interface's name.
 #[derive(Clone, Copy, Debug)]
@@ -178,9 +178,12 @@ impl Server {
         A::decode_length_delimited(answer).map_err(|error| garbled(format!("the answer to {method}: {error}")))
     }
 
-    /// The connection, a new one if there is none that is open.
+    /// The connection, a new one if there is none that is open. Calls wait for one that another call is making, each
+    /// for no longer than for one of its own.
     async fn connection(&self, client: &Client) -> Result<Arc<Connection>> {
-        let mut connection = self.connection.lock().await;
+        let waited = client.options.connect_timeout;
+        let late = |_| Error::Timeout { server: self.address.clone(), method: "connect", waited };
+        let mut connection = timeout(waited, self.connection.lock()).await.map_err(late)?;
         if let Some(open) = connection.as_ref().filter(|connection| connection.is_open()) {
             return Ok(Arc::clone(open));
         }
