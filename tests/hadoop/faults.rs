@@ -104,22 +104,64 @@ pub(crate) fn a_manager_that_hangs_costs_the_timeout(cluster: &mut Cluster) {
     wait_until("the end of the silence", || block_on(client.metrics()).is_ok());
 }
 
+/// What a container does that notes its start, and ends when it is told to.
+const WAIT: &str = r#"echo >> "$2.started"; until [ -e "$2.go" ]; do sleep 0.1; done; echo > "$2""#;
+
+/// The ports of the nodes, by which the files of their containers are called.
+fn ports(cluster: &Cluster) -> [String; 2] {
+    cluster.node_names().map(|name| name.rsplit_once(':').unwrap().1.to_owned())
+}
+
+/// How often the container of a node has been started.
+fn starts(output: &Path, port: &str) -> usize {
+    std::fs::read_to_string(output.join(format!("{port}.started"))).map_or(0, |text| text.lines().count())
+}
+
+/// The processes of ApplicationMasters, on one node or anywhere.
+fn masters(cluster: &Cluster, node: Option<Daemon>) -> Vec<u32> {
+    let name = |id: &u32| std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+    cluster.containers(node).into_iter().filter(|id| name(id).trim() == "yarn-master").collect()
+}
+
+/// An ApplicationMaster dies; the next attempt takes its containers over.
+pub(crate) fn the_containers_of_a_dead_master_are_kept(cluster: &mut Cluster) {
+    let output = folder(cluster, "kept");
+    let client = client(cluster);
+    let mut submission = submission("kept", master(cluster, &output, &[("COMMAND", WAIT)]));
+    (submission.attempts, submission.keep_containers) = (2, true);
+    let id = block_on(submit(&client, &submission));
+    let ports = ports(cluster);
+    wait_until("the start of the containers", || ports.iter().all(|port| starts(&output, port) == 1));
+    // YARN keeps only those of which their nodes have told it that they run; it says so nowhere but in its log.
+    let log = cluster.folder().join("logs/resourcemanager.log");
+    let number = id.to_string().replace("application", "container");
+    let noticed = |line: &&str| line.contains(&number) && line.ends_with("ACQUIRED to RUNNING");
+    wait_until("the nodes' reports", || std::fs::read_to_string(&log).unwrap().lines().filter(noticed).count() == 3);
+    let first = masters(cluster, None);
+    assert_eq!(first.len(), 1);
+    cluster.kill_process(first[0]).unwrap();
+    wait_until("the registration of the second attempt", || {
+        let report = block_on(client.report(id)).unwrap();
+        let attempt = report.current_application_attempt_id.unwrap_or_default().attempt_id();
+        attempt == 2 && report.yarn_application_state() == YarnApplicationStateProto::Running
+    });
+    ports.iter().for_each(|port| std::fs::write(output.join(format!("{port}.go")), "").unwrap());
+    let report = block_on(end(&client, id));
+    let (status, diagnostics) = outcome(&report);
+    assert_eq!(status, FinalApplicationStatusProto::AppSucceeded, "{diagnostics}");
+    assert!(ports.iter().all(|port| starts(&output, port) == 1), "no container was started again");
+}
+
 /// A node dies with its container; the application gets another one there once the node is back.
 pub(crate) fn a_container_of_a_lost_node_is_replaced(cluster: &mut Cluster) {
     let output = folder(cluster, "lost");
-    let wait = r#"echo >> "$2.started"; until [ -e "$2.go" ]; do sleep 0.1; done; echo > "$2""#;
     let client = client(cluster);
-    let launch = master(cluster, &output, &[("COMMAND", wait)]);
+    let launch = master(cluster, &output, &[("COMMAND", WAIT)]);
     let id = block_on(submit(&client, &submission("lost", launch)));
-    let ports = cluster.node_names().map(|name| name.rsplit_once(':').unwrap().1.to_owned());
-    let starts = |port: &String| {
-        std::fs::read_to_string(output.join(format!("{port}.started"))).map_or(0, |text| text.lines().count())
-    };
-    wait_until("the start of the containers", || ports.iter().all(|port| starts(port) == 1));
+    let ports = ports(cluster);
+    wait_until("the start of the containers", || ports.iter().all(|port| starts(&output, port) == 1));
     // Not the ApplicationMaster's own node.
-    let is_master =
-        |id: &u32| std::fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default().contains("yarn-master");
-    let runs_master = cluster.containers(Some(Daemon::NodeManager1)).iter().any(is_master);
+    let runs_master = !masters(cluster, Some(Daemon::NodeManager1)).is_empty();
     let (lost, port) = match runs_master {
         true => (Daemon::NodeManager2, &ports[1]),
         false => (Daemon::NodeManager1, &ports[0]),
@@ -129,7 +171,7 @@ pub(crate) fn a_container_of_a_lost_node_is_replaced(cluster: &mut Cluster) {
         block_on(client.nodes(&[NodeStateProto::NsLost])).is_ok_and(|nodes| nodes.len() == 1)
     });
     cluster.start_daemon(lost).unwrap();
-    wait_until("another container", || starts(port) == 2);
+    wait_until("another container", || starts(&output, port) == 2);
     ports.iter().for_each(|port| std::fs::write(output.join(format!("{port}.go")), "").unwrap());
     let report = block_on(end(&client, id));
     assert_eq!(outcome(&report), (FinalApplicationStatusProto::AppSucceeded, "all done"));

@@ -28,6 +28,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_manager_that_is_away_is_passed_over", faults::a_manager_that_is_away_is_passed_over),
     ("a_manager_that_hangs_costs_the_timeout", faults::a_manager_that_hangs_costs_the_timeout),
     ("a_container_of_a_lost_node_is_replaced", faults::a_container_of_a_lost_node_is_replaced),
+    ("the_containers_of_a_dead_master_are_kept", faults::the_containers_of_a_dead_master_are_kept),
     ("the_manager_restarts_under_an_application", faults::the_manager_restarts_under_an_application),
 ];
 

@@ -99,7 +99,7 @@ impl Master {
         })
     }
 
-    async fn register(&self) -> Result<()> {
+    async fn register(&mut self) -> Result<()> {
         let response = self.rpc.register("localhost", 0, "").await?;
         let most = response.maximum_capability.unwrap_or_default();
         println!(
@@ -108,7 +108,11 @@ impl Master {
             most.memory(),
             most.virtual_cores()
         );
-        Ok(())
+        let left = response.containers_from_previous_attempts;
+        let token = |token: NmTokenProto| Some((token.node_id?, token.token?.into()));
+        let tokens = response.nm_tokens_from_previous_attempts.into_iter().filter_map(token).collect();
+        let answer = Answer { events: self.heartbeat.found(&left), containers: left, tokens };
+        self.obey(answer).await
     }
 
     /// A container on each of the nodes whose containers have not ended.
@@ -145,6 +149,9 @@ impl Master {
             self.allocated.insert(container.id.unwrap_or_default(), container);
         }
         for event in answer.events {
+            if let Event::Found { id, node, .. } = &event {
+                println!("{id} was found on {node}");
+            }
             if let Event::Ended { id, end, diagnostics } = &event {
                 println!("{id} ended: {end:?} {diagnostics}");
                 if *end == End::Exited(0) {

@@ -102,8 +102,14 @@ impl Cluster {
     /// Ends a NodeManager and its containers at once, as the loss of a machine does.
     pub fn kill_node(&mut self, node: Daemon) -> Result<(), String> {
         self.kill(node)?;
-        end(&self.containers(Some(node)));
+        // A process that has ended meanwhile can't be.
+        self.containers(Some(node)).into_iter().for_each(|id| drop(self.kill_process(id)));
         Ok(())
+    }
+
+    /// Ends a process of a container at once.
+    pub fn kill_process(&self, id: u32) -> Result<(), String> {
+        jars::run(Command::new("sh").arg("-c").arg(format!("kill -KILL {id}")))
     }
 
     /// The processes of containers, of one node or of both, by the token files that they were given.
@@ -128,7 +134,7 @@ impl Cluster {
             ending.iter_mut().for_each(Process::begin_end);
         }
         let left = self.containers(None);
-        end(&left);
+        left.iter().for_each(|id| drop(self.kill_process(*id)));
         left
     }
 
@@ -163,14 +169,6 @@ impl Cluster {
         let text = fs::read_to_string(&path).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         format!("{}\n{}", path.display(), lines[lines.len().saturating_sub(15)..].join("\n"))
-    }
-}
-
-/// Ends processes at once.
-fn end(processes: &[u32]) {
-    for id in processes {
-        // It may have ended meanwhile.
-        let _ = jars::run(Command::new("sh").arg("-c").arg(format!("kill -KILL {id}")));
     }
 }
 
