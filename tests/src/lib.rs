@@ -6,9 +6,11 @@
 //! | [`source`] | a Rust file with comments and literals blanked out, and its functions |
 //! | [`rules`] | what every Rust file keeps to |
 //! | [`markdown`] | links of Markdown files, and tables |
+//! | [`hadoop`] | Hadoop's daemons on loopback |
 //! | [`typed_mistakes`] | programs that must not compile |
 
 pub mod files;
+pub mod hadoop;
 pub mod markdown;
 pub mod rules;
 pub mod source;
