@@ -3,9 +3,9 @@
 use clap::Args;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
-use flinkrs_core::config::{self, Configuration, heartbeat, jobmanager, restart, security, taskmanager};
+use flinkrs_core::config::{self, Configuration, heartbeat, jobmanager, observation, rest, restart, security, taskmanager};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_jobmanager::JobManagerOptions;
+use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_taskexecutor::TaskExecutorOptions;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -82,6 +82,7 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
     Ok(JobManagerOptions {
         bind,
         secret: secret_of(config)?,
+        rest: Some(rest_options(config)?),
         store,
         resources: ResourceOptions {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
@@ -98,6 +99,18 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
             finished_jobs: config.get(&jobmanager::JOBSTORE_MAX_CAPACITY).get() as usize,
             ..DispatcherOptions::default()
         },
+    })
+}
+
+/// How REST and metrics are served.
+fn rest_options(config: &Configuration) -> Result<RestOptions> {
+    let ip = ip_of("rest.bind-address", &config.get(&rest::BIND_ADDRESS))?;
+    Ok(RestOptions {
+        bind: SocketAddr::new(ip, config.get(&rest::PORT)),
+        host: config.get(&rest::ADDRESS),
+        metrics_port: config.get(&observation::PROMETHEUS_PORT),
+        secret_file: config.get(&security::CLUSTER_SECRET_FILE),
+        settings: config.settings().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
 

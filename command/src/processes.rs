@@ -39,6 +39,9 @@ impl JobManagerCommand {
             let manager = JobManager::bind(options).await?;
             let address = manager.address();
             eprintln!("JobManager listens on {address}");
+            if let Some(rest) = manager.rest_address() {
+                eprintln!("REST listens on http://{rest}");
+            }
             if let Some(file) = &self.address_file {
                 write_whole(file, &address.to_string())?;
             }

@@ -15,11 +15,14 @@
 //! | [`JobManager`] | the process: listens, and ends |
 //! | `cluster` | the task that owns the state, one file per role |
 //! | `service` | gRPC |
+//! | `rest` | Flink's REST interface, and metrics |
 //! | `store` | jobs, results and executables in a folder, for the next JobManager |
 
 mod cluster;
 mod manager;
+mod rest;
 mod service;
 mod store;
 
 pub use manager::{JobManager, JobManagerOptions};
+pub use rest::{RestOptions, reference_page};

@@ -1,6 +1,7 @@
 //! The process: listens, and ends when it is told to.
 
 use crate::cluster::{Cluster, Message, Options};
+use crate::rest::{self, Rest, RestOptions};
 use crate::service;
 use crate::store::Store;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
@@ -21,6 +22,8 @@ pub struct JobManagerOptions {
     pub bind: SocketAddr,
     /// What clients and processes of the cluster have to prove that they have.
     pub secret: Option<Secret>,
+    /// REST and metrics; `None`: there are none.
+    pub rest: Option<RestOptions>,
     /// The folder for jobs, results and executables.
     pub store: PathBuf,
     /// How TaskExecutors and slots are treated.
@@ -36,6 +39,7 @@ pub struct JobManager {
     listener: TcpListener,
     address: SocketAddr,
     secret: Option<Secret>,
+    rest: Option<Rest>,
     store: Store,
     cluster: Cluster,
 }
@@ -54,10 +58,14 @@ impl JobManager {
             ),
         })?;
         let address = listener.local_addr().map_err(|error| Error::internal(format!("no local address: {error}")))?;
+        let rest = match options.rest {
+            Some(rest) => Some(Rest::bind(rest, options.secret.as_ref()).await?),
+            None => None,
+        };
         let store = Store::open(&options.store)?;
         let (dispatcher, resources, job) = (options.dispatcher, options.resources, options.job);
         let cluster = Cluster::new(Options { dispatcher, resources, job }, store.clone())?;
-        Ok(JobManager { listener, address, secret: options.secret, store, cluster })
+        Ok(JobManager { listener, address, secret: options.secret, rest, store, cluster })
     }
 
     /// Where it listens.
@@ -65,13 +73,32 @@ impl JobManager {
         self.address
     }
 
+    /// Where REST listens, if it does.
+    pub fn rest_address(&self) -> Option<SocketAddr> {
+        self.rest.as_ref().map(Rest::address)
+    }
+
+    /// Where Prometheus finds metrics, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.rest.as_ref().and_then(Rest::metrics_address)
+    }
+
     /// Works until a client ends the cluster, or `end` comes.
     pub async fn run(self, end: impl Future<Output = ()>) -> Result<()> {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
-        let served = service::serve(self.listener, messages.clone(), self.store, self.secret);
+        let at = self.rest.as_ref().map(Rest::advertised).unwrap_or_default();
+        let (store, secret) = (self.store.clone(), self.secret.clone());
+        let served = service::serve(self.listener, messages.clone(), store, secret, at);
+        let rest = async {
+            match self.rest {
+                Some(rest) => rest::serve(rest, messages.clone(), self.store, self.secret, self.address).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = self.cluster.run(received) => Ok(()),
             served = served => served,
+            () = rest => Err(Error::internal("the REST server has ended")),
             () = async {
                 end.await;
                 let (reply, done) = oneshot::channel();

@@ -51,8 +51,9 @@ pub(crate) async fn serve(
     messages: mpsc::Sender<Message>,
     store: Store,
     secret: Option<Secret>,
+    rest_address: String,
 ) -> Result<()> {
-    let service = Service { messages, store };
+    let service = Service { messages, store, rest_address };
     let check = Check(secret);
     let dispatcher = DispatcherServer::new(service.clone())
         .max_decoding_message_size(MESSAGE_BYTES)
@@ -81,6 +82,8 @@ pub(crate) async fn serve(
 pub(crate) struct Service {
     messages: mpsc::Sender<Message>,
     store: Store,
+    /// Host and port of REST; empty where there is none.
+    rest_address: String,
 }
 
 impl Service {
@@ -134,7 +137,7 @@ impl Dispatcher for Service {
                 }))
             })
             .await?;
-        let (version, rest_address) = (VERSION.to_owned(), String::new());
+        let (version, rest_address) = (VERSION.to_owned(), self.rest_address.clone());
         let protocol = PROTOCOL;
         Ok(Response::new(HelloReply { version, protocol, rest_address, slots, slot_bytes, task_executors }))
     }

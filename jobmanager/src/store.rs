@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! folder ─ artifacts ─ SHA256                     an executable
+//!        ─ jars ─ SHA256_NAME                     the name that an executable was uploaded under; empty
 //!        ─ jobs ─ JOB.job                         a job that has not ended
 //!               ─ JOB.commit                      its sinks will be committed
 //!        ─ outcomes ─ JOB                         how a job has ended
@@ -10,6 +11,10 @@
 //!
 //! A file is written under another name, synced, and renamed. Every stored value begins with a magic and the version of
 //! the protocol, and ends with a checksum.
+
+mod upload;
+
+pub(crate) use upload::{Jar, Upload};
 
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::OperatorId;
@@ -38,7 +43,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or makes the folder; only its owner may read it.
     pub(crate) fn open(folder: &Path) -> Result<Store> {
-        for part in ["artifacts", "jobs", "outcomes", "results"] {
+        for part in ["artifacts", "jars", "jobs", "outcomes", "results"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))?;
         }
@@ -85,7 +90,11 @@ impl Store {
     /// How jobs have ended.
     pub(crate) fn outcomes<T: DeserializeOwned>(&self) -> Result<Vec<(JobId, T)>> {
         let paths = self.list("outcomes")?;
-        paths.iter().filter_map(|path| Some((stem(path)?, path))).map(|(job, path)| Ok((job, self.get(path)?))).collect()
+        paths
+            .iter()
+            .filter_map(|path| Some((stem(path)?, path)))
+            .map(|(job, path)| Ok((job, self.get(path)?)))
+            .collect()
     }
 
     /// Forgets a job that has ended.
@@ -99,7 +108,13 @@ impl Store {
     }
 
     /// Adds a block to the records of a sink's subtask.
-    pub(crate) fn append_result(&self, job: JobId, sink: OperatorId, execution: ExecutionId, block: &[u8]) -> Result<()> {
+    pub(crate) fn append_result(
+        &self,
+        job: JobId,
+        sink: OperatorId,
+        execution: ExecutionId,
+        block: &[u8],
+    ) -> Result<()> {
         let folder = self.results_folder(job);
         fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
         let path = folder.join(format!("{}-{}-{}", sink.0, execution.subtask, execution.attempt));

@@ -2,7 +2,7 @@
 
 use crate::options::JobOptions;
 use crate::time::Timestamp;
-use crate::view::JobView;
+use crate::view::{JobView, SubtaskView};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::source::Split;
 use flinkrs_protocol::{
@@ -309,4 +309,9 @@ pub struct JobOutcome {
     pub accumulators: BTreeMap<String, AccumulatorValue>,
     /// The last view of it.
     pub view: JobView,
+    /// Its subtasks by vertex; none of a job with more than [`SUBTASKS_KEPT`], nor of one that a JobManager before has run.
+    pub subtasks: Vec<Vec<SubtaskView>>,
 }
+
+/// Subtasks of an ended job at most, so that they are kept for whoever looks at it.
+pub const SUBTASKS_KEPT: usize = 4096;

@@ -13,7 +13,9 @@ mod sinks;
 mod tasks;
 mod timers;
 
-pub use message::{GrantedSlot, JobCommand, JobEvent, JobOutcome, JobSubmission, Recovered, TaskUpdate};
+pub use message::{
+    GrantedSlot, JobCommand, JobEvent, JobOutcome, JobSubmission, Recovered, SUBTASKS_KEPT, TaskUpdate,
+};
 
 use crate::scheduler::SlotKey;
 use crate::time::Timestamp;
@@ -239,7 +241,11 @@ impl JobMaster {
             _ => None,
         };
         let accumulators = std::mem::take(&mut job.accumulators);
-        let outcome = JobOutcome { job: job.id, state: job.graph.state(), failure, accumulators, view };
+        let vertices = &job.graph.graph.vertices;
+        let is_small = vertices.iter().map(|vertex| vertex.parallelism as usize).sum::<usize>() <= SUBTASKS_KEPT;
+        let kept = vertices.iter().filter(|_| is_small);
+        let subtasks = kept.filter_map(|vertex| job.graph.subtask_views(vertex.id)).collect();
+        let outcome = JobOutcome { job: job.id, state: job.graph.state(), failure, accumulators, view, subtasks };
         self.out.push(JobCommand::Ended(Box::new(outcome)));
     }
 

@@ -231,7 +231,7 @@ impl Cluster {
             record.ended = Some(result);
             let view = JobView::ended(job, application, record.graph.as_ref(), state, Timestamp(submitted_ms));
             self.jobs.insert(job, record);
-            let outcome = Box::new(JobOutcome { job, state, failure, accumulators, view });
+            let outcome = Box::new(JobOutcome { job, state, failure, accumulators, view, subtasks: Vec::new() });
             self.dispatch(DispatcherEvent::RecoveredResult { application, execution: number, outcome });
         }
         for (job, stored, commit) in self.store.jobs::<StoredJob, BTreeMap<String, AccumulatorValue>>()? {

@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, log};
 use flinkrs_control::Timestamp;
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::strategy::Part;
 use flinkrs_protocol::{ApplicationId, Failure, JobGraph, JobId, JobState, TaskReport};
@@ -25,6 +26,8 @@ pub(crate) struct JobRecord {
     pub(crate) tasks: BTreeMap<(VertexId, u32), TaskReport>,
     /// By vertex and subtask: the attempt that has finished last.
     pub(super) finished: BTreeMap<(VertexId, u32), u32>,
+    /// By vertex and subtask: what the attempt that has finished last has counted for itself.
+    pub(crate) accumulators: BTreeMap<(VertexId, u32), BTreeMap<String, AccumulatorValue>>,
     pub(crate) loops: BTreeMap<u32, Vec<u8>>,
     followers: Vec<mpsc::Sender<Vec<u8>>>,
     pub(crate) ended: Option<Result<ExecutionResult, Failure>>,
@@ -55,6 +58,7 @@ impl JobRecord {
             execution: body::encode(&execution)?,
             tasks: BTreeMap::new(),
             finished: BTreeMap::new(),
+            accumulators: BTreeMap::new(),
             loops: BTreeMap::new(),
             followers: Vec::new(),
             ended: None,

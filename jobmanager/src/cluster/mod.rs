@@ -13,14 +13,14 @@ pub(crate) use message::{Message, OUTGOING_MAX, Outgoing, Reply};
 
 use crate::cluster::applications::Application;
 use crate::store::Store;
+use flinkrs_control::Timestamp;
 use flinkrs_control::dispatcher::{Dispatcher, DispatcherEvent};
 use flinkrs_control::jobmaster::JobEvent;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
-use flinkrs_control::Timestamp;
 use flinkrs_core::error::Result;
-use flinkrs_rpc::auth::Secret;
 use flinkrs_protocol::{ApplicationId, JobId, TaskExecutorId};
+use flinkrs_rpc::auth::Secret;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
@@ -49,7 +49,7 @@ pub(crate) struct Cluster {
     task_executors: BTreeMap<TaskExecutorId, Outgoing>,
     /// Who waits for logs, by request.
     logs: BTreeMap<u64, task_executors::LogRequest>,
-    options: Options,
+    pub(crate) options: Options,
     /// What TaskExecutors and workers prove to each other that they have.
     data_secret: Secret,
     store: Store,
@@ -168,7 +168,7 @@ impl Cluster {
 }
 
 /// The time of events.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(since.as_millis() as u64)
 }

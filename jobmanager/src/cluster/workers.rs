@@ -60,7 +60,11 @@ impl Cluster {
             }
             FromWorker::Task { job, execution, state, failure, accumulators, report, looping } => {
                 if let Some(record) = self.jobs.get_mut(&job).filter(|_| state == TaskState::Finished) {
-                    record.finished.insert((execution.vertex, execution.subtask), execution.attempt);
+                    let at = (execution.vertex, execution.subtask);
+                    record.finished.insert(at, execution.attempt);
+                    if !accumulators.is_empty() {
+                        record.accumulators.insert(at, accumulators.clone());
+                    }
                     record.report(report.into_iter().collect(), looping.into_iter().collect());
                 }
                 let update = TaskUpdate { job, worker, execution, state, failure, accumulators };
@@ -81,11 +85,14 @@ impl Cluster {
             FromWorker::SplitRequest { job, execution } => {
                 self.job(application, JobEvent::SplitRequested { job, execution });
             }
-            FromWorker::Sinks { job, step, result } => self.job(application, match step {
-                SinkStep::Begin => JobEvent::SinksBegun { job, worker, result },
-                SinkStep::Commit => JobEvent::SinksCommitted { job, worker, result },
-                SinkStep::Abort => JobEvent::SinksAborted { job, worker },
-            }),
+            FromWorker::Sinks { job, step, result } => self.job(
+                application,
+                match step {
+                    SinkStep::Begin => JobEvent::SinksBegun { job, worker, result },
+                    SinkStep::Commit => JobEvent::SinksCommitted { job, worker, result },
+                    SinkStep::Abort => JobEvent::SinksAborted { job, worker },
+                },
+            ),
             FromWorker::Report { job, tasks, loops } => {
                 if let Some(record) = self.jobs.get_mut(&job) {
                     record.report(tasks, loops);

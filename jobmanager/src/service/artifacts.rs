@@ -1,16 +1,13 @@
 //! Executables: stored once under the hash of their content, and handed out.
 
-use crate::store::Store;
+use crate::service::status_of;
+use crate::store::{Store, Upload};
 use flinkrs_rpc::proto::ArtifactChunk;
-use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tonic::{Status, Streaming};
-
-/// Bytes of an executable at most.
-const ARTIFACT_BYTES: u64 = 4 << 30;
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -28,42 +25,22 @@ pub(super) fn check_name(sha256: &str) -> Result<(), Status> {
 
 /// Stores an artifact, whose content has to have the hash that its first chunk names.
 pub(super) async fn put(store: &Store, mut chunks: Streaming<ArtifactChunk>) -> Result<(), Status> {
-    let failed = |error: std::io::Error| Status::aborted(format!("the executable can't be stored: {error}"));
     let Some(first) = chunks.next().await.transpose()? else {
         return Err(Status::invalid_argument("an upload without content"));
     };
     check_name(&first.sha256)?;
-    let path = store.artifact(&first.sha256);
-    if path.exists() {
+    if store.artifact(&first.sha256).exists() {
         return Ok(());
     }
-    let new = path.with_extension(format!("{:?}", std::time::Instant::now()).replace(|c: char| !c.is_alphanumeric(), ""));
-    let stored = async {
-        let mut file = File::create(&new).map_err(failed)?;
-        let mut hash = Sha256::new();
-        let (mut bytes, mut chunk) = (0, Some(first.clone()));
-        while let Some(ArtifactChunk { content, .. }) = chunk {
-            bytes += content.len() as u64;
-            if bytes > ARTIFACT_BYTES {
-                return Err(Status::invalid_argument(format!("an executable of more than {ARTIFACT_BYTES} bytes")));
-            }
-            hash.update(&content);
-            file.write_all(&content).map_err(failed)?;
-            chunk = chunks.next().await.transpose()?;
-        }
-        let found = hex(&hash.finalize());
-        if found != first.sha256 {
-            return Err(Status::invalid_argument(format!("the upload has the hash {found}, not {}", first.sha256)));
-        }
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&new, &path).map_err(failed)
-    };
-    let stored = stored.await;
-    if stored.is_err() {
-        // What is left of it is found by nobody.
-        let _ = std::fs::remove_file(&new);
+    let stored = |error| status_of(&error);
+    let mut upload = Upload::begin(store).map_err(stored)?;
+    let sha256 = first.sha256.clone();
+    let mut chunk = Some(first);
+    while let Some(ArtifactChunk { content, .. }) = chunk {
+        upload.write(&content).map_err(stored)?;
+        chunk = chunks.next().await.transpose()?;
     }
-    stored
+    upload.finish(Some(&sha256)).map(drop).map_err(stored)
 }
 
 /// Reads an artifact.
@@ -93,8 +70,4 @@ pub(super) fn get(store: &Store, sha256: &str) -> Result<mpsc::Receiver<Result<A
         }
     });
     Ok(chunks)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

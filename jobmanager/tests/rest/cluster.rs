@@ -1,0 +1,350 @@
+//! A JobManager with a TaskExecutor and workers that only talk: they run nothing, and report what they are told to.
+
+use crate::http::{Answer, call, get};
+use flinkrs_control::options::{JobOptions, RestartStrategy};
+use flinkrs_core::function::AccumulatorValue;
+use flinkrs_core::id::{OperatorId, VertexId};
+use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
+use flinkrs_jobmanager::{JobManager, JobManagerOptions, RestOptions};
+use flinkrs_protocol::{
+    ApplicationId, ChainedOperator, ExecutionId, Failure, FailureKind, JobEdge, JobGraph, JobId, JobSource, JobVertex,
+    OperatorCounts, TaskReport, TaskState, WorkerId,
+};
+use flinkrs_rpc::auth::{Secret, random_bytes};
+use flinkrs_rpc::body;
+use flinkrs_rpc::connect::JobManagerClient;
+use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Submission, ToTaskExecutor, ToWorker};
+use flinkrs_rpc::proto::{GatewayMessage, OpenApplicationRequest, SubmitJobRequest};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+
+pub(crate) const TASK_EXECUTOR: &str = "localhost:1000-fake";
+
+/// What each task says that it has read.
+pub(crate) const RECORDS_IN: u64 = 200;
+
+/// What each task says that it has written.
+pub(crate) const RECORDS_OUT: u64 = 1400;
+
+/// How long anything may take.
+const LONG: Duration = Duration::from_secs(60);
+
+/// What tasks do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// They run until they are told to finish, or are cancelled.
+    Hold,
+    /// Those of the second vertex fail.
+    Fail,
+}
+
+pub(crate) struct TestCluster {
+    pub(crate) rest: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+    client: JobManagerClient,
+    finish: Arc<Notify>,
+    running: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOptions {
+    let bind = "127.0.0.1:0".parse().expect("an address");
+    let settings = vec![("rest.port".to_owned(), "0".to_owned())];
+    let restart = RestartStrategy::FixedDelay { attempts: 1, delay: Duration::ZERO };
+    JobManagerOptions {
+        bind,
+        secret,
+        rest: Some(RestOptions {
+            bind,
+            host: "localhost".to_owned(),
+            metrics_port: Some(0),
+            secret_file: None,
+            settings,
+        }),
+        store: folder.to_path_buf(),
+        resources: Default::default(),
+        job: JobOptions { restart, ..JobOptions::default() },
+        dispatcher: Default::default(),
+    }
+}
+
+impl TestCluster {
+    pub(crate) async fn start(secret: Option<Secret>) -> TestCluster {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manager = JobManager::bind(options(folder.path(), secret.clone())).await.expect("listens");
+        let (rest, metrics) = (manager.rest_address().expect("REST"), manager.metrics_address().expect("metrics"));
+        let address = manager.address().to_string();
+        let running = tokio::spawn(async move { manager.run(std::future::pending()).await.expect("ends well") });
+        let client = JobManagerClient::connect(&address, secret).await.expect("connects");
+        assert_eq!(client.rest_address, format!("localhost:{}", rest.port()));
+        let finish = Arc::new(Notify::new());
+        tokio::spawn(task_executor(client.clone(), Arc::clone(&finish)));
+        let cluster = TestCluster { rest, metrics, client, finish, running, _folder: folder };
+        if cluster.is_open().await {
+            cluster.wait(|| async { get(rest, "/overview").await.json()["taskmanagers"] == json!(1) }).await;
+        }
+        cluster
+    }
+
+    async fn is_open(&self) -> bool {
+        get(self.rest, "/overview").await.status == 200
+    }
+
+    async fn wait<F: Future<Output = bool>>(&self, mut until: impl FnMut() -> F) {
+        let waits = async {
+            while !until().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LONG, waits).await.expect("it comes about");
+    }
+
+    /// Waits until a job is in a state, and as it should be.
+    pub(crate) async fn until(&self, job: &str, state: &str, is: impl Fn(&Value) -> bool) {
+        let path = format!("/jobs/{job}");
+        self.wait(|| async {
+            let seen = get(self.rest, &path).await.json();
+            let reported = |vertex: &Value| vertex["metrics"]["read-records"] != json!(0);
+            let all = seen["vertices"].as_array().is_some_and(|vertices| vertices.iter().all(reported));
+            seen["state"] == state && is(&seen) && (all || state != "RUNNING")
+        })
+        .await;
+    }
+
+    /// Tells tasks that are held to finish.
+    pub(crate) fn finish(&self) {
+        self.finish.notify_waiters();
+    }
+
+    /// Waits until the JobManager has ended.
+    pub(crate) async fn ended(self) {
+        tokio::time::timeout(LONG, self.running).await.expect("it ends").expect("it ends well");
+    }
+
+    pub(crate) async fn upload(&self, name: &str, content: &[u8]) -> Answer {
+        let head = format!(
+            "--frontier\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{name}\"\r\n\
+             Content-Type: application/x-java-archive\r\n\r\n"
+        );
+        let body = [head.as_bytes(), content, b"\r\n--frontier--\r\n"].concat();
+        let form = [("Content-Type", "multipart/form-data; boundary=frontier")];
+        call(self.rest, "POST", "/jars/upload", &form, &body).await
+    }
+
+    /// Submits a job of the uploaded program.
+    pub(crate) async fn submit(&self, name: &str, behaviour: Behaviour, jar: &str) -> String {
+        let application = ApplicationId(u128::from_ne_bytes(random_bytes()));
+        let job = JobId(u128::from_ne_bytes(random_bytes()));
+        let open = OpenApplicationRequest {
+            application: application.to_string(),
+            name: name.to_owned(),
+            artifact: jar[..64].to_owned(),
+            arguments: vec![format!("{behaviour:?}")],
+            directory: "/".to_owned(),
+            detached: true,
+            cancel_on_lost_client: false,
+        };
+        self.client.dispatcher().open_application(open).await.expect("opens");
+        let submission = Submission {
+            graph: graph(name),
+            operators: Vec::new(),
+            has_sinks: false,
+            results: Vec::new(),
+            snapshots: None,
+            plan_json: plan().to_string(),
+        };
+        let graph = body::encode(&submission).expect("encodes");
+        let (application, text) = (application.to_string(), job.to_string());
+        let request = SubmitJobRequest { application, job: text.clone(), execution: 1, graph };
+        self.client.dispatcher().submit_job(request).await.expect("submits");
+        text
+    }
+}
+
+/// A source, a chain in two subtasks, a sink.
+fn graph(name: &str) -> JobGraph {
+    let vertex = |id: u32, parallelism, names: &[&str]| JobVertex {
+        id: VertexId(id),
+        name: names.join(" -> "),
+        parallelism,
+        chain: names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| ChainedOperator {
+                operator: OperatorId(id + 10 * i as u32),
+                part: Part::Driver(DriverStrategy::Only),
+                name: (*name).to_owned(),
+                memory_weight: 0,
+            })
+            .collect(),
+        inputs: u8::from(id > 0),
+        source: (id == 0).then(|| JobSource { splits: Vec::new() }),
+        broadcast_inputs: Vec::new(),
+        of_loop: None,
+    };
+    let edge = |from: u32, ship| JobEdge {
+        from: VertexId(from),
+        side: None,
+        to: VertexId(from + 1),
+        input: 0,
+        ship,
+        mode: ExchangeMode::Pipelined,
+        partitioner: None,
+        replay: false,
+    };
+    JobGraph {
+        name: name.to_owned(),
+        vertices: vec![
+            vertex(0, 1, &["Source"]),
+            vertex(1, 2, &["FlatMap (at a.rs:1)", "Combine"]),
+            vertex(2, 2, &["Sink"]),
+        ],
+        edges: vec![edge(0, ShipStrategy::Rebalance), edge(1, ShipStrategy::Forward)],
+        loops: Vec::new(),
+    }
+}
+
+/// What the optimizer says of it, in its own JSON.
+fn plan() -> Value {
+    let known = json!([{ "name": "Partitioning", "value": "RANDOM" }]);
+    let node = |id: u32| {
+        json!({
+            "id": id,
+            "pact": "FlatMap",
+            "driver_strategy": "FlatMap",
+            "predecessors": if id == 0 { json!([]) } else { json!([{ "ship_strategy": "Forward" }]) },
+            "global_properties": known,
+            "local_properties": known,
+            "estimates": known,
+            "costs": known,
+            "compiler_hints": known,
+        })
+    };
+    json!({ "nodes": [node(0), node(1), node(11), node(2)] })
+}
+
+fn message<T: serde::Serialize>(value: &T) -> GatewayMessage {
+    GatewayMessage { encoded: body::encode(value).expect("encodes") }
+}
+
+/// A TaskExecutor with two slots, which starts workers as tasks of this process.
+async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) {
+    let (out, sent) = mpsc::channel(64);
+    let register = FromTaskExecutor::Register {
+        task_executor: TASK_EXECUTOR.to_owned(),
+        host: "localhost".to_owned(),
+        data_address: "localhost:1000".to_owned(),
+        slots: 2,
+        slot_bytes: 64 << 20,
+    };
+    out.send(message(&register)).await.expect("has room");
+    let alive = out.clone();
+    tokio::spawn(async move {
+        while alive.send(message(&FromTaskExecutor::Heartbeat)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    });
+    let mut stream = client.task_executor().session(ReceiverStream::new(sent)).await.expect("connects").into_inner();
+    let mut workers: BTreeMap<(ApplicationId, WorkerId), JoinHandle<()>> = BTreeMap::new();
+    while let Some(Ok(received)) = stream.next().await {
+        match body::decode(&received.encoded).expect("decodes") {
+            ToTaskExecutor::StartWorker { worker, program } => {
+                let fails = program.arguments[0] == format!("{:?}", Behaviour::Fail);
+                let work = work(client.clone(), program.application, worker, fails, Arc::clone(&finish));
+                workers.insert((program.application, worker), tokio::spawn(work));
+            }
+            ToTaskExecutor::StopWorker { application, worker } => {
+                if let Some(running) = workers.remove(&(application, worker)) {
+                    running.abort();
+                }
+                let failure = Failure::new(FailureKind::Lost, "it was stopped");
+                out.send(message(&FromTaskExecutor::WorkerLost { application, worker, failure }))
+                    .await
+                    .expect("has room");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A worker: its tasks are RUNNING at once, and say what they have done.
+async fn work(
+    client: JobManagerClient,
+    application: ApplicationId,
+    worker: WorkerId,
+    fails: bool,
+    finish: Arc<Notify>,
+) {
+    let (out, sent) = mpsc::channel(256);
+    let (task_executor, data_address) = (TASK_EXECUTOR.to_owned(), "localhost:1001".to_owned());
+    let register = FromWorker::Register { application, worker, task_executor, data_address };
+    out.send(message(&register)).await.expect("has room");
+    let alive = out.clone();
+    tokio::spawn(async move {
+        while alive.send(message(&FromWorker::Heartbeat)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    });
+    let mut stream = client.worker().session(ReceiverStream::new(sent)).await.expect("connects").into_inner();
+    let mut tasks: Vec<(JobId, ExecutionId)> = Vec::new();
+    loop {
+        let received = tokio::select! {
+            received = stream.next() => received,
+            () = finish.notified() => {
+                for (job, execution) in tasks.drain(..) {
+                    out.send(message(&changed(job, execution, TaskState::Finished))).await.expect("has room");
+                }
+                continue;
+            }
+        };
+        let Some(Ok(received)) = received else { return };
+        match body::decode(&received.encoded).expect("decodes") {
+            ToWorker::Deploy(deployment) => {
+                for task in &deployment.tasks {
+                    let (job, execution) = (deployment.job, task.execution);
+                    out.send(message(&changed(job, execution, TaskState::Running))).await.expect("has room");
+                    let report = FromWorker::Report { job, tasks: vec![report(execution)], loops: Vec::new() };
+                    out.send(message(&report)).await.expect("has room");
+                    if fails && execution.vertex == VertexId(1) {
+                        out.send(message(&changed(job, execution, TaskState::Failed))).await.expect("has room");
+                    } else {
+                        tasks.push((job, execution));
+                    }
+                }
+            }
+            ToWorker::Cancel { job, executions } => {
+                tasks.retain(|(_, execution)| !executions.contains(execution));
+                for execution in executions {
+                    out.send(message(&changed(job, execution, TaskState::Canceled))).await.expect("has room");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn changed(job: JobId, execution: ExecutionId, state: TaskState) -> FromWorker {
+    let failure = (state == TaskState::Failed).then(|| Failure {
+        kind: FailureKind::Function,
+        message: "no words".to_owned(),
+        operator: Some("FlatMap (at a.rs:1)".to_owned()),
+    });
+    let words = BTreeMap::from([("words".to_owned(), AccumulatorValue::Long(7))]);
+    let accumulators = if state == TaskState::Finished { words } else { BTreeMap::new() };
+    FromWorker::Task { job, execution, state, failure, accumulators }
+}
+
+fn report(execution: ExecutionId) -> TaskReport {
+    let (records_in, records_out) = (RECORDS_IN, RECORDS_OUT);
+    let counts = OperatorCounts { records_in, records_out, bytes_in: 10, bytes_out: 20, spilled_bytes: 0 };
+    let operators = vec![counts; if execution.vertex == VertexId(1) { 2 } else { 1 }];
+    TaskReport { execution, busy: Duration::from_millis(5), done: false, operators }
+}
