@@ -339,7 +339,7 @@ fn changed(job: JobId, execution: ExecutionId, state: TaskState) -> FromWorker {
     });
     let words = BTreeMap::from([("words".to_owned(), AccumulatorValue::Long(7))]);
     let accumulators = if state == TaskState::Finished { words } else { BTreeMap::new() };
-    FromWorker::Task { job, execution, state, failure, accumulators }
+    FromWorker::Task { job, execution, state, failure, accumulators, report: None, looping: None }
 }
 
 fn report(execution: ExecutionId) -> TaskReport {
