@@ -1,6 +1,6 @@
 //! Programs that go wrong, and users who err: one message, one exit code, and nobody else is disturbed.
 
-use crate::harness::{Cluster, PROGRAM, embedded, finish, text};
+use crate::harness::{Cluster, PROGRAM, assert_same, embedded, finish, text};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
@@ -38,7 +38,7 @@ fn a_process_that_dies_disturbs_no_other_job() {
     }
     let neighbour = finish(neighbour);
     assert!(neighbour.status.success(), "{}", text(&neighbour.stderr));
-    assert_eq!(text(&neighbour.stdout), text(&embedded(&["sums"])));
+    assert_same(&text(&neighbour.stdout), &text(&embedded(&["sums"])), "the neighbour");
 }
 
 #[test]

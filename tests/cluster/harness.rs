@@ -154,6 +154,14 @@ pub(crate) fn embedded(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// Panics with what differs first; whole results would be long.
+pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
+    let (found, expected): (Vec<&str>, Vec<&str>) = (found.lines().collect(), expected.lines().collect());
+    let at = found.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));
+    let (counts, lines) = ((found.len(), expected.len()), (found.get(at), expected.get(at)));
+    assert!(lines == (None, None), "{what}: line {at} is {:?}, not {:?} ({counts:?} lines)", lines.0, lines.1);
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -204,7 +212,7 @@ fn start_jobmanager(folder: &Path, port: u16, options: &[String]) -> (Child, Str
     let _ = fs::remove_file(&file);
     let mut command = Command::new(COMMAND);
     command.arg("jobmanager").args(options).arg("--address-file").arg(&file);
-    command.arg(format!("-Djobmanager.rpc.port={port}"));
+    command.arg(format!("-Djobmanager.rpc.port={port}")).arg("-Drest.port=0");
     command.arg(format!("-Dhigh-availability.storageDir={}", folder.join("store").display()));
     let mut child = spawn(&mut command, &folder.join("jobmanager.log"));
     wait_until("the JobManager listens", || {

@@ -1,6 +1,6 @@
 //! Processes are killed at random moments: the results stay the same, and nothing is left.
 
-use crate::harness::{Cluster, embedded, finish, kill_process, text};
+use crate::harness::{Cluster, assert_same, embedded, finish, kill_process, text};
 use std::thread;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn round(case: &[&str], victim: Victim, after: Duration, expected: &str) {
     let output = finish(job);
     let said = text(&output.stderr);
     assert!(output.status.success(), "{case:?}, {victim:?} killed after {after:?}: {said}");
-    assert_eq!(text(&output.stdout), expected, "{case:?}, {victim:?} killed after {after:?}: {said}");
+    assert_same(&text(&output.stdout), expected, &format!("{case:?}, {victim:?} killed after {after:?}: {said}"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The same programs give the same results on a cluster as in one process, and leave nothing behind.
 
-use crate::harness::{Cluster, embedded, finish, text, wait_until};
+use crate::harness::{Cluster, assert_same, embedded, finish, text, wait_until};
 use std::fs;
 
 const CASES: [&[&str]; 5] = [
@@ -20,7 +20,7 @@ fn results_are_those_of_one_process() {
         for options in [&[][..], &blocking] {
             let output = cluster.run(options, case);
             assert!(output.status.success(), "{case:?}: {}", text(&output.stderr));
-            assert_eq!(text(&output.stdout), expected, "{case:?} with {options:?}");
+            assert_same(&text(&output.stdout), &expected, &format!("{case:?} with {options:?}"));
             assert_eq!(text(&output.stderr), "", "{case:?} with {options:?}");
         }
     }
@@ -38,7 +38,7 @@ fn output_is_written_whole_by_workers() {
     let expected = text(&embedded(&["sums"]));
     let mut expected: Vec<String> = expected.lines().map(str::to_owned).collect();
     (lines.sort(), expected.sort());
-    assert_eq!(lines, expected);
+    assert_same(&lines.join("\n"), &expected.join("\n"), "files");
     let again = cluster.run(&[], &["sums", "--output", &output.display().to_string()]);
     assert_eq!(again.status.code(), Some(3), "{}", text(&again.stderr));
     assert!(text(&again.stderr).contains("exists"), "{}", text(&again.stderr));
@@ -88,6 +88,6 @@ fn two_jobs_take_turns_in_one_slot() {
     let expected = text(&embedded(&["sums"]));
     for output in [finish(first), finish(second)] {
         assert!(output.status.success(), "{}", text(&output.stderr));
-        assert_eq!(text(&output.stdout), expected);
+        assert_same(&text(&output.stdout), &expected, "one after the other");
     }
 }

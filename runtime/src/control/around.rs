@@ -8,7 +8,7 @@ use flinkrs_core::function::{AccumulatorValue, CancelFlag};
 use flinkrs_core::source::{Split, SplitProvider};
 use flinkrs_core::Result;
 use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, TaskReport, WorkerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 /// The rest of a job, as the tasks of one process see it.
@@ -73,8 +73,8 @@ pub(super) struct RequestedSplits {
 struct Requested {
     /// Whether an answer is still to come.
     asked: bool,
-    /// Answers that nobody has taken; `None` is the end.
-    answers: Vec<Option<Split>>,
+    /// Answers that nobody has taken, in their order; `None` is the end.
+    answers: VecDeque<Option<Split>>,
     waiting: Option<Arc<TaskCell>>,
 }
 
@@ -98,7 +98,7 @@ impl RequestedSplits {
                 let mut requested = lock(&requested);
                 // After the end there is nothing to ask for.
                 requested.asked = split.is_none();
-                requested.answers.push(split);
+                requested.answers.push_back(split);
                 let waiting = requested.waiting.take();
                 drop(requested);
                 waiting.iter().for_each(TaskCell::wake);
@@ -113,7 +113,7 @@ impl SplitProvider for RequestedSplits {
         let mut taken = None;
         block_until(|| {
             let mut requested = lock(&self.requested);
-            taken = requested.answers.pop();
+            taken = requested.answers.pop_front();
             requested.waiting = current_task().filter(|_| taken.is_none());
             taken.is_some() || self.cancelled.is_cancelled()
         });
