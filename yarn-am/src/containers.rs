@@ -59,8 +59,8 @@ pub enum Event<Id> {
         /// The node's name for the scheduler.
         node: String,
     },
-    /// A container of an earlier attempt of this ApplicationMaster still runs. YARN keeps those whose nodes had reported
-    /// that they run; it ends one that was started within the last heartbeat.
+    /// A container of an earlier attempt of this ApplicationMaster still runs. YARN keeps those whose nodes had
+    /// reported that they run; it ends one that was started within the last heartbeat.
     Found {
         /// The container.
         id: Id,
