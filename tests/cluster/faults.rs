@@ -29,7 +29,8 @@ fn a_panic_is_named_by_its_operator() {
 
 #[test]
 fn a_process_that_dies_disturbs_no_other_job() {
-    let cluster = Cluster::with(2, &["restart-strategy.fixed-delay.attempts=1", "restart-strategy.fixed-delay.delay=100ms"]);
+    let cluster =
+        Cluster::with(2, &["restart-strategy.fixed-delay.attempts=1", "restart-strategy.fixed-delay.delay=100ms"]);
     // Two slots: the neighbour takes one of them, and shares its TaskExecutor with nobody else's worker.
     let neighbour = cluster.begin(&["-p", "1"], &["sums", "--slow", "100"]);
     for case in ["abort", "exit"] {

@@ -216,7 +216,11 @@ fn start_jobmanager(folder: &Path, port: u16, options: &[String]) -> (Child, Str
     command.arg(format!("-Dhigh-availability.storageDir={}", folder.join("store").display()));
     let mut child = spawn(&mut command, &folder.join("jobmanager.log"));
     wait_until("the JobManager listens", || {
-        assert!(child.try_wait().expect("a child").is_none(), "{:?}", fs::read_to_string(folder.join("jobmanager.log")));
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "{:?}",
+            fs::read_to_string(folder.join("jobmanager.log"))
+        );
         file.exists()
     });
     (child, fs::read_to_string(file).expect("an address"))

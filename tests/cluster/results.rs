@@ -34,7 +34,8 @@ fn output_is_written_whole_by_workers() {
     let said = cluster.run(&[], &["sums", "--output", &output.display().to_string()]);
     assert!(said.status.success(), "{}", text(&said.stderr));
     let files: Vec<String> = (1..=2).map(|i| fs::read_to_string(output.join(i.to_string())).expect("a file")).collect();
-    let mut lines: Vec<String> = files.iter().flat_map(|file| file.lines()).map(|line| line.replace(',', " ")).collect();
+    let mut lines: Vec<String> =
+        files.iter().flat_map(|file| file.lines()).map(|line| line.replace(',', " ")).collect();
     let expected = text(&embedded(&["sums"]));
     let mut expected: Vec<String> = expected.lines().map(str::to_owned).collect();
     (lines.sort(), expected.sort());

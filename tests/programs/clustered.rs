@@ -64,7 +64,7 @@ fn run(args: Args) -> Result<()> {
     match args.case {
         Case::Sums => finish(&env, &args, sums(&env, &args, |_| {})),
         Case::Sort => {
-            let sorted = numbers(&env, &args, |_| {}).partition_by_range(f0).sort_partition(Asc(f0));
+            let sorted = numbers(&env, &args, |_| {}).partition_by_range(f0).sort_partition((Asc(f0), Asc(f1)));
             finish(&env, &args, sorted)
         }
         Case::Components => finish(&env, &args, components(&env, &args)),
@@ -77,22 +77,51 @@ fn run(args: Args) -> Result<()> {
         Case::Differs => {
             let numbers = numbers(&env, &args, |_| {});
             let is_worker = std::env::var("FLINKRS_ROLE").is_ok_and(|role| role == "worker");
-            let numbers = if is_worker { numbers.filter(|_| true).name("Sieve") } else { numbers.map(|n| n).name("Copy") };
+            let numbers =
+                if is_worker { numbers.filter(|_| true).name("Sieve") } else { numbers.map(|n| n).name("Copy") };
             finish(&env, &args, numbers.group_by(f0).sum(f1))
         }
-        Case::Says => finish(&env, &args, sums(&env, &args, |n| if n == 7 { println!("a function says seven") })),
+        Case::Says => finish(
+            &env,
+            &args,
+            sums(&env, &args, |n| {
+                if n == 7 {
+                    println!("a function says seven")
+                }
+            }),
+        ),
         Case::Panic => finish(&env, &args, sums(&env, &args, |n| assert!(n != 7, "seven is too much"))),
-        Case::Abort => finish(&env, &args, sums(&env, &args, |n| if n == 7 { std::process::abort() })),
-        Case::Exit => finish(&env, &args, sums(&env, &args, |n| if n == 7 { std::process::exit(3) })),
-        Case::Hang => finish(&env, &args, sums(&env, &args, |n| while n == 7 { thread::sleep(Duration::from_millis(10)) })),
+        Case::Abort => finish(
+            &env,
+            &args,
+            sums(&env, &args, |n| {
+                if n == 7 {
+                    std::process::abort()
+                }
+            }),
+        ),
+        Case::Exit => finish(
+            &env,
+            &args,
+            sums(&env, &args, |n| {
+                if n == 7 {
+                    std::process::exit(3)
+                }
+            }),
+        ),
+        Case::Hang => finish(
+            &env,
+            &args,
+            sums(&env, &args, |n| {
+                while n == 7 {
+                    thread::sleep(Duration::from_millis(10))
+                }
+            }),
+        ),
     }
 }
 
-fn numbers(
-    env: &ExecutionEnvironment,
-    args: &Args,
-    act: impl Fn(u64) + Send + Sync + 'static,
-) -> DataSet<(u64, u64)> {
+fn numbers(env: &ExecutionEnvironment, args: &Args, act: impl Fn(u64) + Send + Sync + 'static) -> DataSet<(u64, u64)> {
     let pause = Duration::from_millis(args.slow);
     env.generate_sequence(0, args.records.saturating_sub(1)).map(move |n| {
         if n % 1000 == 0 && !pause.is_zero() {

@@ -32,7 +32,14 @@ fn outcome(job: u128, state: JobState) -> Box<JobOutcome> {
         vertices: Vec::new(),
         exceptions: Vec::new(),
     };
-    Box::new(JobOutcome { job: JobId(job), state, failure: None, accumulators: BTreeMap::new(), view, subtasks: Vec::new() })
+    Box::new(JobOutcome {
+        job: JobId(job),
+        state,
+        failure: None,
+        accumulators: BTreeMap::new(),
+        view,
+        subtasks: Vec::new(),
+    })
 }
 
 fn submit(dispatcher: &mut Dispatcher, job: u128, execution: u32, attached: Option<OnClientLoss>) -> Vec<String> {

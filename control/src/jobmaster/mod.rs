@@ -13,9 +13,7 @@ mod sinks;
 mod tasks;
 mod timers;
 
-pub use message::{
-    GrantedSlot, JobCommand, JobEvent, JobOutcome, JobSubmission, Recovered, SUBTASKS_KEPT, TaskUpdate,
-};
+pub use message::{GrantedSlot, JobCommand, JobEvent, JobOutcome, JobSubmission, Recovered, SUBTASKS_KEPT, TaskUpdate};
 
 use crate::scheduler::SlotKey;
 use crate::time::Timestamp;

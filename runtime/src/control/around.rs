@@ -3,10 +3,10 @@
 use crate::iteration::{LoopMessages, LoopReport};
 use crate::network::{Exchange, PeerId};
 use crate::task::{TaskCell, block_until, current_task, lock};
+use flinkrs_core::Result;
 use flinkrs_core::error::Error;
 use flinkrs_core::function::{AccumulatorValue, CancelFlag};
 use flinkrs_core::source::{Split, SplitProvider};
-use flinkrs_core::Result;
 use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, TaskReport, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
