@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    flinkrs::cli::main()
+    flinkrs_command::main()
 }
