@@ -69,7 +69,9 @@ impl Start {
         let config = self.target.common.configuration()?;
         let address = address_of(&config);
         if runtime()?.block_on(connect(&self.target)).is_ok() {
-            return Err(Error::usage(format!("a JobManager answers at {address} already; `flinkrs cluster stop` ends it")));
+            return Err(Error::usage(format!(
+                "a JobManager answers at {address} already; `flinkrs cluster stop` ends it"
+            )));
         }
         fs::create_dir_all(&self.logs).map_err(|error| Error::io("create", &self.logs, error))?;
         let hosts = self.hosts()?;
@@ -82,7 +84,11 @@ impl Start {
             started.push((name, child));
         }
         let slots = self.wait(&mut started, hosts.len())?;
-        print(&format!("Cluster at {address}: {} TaskExecutors, {slots} slots. Logs: {}", hosts.len(), self.logs.display()));
+        print(&format!(
+            "Cluster at {address}: {} TaskExecutors, {slots} slots. Logs: {}",
+            hosts.len(),
+            self.logs.display()
+        ));
         Ok(())
     }
 
@@ -161,6 +167,9 @@ fn stop(target: &Target) -> Result<()> {
 
 fn status(target: &Target) -> Result<()> {
     let client = runtime()?.block_on(connect(target))?;
-    print(&format!("JobManager at {}: {} TaskExecutors, {} slots", client.address, client.task_executors, client.slots));
+    print(&format!(
+        "JobManager at {}: {} TaskExecutors, {} slots",
+        client.address, client.task_executors, client.slots
+    ));
     Ok(())
 }

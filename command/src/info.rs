@@ -1,8 +1,8 @@
 //! `flinkrs info PROGRAM ARGS`: runs the program in role plan, in which its execution prints the plan.
 
-use flinkrs_rpc::roles::{PLAN, PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE};
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
+use flinkrs_rpc::roles::{PLAN, PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE};
 use std::path::PathBuf;
 use std::process::Command;
 

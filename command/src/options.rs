@@ -78,7 +78,8 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
     let port = config.get(&jobmanager::RPC_PORT);
     let bind = SocketAddr::new(ip_of("jobmanager.bind-host", &config.get(&jobmanager::BIND_HOST))?, port);
     let store = config.get(&jobmanager::HA_STORAGE_DIR).or_else(|| config.get(&jobmanager::BLOB_STORAGE_DIRECTORY));
-    let store = store.unwrap_or_else(|| std::env::temp_dir().join(format!("flinkrs-jobmanager-{}", std::process::id())));
+    let store =
+        store.unwrap_or_else(|| std::env::temp_dir().join(format!("flinkrs-jobmanager-{}", std::process::id())));
     Ok(JobManagerOptions {
         bind,
         secret: secret_of(config)?,
@@ -131,7 +132,8 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
     let process = config.get(&taskmanager::PROCESS_MEMORY).map_or_else(|| machine_bytes() / 2, |bytes| bytes.0);
     let usable = process.saturating_sub(UNMANAGED_BYTES);
     let network = (usable as f64 * config.get(&taskmanager::NETWORK_MEMORY_FRACTION).0) as u64;
-    let (least, most) = (config.get(&taskmanager::NETWORK_MEMORY_MIN).0, config.get(&taskmanager::NETWORK_MEMORY_MAX).0);
+    let (least, most) =
+        (config.get(&taskmanager::NETWORK_MEMORY_MIN).0, config.get(&taskmanager::NETWORK_MEMORY_MAX).0);
     let network_bytes = network.clamp(least, most);
     let managed = (usable.saturating_sub(network_bytes) as f64 * config.get(&taskmanager::MANAGED_FRACTION).0) as u64;
     let slot_bytes = managed / u64::from(slots);

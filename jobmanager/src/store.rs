@@ -85,7 +85,11 @@ impl Store {
     /// How jobs have ended.
     pub(crate) fn outcomes<T: DeserializeOwned>(&self) -> Result<Vec<(JobId, T)>> {
         let paths = self.list("outcomes")?;
-        paths.iter().filter_map(|path| Some((stem(path)?, path))).map(|(job, path)| Ok((job, self.get(path)?))).collect()
+        paths
+            .iter()
+            .filter_map(|path| Some((stem(path)?, path)))
+            .map(|(job, path)| Ok((job, self.get(path)?)))
+            .collect()
     }
 
     /// Forgets a job that has ended.
@@ -99,7 +103,13 @@ impl Store {
     }
 
     /// Adds a block to the records of a sink's subtask.
-    pub(crate) fn append_result(&self, job: JobId, sink: OperatorId, execution: ExecutionId, block: &[u8]) -> Result<()> {
+    pub(crate) fn append_result(
+        &self,
+        job: JobId,
+        sink: OperatorId,
+        execution: ExecutionId,
+        block: &[u8],
+    ) -> Result<()> {
         let folder = self.results_folder(job);
         fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
         let path = folder.join(format!("{}-{}-{}", sink.0, execution.subtask, execution.attempt));

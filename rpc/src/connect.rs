@@ -42,7 +42,9 @@ impl JobManagerClient {
     pub async fn connect(address: &str, secret: Option<Secret>) -> Result<JobManagerClient> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
         let endpoint = endpoint.map_err(|_| {
-            Error::usage(format!("'{address}' is no address of a JobManager; that is HOST:PORT, such as localhost:6123"))
+            Error::usage(format!(
+                "'{address}' is no address of a JobManager; that is HOST:PORT, such as localhost:6123"
+            ))
         })?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(|error| Error::Resource {
@@ -51,8 +53,15 @@ impl JobManagerClient {
                 deepest(&error)
             ),
         })?;
-        let mut client =
-            JobManagerClient { address: address.to_owned(), rest_address: String::new(), slots: 0, slot_bytes: 0, task_executors: 0, channel, secret };
+        let mut client = JobManagerClient {
+            address: address.to_owned(),
+            rest_address: String::new(),
+            slots: 0,
+            slot_bytes: 0,
+            task_executors: 0,
+            channel,
+            secret,
+        };
         let reply = client.hello().await?;
         (client.rest_address, client.slots, client.slot_bytes) = (reply.rest_address, reply.slots, reply.slot_bytes);
         client.task_executors = reply.task_executors;
@@ -74,7 +83,9 @@ impl JobManagerClient {
 
     /// Calls of clients.
     pub fn dispatcher(&self) -> DispatcherClient<Calls> {
-        DispatcherClient::new(self.calls()).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
+        DispatcherClient::new(self.calls())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
     }
 
     /// The connection of a TaskExecutor.
@@ -86,7 +97,9 @@ impl JobManagerClient {
 
     /// The connection of a worker.
     pub fn worker(&self) -> WorkerGatewayClient<Calls> {
-        WorkerGatewayClient::new(self.calls()).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
+        WorkerGatewayClient::new(self.calls())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
     }
 
     fn calls(&self) -> Calls {
@@ -103,7 +116,9 @@ impl JobManagerClient {
             Code::Unauthenticated => Error::usage(format!("the JobManager at {address} refuses: {message}")),
             Code::Unimplemented => Error::usage(format!("what listens at {address} is no JobManager of this version")),
             Code::Internal => Error::internal(format!("JobManager at {address}: {message}")),
-            _ => Error::Resource { message: format!("the connection to the JobManager at {address} is lost: {message}") },
+            _ => {
+                Error::Resource { message: format!("the connection to the JobManager at {address} is lost: {message}") }
+            }
         }
     }
 }

@@ -26,8 +26,8 @@ mod snapshot;
 mod task;
 
 pub use control::{
-    FinishedTask, Job, JobResult, Master, OperatorReport, RuntimeOptions, Sinks, SlotPools, SubtaskReport, Surroundings,
-    VertexReport,
+    FinishedTask, Job, JobResult, Master, OperatorReport, RuntimeOptions, Sinks, SlotPools, SubtaskReport,
+    Surroundings, VertexReport,
 };
 pub use iteration::{LoopMessages, LoopReport, SuperstepReport};
 #[doc(hidden)]

@@ -2,8 +2,8 @@
 
 use crate::artifacts::Artifacts;
 use crate::link::Link;
-use crate::workers::Workers;
 use crate::logs;
+use crate::workers::Workers;
 use flinkrs_control::Timestamp;
 use flinkrs_control::resource_manager::Registration;
 use flinkrs_control::task_executor::{
@@ -107,7 +107,10 @@ impl TaskExecutor {
         // The port is known before the server is: whoever registers says where it will be.
         let probe = std::net::TcpListener::bind((options.bind, options.data_port));
         let port = probe.and_then(|listener| listener.local_addr()).map_err(|error| Error::Resource {
-            message: format!("cannot listen on {}:{}: {error} (option taskmanager.data.port)", options.bind, options.data_port),
+            message: format!(
+                "cannot listen on {}:{}: {error} (option taskmanager.data.port)",
+                options.bind, options.data_port
+            ),
         })?;
         let name = format!("{}:{}-{}", options.host, std::process::id(), now().0);
         let registration = Registration {
@@ -142,7 +145,8 @@ impl TaskExecutor {
         let mut ended = false;
         self.decide(TaskExecutorEvent::Tick)?;
         loop {
-            let wait = self.wake_at.map_or(Duration::from_secs(60), |at| Duration::from_millis(at.0.saturating_sub(now().0)));
+            let wait =
+                self.wake_at.map_or(Duration::from_secs(60), |at| Duration::from_millis(at.0.saturating_sub(now().0)));
             let event = tokio::select! {
                 event = self.events.recv() => event,
                 () = &mut end, if !ended => {
@@ -192,9 +196,9 @@ impl TaskExecutor {
                 TaskExecutorCommand::RemovePartitions { job, partitions } => {
                     self.remove(|id| {
                         id.job == job.0
-                            && partitions.iter().any(|of| {
-                                (of.edge, of.subtask, of.attempt) == (id.edge, id.producer, id.attempt)
-                            })
+                            && partitions
+                                .iter()
+                                .any(|of| (of.edge, of.subtask, of.attempt) == (id.edge, id.producer, id.attempt))
                     });
                 }
                 TaskExecutorCommand::RemoveJob { job } => self.remove(|id| id.job == job.0),

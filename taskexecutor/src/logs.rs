@@ -25,7 +25,8 @@ pub(crate) fn send(folder: &Path, application: ApplicationId, request: u64, to: 
             // The connection has gone, and with it who has asked.
             let _ = to.blocking_send(GatewayMessage { encoded });
         };
-        let mut files: Vec<_> = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         files.sort();
         for path in files {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -74,7 +74,9 @@ impl Workers {
             let _ = events.blocking_send(Event::Decide(event));
         };
         let spawned = thread::Builder::new().name(format!("worker-{}", worker.0)).spawn(watch);
-        spawned.map(|_| ()).map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
+        spawned
+            .map(|_| ())
+            .map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
     }
 
     /// Ends a process at once.

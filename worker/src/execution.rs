@@ -189,11 +189,8 @@ impl<'a> Serving<'a> {
                 self.release(&deployment);
                 let failure = Failure::from(&error);
                 for (i, execution) in executions.iter().enumerate() {
-                    let (state, failure) = if i == 0 {
-                        (TaskState::Failed, Some(failure.clone()))
-                    } else {
-                        (TaskState::Canceled, None)
-                    };
+                    let (state, failure) =
+                        if i == 0 { (TaskState::Failed, Some(failure.clone())) } else { (TaskState::Canceled, None) };
                     self.master.changed(*execution, state, failure);
                 }
             }

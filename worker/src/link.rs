@@ -39,7 +39,10 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects and registers. The process ends with the connection.
-    pub(crate) fn connect(spec: &WorkerSpec, register: FromWorker) -> Result<(std::sync::Arc<Link>, Receiver<ToWorker>)> {
+    pub(crate) fn connect(
+        spec: &WorkerSpec,
+        register: FromWorker,
+    ) -> Result<(std::sync::Arc<Link>, Receiver<ToWorker>)> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("rpc").enable_all().build();
         let runtime = runtime.map_err(|error| Error::Resource { message: format!("no thread for RPC: {error}") })?;
         let secret = spec.cluster_secret.as_deref().map(Secret::new);
@@ -49,7 +52,8 @@ impl Link {
         let first = GatewayMessage { encoded: body::encode(&register)? };
         outgoing.try_send(first).map_err(|_| Error::internal("a new channel is full"))?;
         let mut gateway = client.worker();
-        let stream = runtime.block_on(gateway.session(ReceiverStream::new(sent))).map_err(|status| client.error(&status))?;
+        let stream =
+            runtime.block_on(gateway.session(ReceiverStream::new(sent))).map_err(|status| client.error(&status))?;
         let mut stream = stream.into_inner();
         runtime.spawn(async move {
             while let Some(Ok(message)) = stream.next().await {
@@ -101,7 +105,12 @@ impl Link {
     }
 
     /// Reads the collected records of a sink.
-    pub(crate) fn fetch(&self, job: JobId, sink: OperatorId, mut put: impl FnMut(ResultBlock) -> Result<()>) -> Result<()> {
+    pub(crate) fn fetch(
+        &self,
+        job: JobId,
+        sink: OperatorId,
+        mut put: impl FnMut(ResultBlock) -> Result<()>,
+    ) -> Result<()> {
         let request = FetchResultRequest { job: job.to_string(), sink: sink.0 };
         let fetched = self.runtime.block_on(self.client.dispatcher().fetch_result(request));
         let mut stream = fetched.map_err(|status| self.client.error(&status))?.into_inner();

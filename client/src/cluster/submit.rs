@@ -100,7 +100,8 @@ impl Submitter {
             println_job(job);
             return Ok(JobExecutionResult { job_name: plan.name.clone(), ..JobExecutionResult::default() });
         }
-        let (result, vertices) = follow::to_its_end(&self.connection, self.application, job, &submission, local.progress)?;
+        let (result, vertices) =
+            follow::to_its_end(&self.connection, self.application, job, &submission, local.progress)?;
         self.fetch(&result, functions)?;
         let job_result = JobResult {
             name: plan.name.clone(),

@@ -103,12 +103,7 @@ impl LocalExecutor {
         RuntimeOptions { job: token(number), snapshots: self.snapshots.as_ref().map(of_job), ..self.runtime.clone() }
     }
 
-    fn run_job(
-        &self,
-        graph: &JobGraph,
-        functions: &dyn FunctionSource,
-        runtime: &RuntimeOptions,
-    ) -> Result<JobResult> {
+    fn run_job(&self, graph: &JobGraph, functions: &dyn FunctionSource, runtime: &RuntimeOptions) -> Result<JobResult> {
         let job = Job::start(graph, functions, runtime)?;
         if let Some(snapshots) = runtime.snapshots.as_ref().filter(|snapshots| snapshots.resume) {
             job.loops().iter().filter(|of| of.resumed_after == 0).for_each(|of| say_begins(of, snapshots));

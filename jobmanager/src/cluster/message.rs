@@ -2,10 +2,10 @@
 
 use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_core::error::Error;
+use flinkrs_protocol::TaskExecutorId;
 use flinkrs_protocol::{ApplicationId, JobId, WorkerId};
 use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Program, Submission};
 use flinkrs_rpc::proto::{GatewayMessage, LogChunk};
-use flinkrs_protocol::TaskExecutorId;
 use tokio::sync::{mpsc, oneshot};
 
 /// The way of messages to a TaskExecutor or a worker. Whoever doesn't take them counts as lost when it is full.

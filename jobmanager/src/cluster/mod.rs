@@ -13,14 +13,14 @@ pub(crate) use message::{Message, OUTGOING_MAX, Outgoing, Reply};
 
 use crate::cluster::applications::Application;
 use crate::store::Store;
+use flinkrs_control::Timestamp;
 use flinkrs_control::dispatcher::{Dispatcher, DispatcherEvent};
 use flinkrs_control::jobmaster::JobEvent;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
-use flinkrs_control::Timestamp;
 use flinkrs_core::error::Result;
-use flinkrs_rpc::auth::Secret;
 use flinkrs_protocol::{ApplicationId, JobId, TaskExecutorId};
+use flinkrs_rpc::auth::Secret;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;

@@ -42,7 +42,9 @@ impl Cluster {
             Message::TaskExecutorGone { task_executor } => self.task_executor_gone(task_executor),
             Message::WorkerConnected { registration, out } => self.worker_connected(registration, out),
             Message::FromWorker { application, worker, message } => self.from_worker(application, worker, message),
-            Message::WorkerGone { application, worker } => self.worker_gone(application, worker, "its connection has ended"),
+            Message::WorkerGone { application, worker } => {
+                self.worker_gone(application, worker, "its connection has ended")
+            }
             Message::ShutDown(reply) => self.ending = Some(reply),
         }
     }

@@ -70,7 +70,12 @@ impl Cluster {
         }
     }
 
-    pub(super) fn start_worker(&mut self, application: ApplicationId, task_executor: &TaskExecutorId, worker: WorkerId) {
+    pub(super) fn start_worker(
+        &mut self,
+        application: ApplicationId,
+        task_executor: &TaskExecutorId,
+        worker: WorkerId,
+    ) {
         let Some(of) = self.applications.get(&application) else { return };
         if !self.task_executors.contains_key(task_executor) {
             let failure = Failure::new(FailureKind::Lost, format!("TaskExecutor {task_executor} is lost"));

@@ -32,8 +32,7 @@ impl Cluster {
         let FromWorker::Register { application, worker, task_executor, data_address } = registration else { return };
         let Some(of) = self.applications.get_mut(&application) else { return };
         let task_executor = TaskExecutorId::from(task_executor);
-        let handle =
-            WorkerHandle { out, task_executor: task_executor.clone(), told: None, heard: Instant::now() };
+        let handle = WorkerHandle { out, task_executor: task_executor.clone(), told: None, heard: Instant::now() };
         let ended = of.history.iter().enumerate();
         let ended = ended.map(|(i, result)| ToWorker::Ended { execution: i as u32 + 1, result: result.clone() });
         let mut told = std::iter::once(ToWorker::Registered).chain(ended);
@@ -80,11 +79,14 @@ impl Cluster {
             FromWorker::SplitRequest { job, execution } => {
                 self.job(application, JobEvent::SplitRequested { job, execution });
             }
-            FromWorker::Sinks { job, step, result } => self.job(application, match step {
-                SinkStep::Begin => JobEvent::SinksBegun { job, worker, result },
-                SinkStep::Commit => JobEvent::SinksCommitted { job, worker, result },
-                SinkStep::Abort => JobEvent::SinksAborted { job, worker },
-            }),
+            FromWorker::Sinks { job, step, result } => self.job(
+                application,
+                match step {
+                    SinkStep::Begin => JobEvent::SinksBegun { job, worker, result },
+                    SinkStep::Commit => JobEvent::SinksCommitted { job, worker, result },
+                    SinkStep::Abort => JobEvent::SinksAborted { job, worker },
+                },
+            ),
             FromWorker::Report { job, tasks, loops } => {
                 if let Some(record) = self.jobs.get_mut(&job) {
                     record.report(tasks, loops);

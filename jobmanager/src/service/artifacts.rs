@@ -37,7 +37,8 @@ pub(super) async fn put(store: &Store, mut chunks: Streaming<ArtifactChunk>) -> 
     if path.exists() {
         return Ok(());
     }
-    let new = path.with_extension(format!("{:?}", std::time::Instant::now()).replace(|c: char| !c.is_alphanumeric(), ""));
+    let new =
+        path.with_extension(format!("{:?}", std::time::Instant::now()).replace(|c: char| !c.is_alphanumeric(), ""));
     let stored = async {
         let mut file = File::create(&new).map_err(failed)?;
         let mut hash = Sha256::new();

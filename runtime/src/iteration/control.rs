@@ -246,12 +246,7 @@ impl LoopControl {
 
     /// A subtask of the tail has ended a superstep, feeds `feedback` back, and has written `files` if that was due; the
     /// last one decides what follows.
-    pub(crate) fn arrive(
-        &self,
-        subtask: usize,
-        feedback: BatchSpillBuffer,
-        files: Option<SubtaskState>,
-    ) -> Result<()> {
+    pub(crate) fn arrive(&self, subtask: usize, feedback: BatchSpillBuffer, files: Option<SubtaskState>) -> Result<()> {
         let mut state = self.lock();
         if let (Some(snapshots), Some(files)) = (&mut state.snapshots, files) {
             snapshots.add(subtask, files);

@@ -91,7 +91,8 @@ impl Members {
         let mut bytes = Vec::new();
         codec::encode(&[(self.key, message)], &mut bytes)?;
         let address = to.address.parse();
-        let address = address.map_err(|_| Error::internal(format!("'{}' of {} is no address", to.address, to.worker)))?;
+        let address =
+            address.map_err(|_| Error::internal(format!("'{}' of {} is no address", to.address, to.worker)))?;
         self.exchange.send_message((PeerId::of_worker(self.application, to.worker), address), &bytes)
     }
 

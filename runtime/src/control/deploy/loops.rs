@@ -7,12 +7,12 @@ use crate::iteration::{LoopControl, LoopRule, LoopSnapshots, Members, OutputLoop
 use crate::network::TaskOutput;
 use crate::snapshot::{LoopStore, MANIFEST, Origin, SnapshotOptions, SnapshotThread, StateFiles};
 use crate::task::TaskCell;
+use flinkrs_core::Batch;
 use flinkrs_core::error::Result;
 use flinkrs_core::function::{FunctionSource, IterationContext};
 use flinkrs_core::id::Subtask;
 use flinkrs_core::strategy::Part;
 use flinkrs_core::types::codec;
-use flinkrs_core::Batch;
 use flinkrs_protocol::{ChainedOperator, JobGraph, JobLoop, JobVertex, LoopEnd, TaskDeployment};
 use std::collections::BTreeMap;
 use std::sync::Arc;

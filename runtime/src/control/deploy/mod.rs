@@ -81,12 +81,7 @@ pub(crate) fn deploy(plan: Plan<'_>) -> Result<Deployed> {
         temp_dir: Arc::from(plan.options.temp_dir.as_path()),
     };
     deployer.inboxes = (0..graph.edges.len()).map(|edge| deployer.inboxes_of(edge)).collect::<Result<_>>()?;
-    let mut deployed = Deployed {
-        loops: deployer.loops.clone(),
-        tasks: Vec::new(),
-        counters: Vec::new(),
-        snapshots,
-    };
+    let mut deployed = Deployed { loops: deployer.loops.clone(), tasks: Vec::new(), counters: Vec::new(), snapshots };
     for vertex in graph.vertices.iter().filter(|vertex| !deployer.tasks_of(vertex).is_empty()) {
         let counters = deployer.vertex(vertex, &mut deployed.tasks)?;
         deployed.counters.push(counters);

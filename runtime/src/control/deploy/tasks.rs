@@ -74,12 +74,7 @@ impl Deployer<'_> {
     }
 
     /// Where a source finds its splits.
-    fn splits(
-        &self,
-        vertex: &JobVertex,
-        deployed: TaskDeployment,
-        shared: &Shared,
-    ) -> Option<Arc<dyn SplitProvider>> {
+    fn splits(&self, vertex: &JobVertex, deployed: TaskDeployment, shared: &Shared) -> Option<Arc<dyn SplitProvider>> {
         vertex.source.as_ref()?;
         match self.plan.around {
             None => shared.splits.clone(),
