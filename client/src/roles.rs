@@ -43,11 +43,13 @@ static EXECUTIONS: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct RoleExecutor {
     local: LocalExecutor,
     role: &'static Role,
+    /// Executions of this environment so far: a program that goes on from snapshots finds those of each by this number.
+    executions: AtomicU32,
 }
 
 /// The executor for this process's role.
 pub(crate) fn executor(local: LocalExecutor) -> Result<RoleExecutor> {
-    Ok(RoleExecutor { local, role: role()? })
+    Ok(RoleExecutor { local, role: role()?, executions: AtomicU32::new(0) })
 }
 
 /// The parallelism of operators that set none, where the role knows better than this machine's cores.
@@ -137,9 +139,10 @@ impl Executor for RoleExecutor {
 
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
         let number = EXECUTIONS.fetch_add(1, Ordering::AcqRel) + 1;
+        let of_environment = self.executions.fetch_add(1, Ordering::AcqRel) + 1;
         match self.role {
             Role::Plan { format, execution } if *execution == number => self.show(&plan, *format),
-            Role::Plan { .. } | Role::Embedded => self.local.run(&plan, &*program, number),
+            Role::Plan { .. } | Role::Embedded => self.local.run(&plan, &*program, of_environment),
             Role::Submit(submitter) => submitter.run(&self.local, &plan, &*program, number),
             Role::Worker(worker) => {
                 let worker = worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
