@@ -13,12 +13,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// mimalloc.
 ///
-/// What it aligns by itself is enough for nearly everything. Where it is asked for an alignment it takes the next larger
-/// size for blocks of more than 4 KiB: a quarter more for a batch of 8 KiB.
+/// What it aligns by itself is enough for nearly everything. Where it is asked for an alignment it takes the next
+/// larger size for blocks of more than 4 KiB: a quarter more for a batch of 8 KiB.
 struct MiMalloc;
 
-/// A block of at least so many bytes is aligned to so many, and a smaller one to the largest power of two that it holds,
-/// as C promises of `malloc` (mimalloc: `MI_MAX_ALIGN_SIZE`).
+/// A block of at least so many bytes is aligned to so many, and a smaller one to the largest power of two that it
+/// holds, as C promises of `malloc` (mimalloc: `MI_MAX_ALIGN_SIZE`).
 const ALIGNED: usize = 16;
 
 /// Whether a block of `bytes` is aligned for a layout without being asked to.

@@ -1,5 +1,5 @@
-//! What this executable is right now: a program that runs its plan, shows it, submits it to a cluster, or runs a part of
-//! a plan that another process has submitted.
+//! What this executable is right now: a program that runs its plan, shows it, submits it to a cluster, or runs a part
+//! of a plan that another process has submitted.
 //!
 //! The role comes in environment variables that the tools set; a program's own code never mentions them.
 

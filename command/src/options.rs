@@ -140,7 +140,8 @@ fn restart_of(config: &Configuration) -> RestartStrategy {
     }
 }
 
-/// What a TaskExecutor is started with: its memory is divided into the network's, the managed of each slot, and the rest.
+/// What a TaskExecutor is started with: its memory is divided into the network's, the managed of each slot, and the
+/// rest.
 pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&str>) -> Result<TaskExecutorOptions> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let slots = config.get(&taskmanager::SLOTS).map_or(cores, std::num::NonZeroU32::get);
@@ -154,8 +155,8 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
     let slot_bytes = managed / u64::from(slots);
     if slot_bytes < 1 << 20 {
         return Err(Error::usage(format!(
-            "taskmanager.memory.process.size is {process} bytes, of which {slot_bytes} are left for each of {slots} slots; \
-             give it more memory or fewer slots (option taskmanager.numberOfTaskSlots)"
+            "taskmanager.memory.process.size is {process} bytes, of which {slot_bytes} are left for each of {slots} \
+             slots; give it more memory or fewer slots (option taskmanager.numberOfTaskSlots)"
         )));
     }
     let bind = ip_of("taskmanager.bind-host", &config.get(&taskmanager::BIND_HOST))?;

@@ -19,8 +19,8 @@ pub struct OptimizerOptions {
     pub disk_weight: f64,
     /// Nanoseconds per unit of CPU cost. Default 1: the constants of the model are nanoseconds.
     pub cpu_weight: f64,
-    /// Whether exchanges outside of loops are BLOCKING (Flink's ALL_EXCHANGES_BLOCKING): a failure then repeats what reads
-    /// them, and not what has written them. Default no.
+    /// Whether exchanges outside of loops are BLOCKING (Flink's ALL_EXCHANGES_BLOCKING): a failure then repeats what
+    /// reads them, and not what has written them. Default no.
     pub blocking_exchanges: bool,
     /// Choices that are made already; everything else is still chosen by cost. Default none.
     pub force: Vec<Force>,

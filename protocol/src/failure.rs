@@ -36,7 +36,8 @@ pub struct Failure {
 
 impl FailureKind {
     /// Whether a run of the same again may go better: a lost process or a full disk may be there again, while bounded
-    /// input with the same code fails in the same place. (Flink tries user code again, since a stream may go on past it.)
+    /// input with the same code fails in the same place. (Flink tries user code again, since a stream may go on past
+    /// it.)
     pub fn may_be_retried(self) -> bool {
         !matches!(self, FailureKind::Usage | FailureKind::Function | FailureKind::Data)
     }

@@ -1,7 +1,7 @@
 //! The cluster's secret, and proofs that a caller has it.
 //!
-//! Whoever can submit a job can run code. So a cluster may have a secret, and with each call comes a proof: a keyed hash
-//! of the moment and a random number, never the secret itself. A proof is good for a minute.
+//! Whoever can submit a job can run code. So a cluster may have a secret, and with each call comes a proof: a keyed
+//! hash of the moment and a random number, never the secret itself. A proof is good for a minute.
 
 use flinkrs_core::error::{Error, Result};
 use hmac::{Hmac, KeyInit, Mac};

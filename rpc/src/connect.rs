@@ -51,7 +51,8 @@ impl JobManagerClient {
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(|error| Error::Resource {
             message: format!(
-                "no JobManager answers at {address}: {}; start one with `flinkrs cluster start`, or name another (option -m)",
+                "no JobManager answers at {address}: {}; start one with `flinkrs cluster start`, or name another \
+                 (option -m)",
                 deepest(&error)
             ),
         })?;
@@ -77,8 +78,8 @@ impl JobManagerClient {
             return Ok(reply);
         }
         Err(Error::usage(format!(
-            "the JobManager at {} is of flinkrs {} (protocol {}), and this is {VERSION} (protocol {PROTOCOL}); both have to \
-             be the same",
+            "the JobManager at {} is of flinkrs {} (protocol {}), and this is {VERSION} (protocol {PROTOCOL}); both \
+             have to be the same",
             self.address, reply.version, reply.protocol
         )))
     }

@@ -93,8 +93,8 @@ impl TaskExecutor {
     pub fn new(options: TaskExecutorOptions) -> Result<TaskExecutor> {
         if !options.bind.is_loopback() && options.secret.is_none() {
             return Err(Error::usage(format!(
-                "taskmanager.bind-host is {}, which others can reach; set security.cluster-secret-file to the file of a \
-                 secret, or listen on 127.0.0.1",
+                "taskmanager.bind-host is {}, which others can reach; set security.cluster-secret-file to the file of \
+                 a secret, or listen on 127.0.0.1",
                 options.bind
             )));
         }

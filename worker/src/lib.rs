@@ -145,9 +145,9 @@ impl Worker {
             };
             let (mine, theirs) = (name(mine), name(theirs));
             self.unfit(&format!(
-                "the plan of execution {number} differs between the client and a worker, first at operator {at}: {theirs} \
-                 there, {mine} here; what a program describes may not depend on its process, the time, or files (a value \
-                 that does is taken with `env.once`)"
+                "the plan of execution {number} differs between the client and a worker, first at operator {at}: \
+                 {theirs} there, {mine} here; what a program describes may depend on its arguments and on results, but \
+                 not on its process, the time, or files"
             ));
         }
     }

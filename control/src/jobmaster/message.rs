@@ -309,7 +309,8 @@ pub struct JobOutcome {
     pub accumulators: BTreeMap<String, AccumulatorValue>,
     /// The last view of it.
     pub view: JobView,
-    /// Its subtasks by vertex; none of a job with more than [`SUBTASKS_KEPT`], nor of one that a JobManager before has run.
+    /// Its subtasks by vertex; none of a job with more than [`SUBTASKS_KEPT`], nor of one that a JobManager before has
+    /// run.
     pub subtasks: Vec<Vec<SubtaskView>>,
 }
 

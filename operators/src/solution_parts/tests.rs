@@ -1,3 +1,5 @@
+//! A solution set in parts against a plain map, with memories of many sizes.
+
 use super::*;
 use crate::solution_set::{put, put_deferred};
 use flinkrs_core::state::StateReader;

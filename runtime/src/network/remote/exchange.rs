@@ -75,8 +75,8 @@ type LostHandler = Arc<dyn Fn(PeerId, Error) + Send + Sync>;
 /// One thread accepts, dials and reads; producers write themselves. With a folder, another reads partitions' files.
 ///
 /// When the last handle is dropped, requested channels are sent to their ends as far as that takes no longer than a
-/// second, the connections are closed, and the threads end: a worker keeps its exchange until its job is over. A handler
-/// must not own the exchange.
+/// second, the connections are closed, and the threads end: a worker keeps its exchange until its job is over. A
+/// handler must not own the exchange.
 #[derive(Clone)]
 pub struct Exchange {
     service: Arc<Service>,
