@@ -204,7 +204,7 @@ fn start_jobmanager(folder: &Path, port: u16, options: &[String]) -> (Child, Str
     let _ = fs::remove_file(&file);
     let mut command = Command::new(COMMAND);
     command.arg("jobmanager").args(options).arg("--address-file").arg(&file);
-    command.arg(format!("-Djobmanager.rpc.port={port}"));
+    command.arg(format!("-Djobmanager.rpc.port={port}")).arg("-Drest.port=0");
     command.arg(format!("-Dhigh-availability.storageDir={}", folder.join("store").display()));
     let mut child = spawn(&mut command, &folder.join("jobmanager.log"));
     wait_until("the JobManager listens", || {
