@@ -237,7 +237,8 @@ impl Cluster {
         for (job, stored, commit) in self.store.jobs::<StoredJob, BTreeMap<String, AccumulatorValue>>()? {
             let application = stored.program.application;
             log(&format!("job {job} of application {application} comes back"));
-            let record = JobRecord::new(application, job, stored.number, stored.submission, Timestamp(stored.submitted_ms))?;
+            let record =
+                JobRecord::new(application, job, stored.number, stored.submission, Timestamp(stored.submitted_ms))?;
             let recovered = commit.map_or(Recovered::Running, Recovered::Committing);
             let submission = self.submission(&record, job, recovered);
             self.jobs.insert(job, record);

@@ -32,8 +32,7 @@ impl Cluster {
         let FromWorker::Register { application, worker, task_executor, data_address } = registration else { return };
         let Some(of) = self.applications.get_mut(&application) else { return };
         let task_executor = TaskExecutorId::from(task_executor);
-        let handle =
-            WorkerHandle { out, task_executor: task_executor.clone(), told: None, heard: Instant::now() };
+        let handle = WorkerHandle { out, task_executor: task_executor.clone(), told: None, heard: Instant::now() };
         let ended = of.history.iter().enumerate();
         let ended = ended.map(|(i, result)| ToWorker::Ended { execution: i as u32 + 1, result: result.clone() });
         let mut told = std::iter::once(ToWorker::Registered).chain(ended);
@@ -45,7 +44,7 @@ impl Cluster {
         self.job(application, JobEvent::WorkerReady { worker, task_executor, data_address });
     }
 
-    pub(super) fn from_worker(&mut self, application: ApplicationId, worker: WorkerId, message: FromWorker) {
+    pub(super) fn worker_says(&mut self, application: ApplicationId, worker: WorkerId, message: FromWorker) {
         let Some(of) = self.applications.get_mut(&application) else { return };
         let Some(handle) = of.workers.get_mut(&worker) else { return };
         handle.heard = Instant::now();
