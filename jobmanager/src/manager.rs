@@ -9,11 +9,15 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages that wait for the cluster's task at most; services wait when there are more.
 const MESSAGES_MAX: usize = 4096;
+
+/// How long the last messages and answers may take on their way out of a process that ends.
+const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
 /// What a JobManager is started with.
 #[derive(Clone, Debug)]
@@ -96,7 +100,10 @@ impl JobManager {
             }
         };
         tokio::select! {
-            () = self.cluster.run(received) => Ok(()),
+            () = async {
+                self.cluster.run(received).await;
+                tokio::time::sleep(LAST_MESSAGES).await;
+            } => Ok(()),
             served = served => served,
             () = rest => Err(Error::internal("the REST server has ended")),
             () = async {
@@ -104,6 +111,7 @@ impl JobManager {
                 let (reply, done) = oneshot::channel();
                 if messages.send(Message::ShutDown(reply)).await.is_ok() {
                     let _ = done.await;
+                    tokio::time::sleep(LAST_MESSAGES).await;
                 }
             } => Ok(()),
         }

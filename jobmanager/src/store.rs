@@ -286,7 +286,11 @@ mod tests {
         put(0, 1, b"a1");
         put(0, 1, b"a2");
         let mut read = Vec::new();
-        store.read_result(job, sink, |block| Ok(read.push((block.subtask, block.block)))).expect("reads");
+        let keep = |block: ResultBlock| {
+            read.push((block.subtask, block.block));
+            Ok(())
+        };
+        store.read_result(job, sink, keep).expect("reads");
         assert_eq!(read, [(0, b"a1".to_vec()), (0, b"a2".to_vec()), (1, b"b".to_vec())]);
         store.read_result(job, OperatorId(4), |_| panic!("another sink")).expect("reads");
     }

@@ -38,10 +38,10 @@ impl Cluster {
             }
             Message::Look(look) => look(self),
             Message::TaskExecutorConnected { registration, out } => self.task_executor_connected(registration, out),
-            Message::FromTaskExecutor { task_executor, message } => self.from_task_executor(task_executor, message),
+            Message::FromTaskExecutor { task_executor, message } => self.task_executor_says(task_executor, message),
             Message::TaskExecutorGone { task_executor } => self.task_executor_gone(task_executor),
             Message::WorkerConnected { registration, out } => self.worker_connected(registration, out),
-            Message::FromWorker { application, worker, message } => self.from_worker(application, worker, message),
+            Message::FromWorker { application, worker, message } => self.worker_says(application, worker, message),
             Message::WorkerGone { application, worker } => {
                 self.worker_gone(application, worker, "its connection has ended")
             }

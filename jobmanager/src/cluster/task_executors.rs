@@ -33,7 +33,7 @@ impl Cluster {
         }));
     }
 
-    pub(super) fn from_task_executor(&mut self, task_executor: TaskExecutorId, message: FromTaskExecutor) {
+    pub(super) fn task_executor_says(&mut self, task_executor: TaskExecutorId, message: FromTaskExecutor) {
         match message {
             FromTaskExecutor::Register { .. } => log(&format!("TaskExecutor {task_executor} registers twice")),
             FromTaskExecutor::Heartbeat => {

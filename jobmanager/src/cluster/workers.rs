@@ -44,7 +44,7 @@ impl Cluster {
         self.job(application, JobEvent::WorkerReady { worker, task_executor, data_address });
     }
 
-    pub(super) fn from_worker(&mut self, application: ApplicationId, worker: WorkerId, message: FromWorker) {
+    pub(super) fn worker_says(&mut self, application: ApplicationId, worker: WorkerId, message: FromWorker) {
         let Some(of) = self.applications.get_mut(&application) else { return };
         let Some(handle) = of.workers.get_mut(&worker) else { return };
         handle.heard = Instant::now();

@@ -6,13 +6,9 @@ use flinkrs_protocol::JobState;
 use flinkrs_rpc::VERSION;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How often pages ask, in milliseconds.
 const REFRESH_MS: u64 = 3000;
-
-/// How long an answer may take on its way out of a process that ends.
-const LAST_ANSWER: Duration = Duration::from_millis(200);
 
 /// Which version of Flink's interface this is, and whose.
 pub(super) fn version() -> String {
@@ -53,12 +49,8 @@ pub(super) async fn config(_: Arc<Context>, _: Call) -> Answer {
     }))
 }
 
-/// Ends all processes of the cluster, this one after its answer.
+/// Ends all processes of the cluster; this one goes on until its answers are out.
 pub(super) async fn shut_down(context: Arc<Context>, _: Call) -> Answer {
-    tokio::spawn(async move {
-        tokio::time::sleep(LAST_ANSWER).await;
-        // When the cluster doesn't answer, it has ended.
-        let _ = context.ask(Message::ShutDown).await;
-    });
+    context.ask(Message::ShutDown).await?;
     ok(json!({}))
 }

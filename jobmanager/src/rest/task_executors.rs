@@ -1,6 +1,5 @@
 //! TaskExecutors, which Flink calls TaskManagers at these paths.
 
-use crate::cluster::now;
 use crate::rest::route::{Answer, Call, Context, Fault, ok};
 use flinkrs_control::resource_manager::TaskExecutorView;
 use flinkrs_protocol::{ApplicationId, JobId};
@@ -53,7 +52,8 @@ fn value(executor: &TaskExecutorView) -> Value {
         "path": &*of.data_address,
         "dataPort": port.map_or(-1, i32::from),
         "jmxPort": -1,
-        "timeSinceLastHeartbeat": now().0.saturating_sub(executor.last_heartbeat.0),
+        // In spite of its name Flink gives the moment, in milliseconds since 1970.
+        "timeSinceLastHeartbeat": executor.last_heartbeat.0,
         "slotsNumber": of.slots,
         "freeSlots": free,
         "totalResource": resource(u64::from(of.slots), managed),

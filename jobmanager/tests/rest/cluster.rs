@@ -52,6 +52,8 @@ pub(crate) struct TestCluster {
     client: JobManagerClient,
     finish: Arc<Notify>,
     running: JoinHandle<()>,
+    /// Ends when the TaskExecutor is told to.
+    task_executor: JoinHandle<bool>,
     _folder: tempfile::TempDir,
 }
 
@@ -86,8 +88,8 @@ impl TestCluster {
         let client = JobManagerClient::connect(&address, secret).await.expect("connects");
         assert_eq!(client.rest_address, format!("localhost:{}", rest.port()));
         let finish = Arc::new(Notify::new());
-        tokio::spawn(task_executor(client.clone(), Arc::clone(&finish)));
-        let cluster = TestCluster { rest, metrics, client, finish, running, _folder: folder };
+        let task_executor = tokio::spawn(task_executor(client.clone(), Arc::clone(&finish)));
+        let cluster = TestCluster { rest, metrics, client, finish, running, task_executor, _folder: folder };
         if cluster.is_open().await {
             cluster.wait(|| async { get(rest, "/overview").await.json()["taskmanagers"] == json!(1) }).await;
         }
@@ -124,8 +126,9 @@ impl TestCluster {
         self.finish.notify_waiters();
     }
 
-    /// Waits until the JobManager has ended.
+    /// Waits until the JobManager has ended, and has told its TaskExecutor to.
     pub(crate) async fn ended(self) {
+        assert!(self.task_executor.await.expect("it ends well"), "the TaskExecutor was not told to end");
         tokio::time::timeout(LONG, self.running).await.expect("it ends").expect("it ends well");
     }
 
@@ -236,7 +239,8 @@ fn message<T: serde::Serialize>(value: &T) -> GatewayMessage {
 }
 
 /// A TaskExecutor with two slots, which starts workers as tasks of this process.
-async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) {
+/// Says whether it was told to end, rather than left alone.
+async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) -> bool {
     let (out, sent) = mpsc::channel(64);
     let register = FromTaskExecutor::Register {
         task_executor: TASK_EXECUTOR.to_owned(),
@@ -270,9 +274,11 @@ async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) {
                     .await
                     .expect("has room");
             }
+            ToTaskExecutor::ShutDown => return true,
             _ => {}
         }
     }
+    false
 }
 
 /// A worker: its tasks are RUNNING at once, and say what they have done.

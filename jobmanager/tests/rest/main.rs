@@ -1,5 +1,6 @@
-//! REST against what a real Flink 1.20 has answered: `golden/` was recorded from a session cluster with a batch
-//! WordCount.
+//! REST against what a real Flink 1.20 has answered.
+//!
+//! `golden/` was recorded from a session cluster that ran a batch WordCount.
 
 mod cluster;
 mod http;
