@@ -38,7 +38,8 @@ fn output_is_written_whole_by_workers() {
         files.iter().flat_map(|file| file.lines()).map(|line| line.replace(',', " ")).collect();
     let expected = text(&embedded(&["sums"]));
     let mut expected: Vec<String> = expected.lines().map(str::to_owned).collect();
-    (lines.sort(), expected.sort());
+    lines.sort();
+    expected.sort();
     assert_same(&lines.join("\n"), &expected.join("\n"), "files");
     let again = cluster.run(&[], &["sums", "--output", &output.display().to_string()]);
     assert_eq!(again.status.code(), Some(3), "{}", text(&again.stderr));
