@@ -55,6 +55,11 @@ enum Case {
     Hang,
 }
 
+#[expect(clippy::print_stdout, reason = "the tests read what it prints")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
 fn main() -> ExitCode {
     flinkrs::main(run)
 }
@@ -86,7 +91,7 @@ fn run(args: Args) -> Result<()> {
             &args,
             sums(&env, &args, |n| {
                 if n == 7 {
-                    println!("a function says seven")
+                    say("a function says seven")
                 }
             }),
         ),
@@ -113,8 +118,10 @@ fn run(args: Args) -> Result<()> {
             &env,
             &args,
             sums(&env, &args, |n| {
-                while n == 7 {
-                    thread::sleep(Duration::from_millis(10))
+                if n == 7 {
+                    loop {
+                        thread::sleep(Duration::from_millis(10));
+                    }
                 }
             }),
         ),
@@ -185,6 +192,6 @@ fn finish(env: &ExecutionEnvironment, args: &Args, records: DataSet<(u64, u64)>)
     if args.case != Case::Sort {
         records.sort();
     }
-    records.iter().for_each(|(a, b)| println!("{a} {b}"));
+    records.iter().for_each(|(a, b)| say(&format!("{a} {b}")));
     Ok(())
 }
