@@ -4,6 +4,7 @@ use crate::jobs::connect;
 use crate::options::{Target, address_of};
 use crate::{print, runtime};
 use clap::{Args, Subcommand};
+use flinkrs_core::config::{Declaration, taskmanager};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::proto::Empty;
 use std::fs::{self, File};
@@ -78,9 +79,15 @@ impl Start {
         let arguments = self.target.common.arguments();
         let manager = self.spawn("jobmanager", &["jobmanager".to_owned()], &arguments, None)?;
         let mut started = vec![("jobmanager".to_owned(), manager)];
+        // TaskExecutors of one machine divide what one would take.
+        let mut of_executors = arguments.clone();
+        if self.workers.is_none() && config.get(&taskmanager::PROCESS_MEMORY).is_none() {
+            let each = flinkrs::machine_memory().0 / 2 / u64::from(self.taskexecutors.max(1));
+            of_executors.push(format!("-D{}={each}", taskmanager::PROCESS_MEMORY.key()));
+        }
         for (i, host) in hosts.iter().enumerate() {
             let name = format!("taskexecutor-{}", i + 1);
-            let child = self.spawn(&name, &["taskexecutor".to_owned()], &arguments, host.as_deref())?;
+            let child = self.spawn(&name, &["taskexecutor".to_owned()], &of_executors, host.as_deref())?;
             started.push((name, child));
         }
         let slots = self.wait(&mut started, hosts.len())?;

@@ -2,6 +2,7 @@
 
 use crate::Worker;
 use crate::master::RemoteMaster;
+use crate::parts::divide;
 use flinkrs_core::error::Error;
 use flinkrs_core::fs::LocalFileSystem;
 use flinkrs_core::function::FunctionSource;
@@ -131,7 +132,10 @@ impl<'a> Serving<'a> {
     /// Does what the JobMaster says.
     pub(crate) fn handle(&mut self, command: ToWorker) {
         match command {
-            ToWorker::Deploy(deployment) => self.deploy(*deployment),
+            ToWorker::Deploy(deployment) => {
+                let parts = divide(*deployment, &self.graph, &self.around.stored);
+                parts.into_iter().for_each(|part| self.deploy(part));
+            }
             ToWorker::Cancel { executions, .. } => self.cancel(&executions),
             ToWorker::Split { execution, split, .. } => self.master.split(execution, split),
             ToWorker::Sinks { job, step, attempts } => {

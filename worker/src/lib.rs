@@ -16,11 +16,13 @@
 //! |---|---|
 //! | `link` | the connection to the JobManager |
 //! | `execution` | one execution: its parts, its sinks, its end |
+//! | `parts` | what of a deployment runs together |
 //! | `master` | what tasks tell the JobMaster |
 
 mod execution;
 mod link;
 mod master;
+mod parts;
 
 use crate::execution::Serving;
 use crate::link::Link;

@@ -142,11 +142,13 @@ fn check_inputs(graph: &flinkrs_protocol::JobGraph, deployment: &Deployment) {
         }
         let vertex = &graph.vertices[id.vertex.0 as usize];
         if !vertex.broadcast_inputs.is_empty() {
-            let gathers: Vec<u32> =
-                deployment.gathers.iter().filter(|of| of.vertex == id.vertex).map(|of| of.subtask).collect();
+            let gathers = deployment.gathers.iter().filter(|of| of.vertex == id.vertex);
+            let gathers: Vec<u32> = gathers.flat_map(|of| of.subtasks.iter().copied()).collect();
             let mine = deployment.tasks.iter().filter(|of| of.execution.vertex == id.vertex);
-            let lowest: Vec<u32> = mine.map(|of| of.execution.subtask).min().into_iter().collect();
-            assert_eq!(gathers, lowest, "who gathers the broadcast sets of {}", vertex.name);
+            let mine: BTreeSet<u32> = mine.map(|of| of.execution.subtask).collect();
+            let here: Vec<u32> = gathers.into_iter().filter(|subtask| mine.contains(subtask)).collect();
+            let lowest: Vec<u32> = mine.first().copied().into_iter().collect();
+            assert_eq!(here, lowest, "who gathers the broadcast sets of {}", vertex.name);
         }
     }
 }

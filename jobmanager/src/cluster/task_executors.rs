@@ -41,7 +41,10 @@ impl Cluster {
                 self.resource(ResourceEvent::Heartbeat { task_executor });
             }
             FromTaskExecutor::WorkerLost { application, worker, failure } => {
-                log(&format!("{worker} of application {application} is lost: {failure}"));
+                // With its application a worker has no more to do.
+                if self.applications.contains_key(&application) {
+                    log(&format!("{worker} of application {application} is lost: {failure}"));
+                }
                 self.forget_worker(application, worker);
                 self.job(application, JobEvent::WorkerLost { worker, failure });
             }
