@@ -171,8 +171,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.root() {
             Error::Usage { .. } | Error::Plan { .. } => 2,
-            Error::Io { .. } | Error::Data { .. } | Error::Network { .. } | Error::Partition { .. } => 3,
-            Error::Resource { .. } => 4,
+            Error::Io { .. } | Error::Data { .. } => 3,
+            Error::Resource { .. } | Error::Network { .. } | Error::Partition { .. } => 4,
             Error::Function { .. } | Error::Cancelled | Error::InOperator { .. } | Error::Internal { .. } => 1,
         }
     }

@@ -104,14 +104,16 @@ impl Cluster {
         children_of(&parents)
     }
 
-    /// Waits until a worker runs, and kills it.
-    pub(crate) fn kill_a_worker(&self, which: usize) {
+    /// Waits until a worker runs, and kills it; unless the job ends first.
+    pub(crate) fn kill_a_worker(&self, which: usize, job: &mut Child) {
         let mut workers = Vec::new();
         wait_until("a worker runs", || {
             workers = self.workers();
-            !workers.is_empty()
+            !workers.is_empty() || job.try_wait().expect("a child").is_some()
         });
-        kill_process(workers[which % workers.len()]);
+        if !workers.is_empty() {
+            kill_process(workers[which % workers.len()]);
+        }
     }
 
     /// What is left in the folders of TaskExecutors that have ended well: nothing.

@@ -23,12 +23,12 @@ enum Victim {
 
 fn round(case: &[&str], victim: Victim, after: Duration, expected: &str) {
     let mut cluster = Cluster::with(2, &OPTIONS);
-    let job = cluster.begin(&[], case);
+    let mut job = cluster.begin(&[], case);
     match victim {
         Victim::Worker => {
-            cluster.kill_a_worker(0);
+            cluster.kill_a_worker(0, &mut job);
             thread::sleep(after);
-            cluster.kill_a_worker(1);
+            cluster.kill_a_worker(1, &mut job);
         }
         Victim::TaskExecutor => {
             thread::sleep(after);
