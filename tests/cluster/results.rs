@@ -3,12 +3,13 @@
 use crate::harness::{Cluster, assert_same, embedded, finish, text, wait_until};
 use std::fs;
 
-const CASES: [&[&str]; 5] = [
+const CASES: [&[&str]; 6] = [
     &["sums"],
     &["sort"],
     &["components", "--records", "2000"],
     &["ranks", "--records", "500"],
     &["twice", "--records", "5000"],
+    &["diamond", "--records", "400000"],
 ];
 
 #[test]

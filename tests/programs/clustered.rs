@@ -39,6 +39,8 @@ enum Case {
     Components,
     /// Ranks of a ring of vertices: a bulk iteration with a criterion
     Ranks,
+    /// Joins records with what they were grouped to: queues alone would wait for each other in a circle
+    Diamond,
     /// Two executions, the second of which depends on the first
     Twice,
     /// A plan that is another one in a worker
@@ -74,6 +76,12 @@ fn run(args: Args) -> Result<()> {
         }
         Case::Components => finish(&env, &args, components(&env, &args)),
         Case::Ranks => finish(&env, &args, ranks(&env, &args)),
+        Case::Diamond => {
+            let numbers = numbers(&env, &args, |_| {});
+            let sums = numbers.group_by(f0).sum(f1);
+            let joined = numbers.join(&sums).on(f0, f0).map(|number, sum| (number.0, number.1 ^ sum.1));
+            finish(&env, &args, joined.group_by(f0).sum(f1))
+        }
         Case::Twice => {
             let first = sums(&env, &args, |_| {}).count()?;
             let more = Args { records: args.records + first, ..args };

@@ -175,6 +175,15 @@ impl Inbox {
         Ok(Taken::Some)
     }
 
+    /// Takes in what other processes have sent to a blocking inbox, whose consumer may wait for something else first: so
+    /// they can go on sending, as producers in this process can.
+    pub(crate) fn absorb(&self) -> Result<()> {
+        if !self.has_remote.load(Ordering::Relaxed) || self.lock().held.is_none() {
+            return Ok(());
+        }
+        self.take_arrived(&mut VecDeque::new())
+    }
+
     /// Decodes what other processes have sent, while they go on sending: a few elements for a pipelined consumer, all
     /// that is there for a blocking one, which waits for the rest anyway.
     fn take_arrived(&self, into: &mut VecDeque<Element>) -> Result<()> {

@@ -111,6 +111,11 @@ impl BroadcastGather {
         Ok(gathered)
     }
 
+    /// Takes in what waits in front of the gathering subtask.
+    pub(crate) fn absorb(&self) -> Result<()> {
+        self.gathers.as_ref().map_or(Ok(()), |(gate, _)| gate.absorb())
+    }
+
     /// Reads no further.
     pub(crate) fn abandon(&self) {
         if let Some((gate, _)) = &self.gathers {

@@ -187,6 +187,11 @@ impl Gate {
         self.inputs.len() - 1
     }
 
+    /// Takes in what waits in front of blocking inputs, whichever is read now.
+    pub(crate) fn absorb(&self) -> Result<()> {
+        self.inputs.iter().flat_map(|input| &input.edges).try_for_each(|edge| edge.inbox.absorb())
+    }
+
     /// The next arrival; of the preferred input only, until that has ended, or has ended its superstep.
     pub(crate) fn next(&mut self, preferred: Option<usize>) -> Result<Arrival> {
         if let Some(input) = preferred.filter(|input| self.states[*input] == InputState::Open) {

@@ -64,6 +64,8 @@ impl Task {
 
     fn step(&mut self) -> Result<Verdict> {
         self.cancelled.check()?;
+        self.gate.absorb()?;
+        self.broadcast.iter().try_for_each(BroadcastGather::absorb)?;
         if !self.chain.output.drain()? {
             return Ok(Verdict::Wait);
         }
