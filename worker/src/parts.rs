@@ -5,7 +5,8 @@ use flinkrs_protocol::{Deployment, JobGraph, TaskDeployment};
 use std::collections::BTreeMap;
 
 /// Divides a deployment into parts that know nothing of each other here: tasks that records flow between without a
-/// file, that are in one loop, or that share a broadcast set. When one of a part's tasks fails, the others are of no use.
+/// file, that are in one loop, or that share a broadcast set. When one of a part's tasks fails, the others are of no
+/// use.
 pub(crate) fn divide(deployment: Deployment, graph: &JobGraph, stored: &[bool]) -> Vec<Deployment> {
     let tasks = &deployment.tasks;
     let mut sets: Vec<usize> = (0..tasks.len()).collect();

@@ -175,8 +175,8 @@ impl Inbox {
         Ok(Taken::Some)
     }
 
-    /// Takes in what other processes have sent to a blocking inbox, whose consumer may wait for something else first: so
-    /// they can go on sending, as producers in this process can.
+    /// Takes in what other processes have sent to a blocking inbox, whose consumer may wait for something else first:
+    /// so they can go on sending, as producers in this process can.
     pub(crate) fn absorb(&self) -> Result<()> {
         if !self.has_remote.load(Ordering::Relaxed) || self.lock().held.is_none() {
             return Ok(());
