@@ -117,6 +117,11 @@ fn rest_options(config: &Configuration) -> Result<RestOptions> {
     })
 }
 
+/// Whether the configuration says where the JobManager keeps jobs and executables.
+pub(crate) fn is_store_named(config: &Configuration) -> bool {
+    config.get(&jobmanager::HA_STORAGE_DIR).is_some() || config.get(&jobmanager::BLOB_STORAGE_DIRECTORY).is_some()
+}
+
 fn restart_of(config: &Configuration) -> RestartStrategy {
     match config.get(&restart::STRATEGY) {
         restart::RestartStrategy::None => RestartStrategy::None,
@@ -173,7 +178,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         network_bytes,
         compress: false,
         threads: slots.min(cores),
-        folder: temp_dir.join(format!("flinkrs-taskexecutor-{}", std::process::id())),
+        folder: temp_dir.join(format!("flinkrs-taskexecutor-{}-{}", machine_name(), std::process::id())),
         temp_dir,
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
@@ -190,6 +195,12 @@ fn ip_of(option: &str, host: &str) -> Result<IpAddr> {
         found.iter().copied().find(IpAddr::is_ipv4).or(found.first().copied())
     });
     found.ok_or_else(|| Error::usage(format!("{option} is '{host}', which is neither an IP address nor a host's name")))
+}
+
+/// What this machine calls itself, for names in folders that others may see.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
 /// Memory of the machine, or of the control group if that has less, in bytes.

@@ -1,6 +1,6 @@
 //! `flinkrs jobmanager` and `flinkrs taskexecutor`: this process is one of a cluster, until it is told to end.
 
-use crate::options::{Common, jobmanager_options, taskexecutor_options};
+use crate::options::{Common, is_store_named, jobmanager_options, taskexecutor_options};
 use crate::runtime;
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
@@ -34,8 +34,10 @@ pub(super) struct TaskExecutorCommand {
 
 impl JobManagerCommand {
     pub(super) fn run(&self) -> Result<()> {
-        let options = jobmanager_options(&self.common.configuration()?)?;
-        runtime()?.block_on(async {
+        let config = self.common.configuration()?;
+        let options = jobmanager_options(&config)?;
+        let store = options.store.clone();
+        let result = runtime()?.block_on(async {
             let manager = JobManager::bind(options).await?;
             let address = manager.address();
             eprintln!("JobManager listens on {address}");
@@ -46,7 +48,12 @@ impl JobManagerCommand {
                 write_whole(file, &address.to_string())?;
             }
             manager.run(ended()).await
-        })
+        });
+        if !is_store_named(&config) {
+            // Nobody would find it again.
+            let _ = std::fs::remove_dir_all(store);
+        }
+        result
     }
 }
 
@@ -54,10 +61,27 @@ impl TaskExecutorCommand {
     pub(super) fn run(&self) -> Result<()> {
         let options = taskexecutor_options(&self.common.configuration()?, self.jobmanager.as_deref())?;
         let folder = options.folder.clone();
+        remove_those_of_the_dead(&folder);
         let result = runtime()?.block_on(async { TaskExecutor::new(options)?.run(ended()).await });
         // Executables, partitions and logs are of no use to anybody else.
         let _ = std::fs::remove_dir_all(folder);
         result
+    }
+}
+
+/// Removes the folders beside `folder` that TaskExecutors which were killed have left: their names end in process ids.
+fn remove_those_of_the_dead(folder: &std::path::Path) {
+    let (Some(place), Some(name)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let Some((prefix, _)) = name.rsplit_once('-') else { return };
+    for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let id = found.to_str().and_then(|found| found.strip_prefix(prefix)?.strip_prefix('-')?.parse::<u32>().ok());
+        if id.is_some_and(|id| !std::path::Path::new(&format!("/proc/{id}")).exists()) {
+            // Another one that starts may do the same.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
