@@ -12,7 +12,7 @@ use flinkrs_api::{Executor, JobExecutionResult};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_optimizer::{OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
-use flinkrs_runtime::{Job, LoopReport, RuntimeOptions, SuperstepReport};
+use flinkrs_runtime::{Job, LoopReport, RuntimeOptions, Sinks, SuperstepReport};
 
 /// Subtasks of every operator, and threads.
 const PARALLELISM: u32 = 2;
@@ -182,15 +182,16 @@ impl Executor for Reporting {
         let options = OptimizerOptions { memory_bytes: SLOT_BYTES, ..OptimizerOptions::in_process() };
         let graph = optimize(&plan, &options)?.job_graph()?;
         let runtime = RuntimeOptions {
+            job: Arc::from(format!("bench-{}", std::process::id())),
             threads: PARALLELISM as usize,
             memory_bytes: (SLOT_BYTES * u64::from(PARALLELISM)) as usize,
             temp_dir: std::env::temp_dir(),
             snapshots: None,
         };
-        let sinks: Vec<_> = plan.sinks.iter().filter_map(|id| Some((program.committer(*id)?, *id))).collect();
-        sinks.iter().try_for_each(|(committer, id)| committer.begin(plan.parallelism(*id)))?;
+        let sinks = Sinks::new(&graph, &*program, &runtime.job);
+        sinks.begin()?;
         let mut result = Job::start(&graph, &*program, &runtime)?.finish()?;
-        sinks.iter().try_for_each(|(committer, id)| committer.commit(plan.parallelism(*id)))?;
+        sinks.commit()?;
         if let Some(report) = result.loops.pop() {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = report;
         }
