@@ -104,12 +104,12 @@ impl Cluster {
         children_of(&parents)
     }
 
-    /// Waits until a worker runs, and kills it; unless the job ends first.
-    pub(crate) fn kill_a_worker(&self, which: usize, job: &mut Child) {
+    /// Waits until a worker runs, and kills it; unless the job has ended first.
+    pub(crate) fn kill_a_worker(&self, which: usize, has_ended: impl Fn() -> bool) {
         let mut workers = Vec::new();
         wait_until("a worker runs", || {
             workers = self.workers();
-            !workers.is_empty() || job.try_wait().expect("a child").is_some()
+            !workers.is_empty() || has_ended()
         });
         if !workers.is_empty() {
             kill_process(workers[which % workers.len()]);
