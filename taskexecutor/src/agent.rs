@@ -16,7 +16,7 @@ use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -77,6 +77,8 @@ pub struct TaskExecutor {
     workers: Workers,
     artifacts: Arc<Artifacts>,
     server: Option<Exchange>,
+    /// Holds the port until the server takes it.
+    port_holder: Option<TcpListener>,
     data_secret: Vec<u8>,
     /// Programs of workers that are to be started, or run.
     programs: BTreeMap<(ApplicationId, WorkerId), Program>,
@@ -105,8 +107,9 @@ impl TaskExecutor {
         let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(&options.folder, owner).map_err(|error| Error::io("protect", &options.folder, error))?;
         // The port is known before the server is: whoever registers says where it will be.
-        let probe = std::net::TcpListener::bind((options.bind, options.data_port));
-        let port = probe.and_then(|listener| listener.local_addr()).map_err(|error| Error::Resource {
+        let held = TcpListener::bind((options.bind, options.data_port));
+        let held = held.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (port, holder) = held.map_err(|error| Error::Resource {
             message: format!(
                 "cannot listen on {}:{}: {error} (option taskmanager.data.port)",
                 options.bind, options.data_port
@@ -127,6 +130,7 @@ impl TaskExecutor {
             workers: Workers::new(options.folder.clone(), sender.clone()),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"))),
             server: None,
+            port_holder: Some(holder),
             data_secret: Vec::new(),
             programs: BTreeMap::new(),
             events,
@@ -258,6 +262,7 @@ impl TaskExecutor {
     /// Serves finished partitions to those who prove that they belong to the cluster.
     fn serve(&mut self, data_secret: Vec<u8>) -> Result<()> {
         self.server = None;
+        self.port_holder = None;
         self.data_secret.clone_from(&data_secret);
         self.server = Some(Exchange::start(ExchangeOptions {
             listen: SocketAddr::new(self.options.bind, self.port),

@@ -31,6 +31,15 @@ impl Cluster {
     /// The same with options of the configuration.
     pub(crate) fn with(executors: usize, options: &[&str]) -> Cluster {
         let cluster = Cluster::unchecked(executors, options);
+        if cluster.has_slots_soon(executors as u32) {
+            return cluster;
+        }
+        // What has kept it from starting stands in the logs; the tests are about what comes after.
+        for entry in fs::read_dir(cluster.path()).expect("lists").flatten() {
+            eprintln!("{}: {}", entry.path().display(), fs::read_to_string(entry.path()).unwrap_or_default());
+        }
+        drop(cluster);
+        let cluster = Cluster::unchecked(executors, options);
         cluster.wait_for_slots(executors as u32);
         cluster
     }
@@ -66,12 +75,25 @@ impl Cluster {
         self.jobmanager = start_jobmanager(self.folder.path(), port, &self.options).0;
     }
 
+    /// Whether the slots are there before long.
+    fn has_slots_soon(&self, slots: u32) -> bool {
+        let begun = Instant::now();
+        while !self.has_slots(slots) {
+            if begun.elapsed() > HANG / 4 {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
+    fn has_slots(&self, slots: u32) -> bool {
+        let said = self.flinkrs("cluster", &["status"]);
+        String::from_utf8_lossy(&said.stdout).trim_end().ends_with(&format!(", {slots} slots"))
+    }
+
     pub(crate) fn wait_for_slots(&self, slots: u32) {
-        let expected = format!(", {slots} slots");
-        wait_until("the slots are there", || {
-            let said = self.flinkrs("cluster", &["status"]);
-            String::from_utf8_lossy(&said.stdout).trim_end().ends_with(&expected)
-        });
+        wait_until("the slots are there", || self.has_slots(slots));
     }
 
     /// Runs `flinkrs ACTION ... ` against the cluster to its end.
