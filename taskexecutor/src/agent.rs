@@ -10,10 +10,10 @@ use flinkrs_control::task_executor::{
     TaskExecutor as Decider, TaskExecutorCommand, TaskExecutorEvent, TaskExecutorOptions as Times, WorkerExit,
 };
 use flinkrs_core::error::{Error, Result};
-use flinkrs_protocol::{ApplicationId, Failure, FailureKind, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
-use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId};
+use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -195,17 +195,7 @@ impl TaskExecutor {
                     self.programs.remove(&(application, worker));
                     self.link.send(&FromTaskExecutor::WorkerLost { application, worker, failure });
                 }
-                // Files are served as soon as they have their names.
-                TaskExecutorCommand::KeepPartition { .. } => {}
-                TaskExecutorCommand::RemovePartitions { job, partitions } => {
-                    self.remove(|id| {
-                        id.job == job.0
-                            && partitions
-                                .iter()
-                                .any(|of| (of.edge, of.subtask, of.attempt) == (id.edge, id.producer, id.attempt))
-                    });
-                }
-                TaskExecutorCommand::RemoveJob { job } => self.remove(|id| id.job == job.0),
+                TaskExecutorCommand::RemovePartitions => self.remove(|_| true),
                 TaskExecutorCommand::Exit { error: None } => exit = true,
                 TaskExecutorCommand::Exit { error: Some(failure) } => {
                     return Err(Error::Resource { message: failure.to_string() });
@@ -234,16 +224,10 @@ impl TaskExecutor {
             ToTaskExecutor::StopWorker { application, worker } => {
                 self.decide(TaskExecutorEvent::StopWorker { application, worker })
             }
-            ToTaskExecutor::ReleasePartitions { job, partitions: None } => {
-                self.remove(|id| id.job == job.0);
-                self.decide(TaskExecutorEvent::ReleasePartitions { job, partitions: None })
-            }
-            ToTaskExecutor::ReleasePartitions { job, partitions: Some(partitions) } => {
+            ToTaskExecutor::ReleasePartitions { job, partitions } => {
                 self.remove(|id| {
-                    let is = |of: &flinkrs_protocol::PartitionId| {
-                        (of.edge, of.subtask, of.attempt) == (id.edge, id.producer, id.attempt)
-                    };
-                    id.job == job.0 && partitions.iter().any(is)
+                    let of = PartitionId { edge: id.edge, subtask: id.producer, attempt: id.attempt };
+                    id.job == job.0 && partitions.as_ref().is_none_or(|some| some.contains(&of))
                 });
                 Ok(false)
             }
@@ -276,7 +260,7 @@ impl TaskExecutor {
         Ok(())
     }
 
-    fn remove(&self, is_over: impl Fn(&flinkrs_runtime::StoredPartition) -> bool) {
+    fn remove(&self, is_over: impl Fn(&StoredPartition) -> bool) {
         if let Some(server) = &self.server
             && let Err(error) = server.remove_partitions(is_over)
         {

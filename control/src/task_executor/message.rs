@@ -2,7 +2,7 @@
 
 use crate::resource_manager::Registration;
 use crate::time::Timestamp;
-use flinkrs_protocol::{ApplicationId, Failure, JobId, PartitionId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, WorkerId};
 
 /// What a TaskExecutor hears.
 #[derive(Clone, Debug)]
@@ -45,26 +45,6 @@ pub enum TaskExecutorEvent {
         worker: WorkerId,
         /// How.
         exit: WorkerExit,
-    },
-    /// A worker hands over a finished partition, before it reports its task as FINISHED.
-    PartitionFinished {
-        /// Whose; its worker is known here.
-        application: ApplicationId,
-        /// The worker that wrote it.
-        worker: WorkerId,
-        /// Of which job.
-        job: JobId,
-        /// Which.
-        partition: PartitionId,
-        /// Its size.
-        bytes: u64,
-    },
-    /// A JobMaster needs partitions no more.
-    ReleasePartitions {
-        /// Of which job.
-        job: JobId,
-        /// Which, or `None`: all of the job.
-        partitions: Option<Vec<PartitionId>>,
     },
     /// The process shall end.
     Stop,
@@ -118,25 +98,8 @@ pub enum TaskExecutorCommand {
         /// How it ended.
         failure: Failure,
     },
-    /// Serve a finished partition from now on.
-    KeepPartition {
-        /// Of which job.
-        job: JobId,
-        /// Which.
-        partition: PartitionId,
-    },
-    /// Remove the files of partitions.
-    RemovePartitions {
-        /// Of which job.
-        job: JobId,
-        /// Which.
-        partitions: Vec<PartitionId>,
-    },
-    /// Remove everything of a job.
-    RemoveJob {
-        /// Which.
-        job: JobId,
-    },
+    /// Remove the files of all partitions: those who wrote them have ended, and nobody will ask for them.
+    RemovePartitions,
     /// End the process.
     Exit {
         /// Why, if that is an error.
@@ -144,17 +107,4 @@ pub enum TaskExecutorCommand {
     },
     /// To the timer: hand in [`TaskExecutorEvent::Tick`] then; replaces the moment named before.
     WakeAt(Timestamp),
-}
-
-/// What a TaskExecutor has, for REST and metrics.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HoldingsView {
-    /// Under which name it is, or was last, registered.
-    pub task_executor: TaskExecutorId,
-    /// Whether it is registered.
-    pub registered: bool,
-    /// Its workers.
-    pub workers: Vec<(ApplicationId, WorkerId)>,
-    /// Finished partitions of each job: how many, and their bytes.
-    pub partitions: Vec<(JobId, usize, u64)>,
 }

@@ -1,4 +1,4 @@
-//! The TaskExecutor: its registration, its workers, its finished partitions.
+//! The TaskExecutor: its registration and its workers.
 //!
 //! What it has belongs to a session with one JobManager. When that is over it ends its workers, drops what they have
 //! left, and only then introduces itself anew, under another name: nothing of before can be taken for something of now.
@@ -6,12 +6,11 @@
 mod message;
 mod workers;
 
-pub use message::{HoldingsView, TaskExecutorCommand, TaskExecutorEvent, WorkerExit};
+pub use message::{TaskExecutorCommand, TaskExecutorEvent, WorkerExit};
 
 use crate::resource_manager::Registration;
 use crate::time::Timestamp;
-use flinkrs_protocol::{Failure, FailureKind, JobId, PartitionId, TaskExecutorId};
-use std::collections::BTreeMap;
+use flinkrs_protocol::{Failure, FailureKind, TaskExecutorId};
 use std::time::Duration;
 use workers::Workers;
 
@@ -46,8 +45,6 @@ pub struct TaskExecutor {
     next_heartbeat: Timestamp,
     stopping: bool,
     workers: Workers,
-    /// With their bytes.
-    partitions: BTreeMap<JobId, BTreeMap<PartitionId, u64>>,
     wake_at: Option<Timestamp>,
     commands: Vec<TaskExecutorCommand>,
 }
@@ -74,7 +71,6 @@ impl TaskExecutor {
             next_heartbeat: Timestamp(0),
             stopping: false,
             workers: Workers::default(),
-            partitions: BTreeMap::new(),
             wake_at: None,
             commands: Vec::new(),
         }
@@ -87,22 +83,6 @@ impl TaskExecutor {
             0 | 1 => name.clone(),
             number => format!("{name}.{number}").into(),
         }
-    }
-
-    /// What it has.
-    pub fn view(&self) -> HoldingsView {
-        let partitions = self.partitions.iter().map(|(job, of)| (*job, of.len(), of.values().sum()));
-        HoldingsView {
-            task_executor: self.id(),
-            registered: self.link == Link::Registered,
-            workers: self.workers.running().collect(),
-            partitions: partitions.collect(),
-        }
-    }
-
-    /// Whether it has a finished partition.
-    pub fn has(&self, job: JobId, partition: PartitionId) -> bool {
-        self.partitions.get(&job).is_some_and(|of| of.contains_key(&partition))
     }
 
     /// Takes in what has happened, and says what is to be done.
@@ -131,16 +111,6 @@ impl TaskExecutor {
                 let on = self.id();
                 self.workers.exited(application, worker, &exit, registered.then_some(&on), &mut self.commands);
             }
-            TaskExecutorEvent::PartitionFinished { application, worker, job, partition, bytes } => {
-                if registered && self.workers.is_running(application, worker) {
-                    self.partitions.entry(job).or_default().insert(partition, bytes);
-                    self.commands.push(TaskExecutorCommand::KeepPartition { job, partition });
-                } else {
-                    let partitions = vec![partition];
-                    self.commands.push(TaskExecutorCommand::RemovePartitions { job, partitions });
-                }
-            }
-            TaskExecutorEvent::ReleasePartitions { job, partitions } if registered => self.release(job, partitions),
             TaskExecutorEvent::Stop => self.stop(now),
             TaskExecutorEvent::Tick => self.wake_at = None,
             _ => {}
@@ -158,32 +128,13 @@ impl TaskExecutor {
         self.commands.push(TaskExecutorCommand::Register(registration));
     }
 
-    /// The session is over: workers are ended, and what they have left is dropped.
+    /// The session is over, and its workers are ended.
     fn disconnected(&mut self, now: Timestamp) {
         if matches!(self.link, Link::Down(_)) {
             return;
         }
         self.link = Link::Down(now + self.options.reconnect_delay);
         self.workers.kill_all(&mut self.commands);
-        for job in std::mem::take(&mut self.partitions).into_keys() {
-            self.commands.push(TaskExecutorCommand::RemoveJob { job });
-        }
-    }
-
-    fn release(&mut self, job: JobId, partitions: Option<Vec<PartitionId>>) {
-        let Some(partitions) = partitions else {
-            self.partitions.remove(&job);
-            self.commands.push(TaskExecutorCommand::RemoveJob { job });
-            return;
-        };
-        let Some(of) = self.partitions.get_mut(&job) else { return };
-        let removed: Vec<PartitionId> = partitions.into_iter().filter(|id| of.remove(id).is_some()).collect();
-        if of.is_empty() {
-            self.partitions.remove(&job);
-        }
-        if !removed.is_empty() {
-            self.commands.push(TaskExecutorCommand::RemovePartitions { job, partitions: removed });
-        }
     }
 
     fn stop(&mut self, now: Timestamp) {
@@ -202,7 +153,7 @@ impl TaskExecutor {
             }
             Link::Down(at) if at <= now && !self.stopping && self.workers.is_empty() => {
                 self.link = Link::Connecting;
-                self.commands.push(TaskExecutorCommand::Connect);
+                self.commands.extend([TaskExecutorCommand::RemovePartitions, TaskExecutorCommand::Connect]);
             }
             Link::Registering | Link::Registered if self.last_heard + self.options.heartbeat_timeout <= now => {
                 self.commands.push(TaskExecutorCommand::Disconnect);

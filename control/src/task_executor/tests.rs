@@ -4,11 +4,7 @@ use super::*;
 use flinkrs_protocol::{ApplicationId, WorkerId};
 
 const APPLICATION: ApplicationId = ApplicationId(1);
-const JOB: JobId = JobId(7);
-
-fn partition(subtask: u32) -> PartitionId {
-    PartitionId { edge: 0, subtask, attempt: 0 }
-}
+const CONNECT: [TaskExecutorCommand; 2] = [TaskExecutorCommand::RemovePartitions, TaskExecutorCommand::Connect];
 
 /// A registered TaskExecutor.
 fn registered() -> TaskExecutor {
@@ -20,7 +16,7 @@ fn registered() -> TaskExecutor {
         slot_bytes: 1,
     };
     let mut executor = TaskExecutor::new(registration, TaskExecutorOptions::default());
-    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(0)), [TaskExecutorCommand::Connect]);
+    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(0)), CONNECT);
     let commands = executor.handle(TaskExecutorEvent::Connected, Timestamp(0));
     assert!(matches!(&commands[0], TaskExecutorCommand::Register(of) if of.task_executor == "a".into()));
     executor.handle(TaskExecutorEvent::Registered, Timestamp(0));
@@ -43,13 +39,6 @@ fn spawn(worker: u64) -> TaskExecutorCommand {
 
 fn kill(worker: u64) -> TaskExecutorCommand {
     TaskExecutorCommand::KillWorker { application: APPLICATION, worker: WorkerId(worker) }
-}
-
-fn finish(executor: &mut TaskExecutor, worker: u64, subtask: u32) -> Vec<TaskExecutorCommand> {
-    let (worker, partition) = (WorkerId(worker), partition(subtask));
-    let event =
-        TaskExecutorEvent::PartitionFinished { application: APPLICATION, worker, job: JOB, partition, bytes: 5 };
-    executor.handle(event, Timestamp(2))
 }
 
 #[test]
@@ -75,34 +64,14 @@ fn exit_codes_say_whether_another_try_helps() {
 }
 
 #[test]
-fn finished_partitions_outlive_their_worker() {
-    let mut executor = registered();
-    start(&mut executor, 1);
-    finish(&mut executor, 1, 0);
-    finish(&mut executor, 1, 1);
-    exited(&mut executor, 1, WorkerExit::Signal(9));
-    assert!(executor.has(JOB, partition(0)));
-    let partitions = Some(vec![partition(1), partition(2)]);
-    let commands = executor.handle(TaskExecutorEvent::ReleasePartitions { job: JOB, partitions }, Timestamp(3));
-    assert_eq!(commands, [TaskExecutorCommand::RemovePartitions { job: JOB, partitions: vec![partition(1)] }]);
-    assert_eq!(executor.view().partitions, [(JOB, 1, 5)]);
-    executor.handle(TaskExecutorEvent::ReleasePartitions { job: JOB, partitions: None }, Timestamp(3));
-    assert!(executor.view().partitions.is_empty());
-    let commands = finish(&mut executor, 1, 3);
-    assert_eq!(commands, [TaskExecutorCommand::RemovePartitions { job: JOB, partitions: vec![partition(3)] }]);
-}
-
-#[test]
 fn it_starts_over_when_the_job_manager_is_lost() {
     let mut executor = registered();
     start(&mut executor, 1);
-    finish(&mut executor, 1, 0);
     let commands = executor.handle(TaskExecutorEvent::Tick, Timestamp(4000));
-    let expected = [TaskExecutorCommand::Disconnect, kill(1), TaskExecutorCommand::RemoveJob { job: JOB }];
-    assert_eq!(commands, expected, "no heartbeat for 4 s");
+    assert_eq!(commands, [TaskExecutorCommand::Disconnect, kill(1)], "no heartbeat for 4 s");
     assert!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)).is_empty(), "a worker is still there");
     assert_eq!(exited(&mut executor, 1, WorkerExit::Signal(9)), [TaskExecutorCommand::WakeAt(Timestamp(4500))]);
-    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)), [TaskExecutorCommand::Connect]);
+    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)), CONNECT, "what the worker left goes first");
     let commands = executor.handle(TaskExecutorEvent::Connected, Timestamp(9000));
     assert!(matches!(&commands[0], TaskExecutorCommand::Register(of) if of.task_executor == "a.2".into()));
 }

@@ -23,14 +23,6 @@ impl Workers {
         self.0.is_empty()
     }
 
-    pub(super) fn running(&self) -> impl Iterator<Item = (ApplicationId, WorkerId)> {
-        self.0.iter().map(|(application, place)| (*application, place.worker))
-    }
-
-    pub(super) fn is_running(&self, application: ApplicationId, worker: WorkerId) -> bool {
-        self.0.get(&application).is_some_and(|place| place.worker == worker && !place.killed)
-    }
-
     /// Starts a worker, once the one before it has ended: they have the same slots.
     pub(super) fn start(
         &mut self,

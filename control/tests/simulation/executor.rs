@@ -82,6 +82,13 @@ impl World {
             (Peer::Executor(at, start), Message::Executor(event)) => {
                 self.executor_event(at, start, event, Some(connection));
             }
+            (Peer::Executor(at, start), Message::Release(job, partitions)) => {
+                let process = &mut self.executors[at];
+                if process.start == start && process.connection == Some(connection) {
+                    let released = |id: &PartitionId| partitions.as_ref().is_none_or(|some| some.contains(id));
+                    process.files.retain(|(of, id), _| *of != job || !released(id));
+                }
+            }
             (Peer::Worker(at, start, application, worker), Message::Worker(message)) => {
                 self.worker_receive(at, start, application, worker, message);
             }
@@ -140,15 +147,7 @@ impl World {
             TaskExecutorCommand::ReportWorkerLost { application, worker, failure } => {
                 self.tell_jm(at, Message::WorkerLost(application, worker, failure));
             }
-            TaskExecutorCommand::KeepPartition { .. } => {}
-            TaskExecutorCommand::RemovePartitions { job, partitions } => {
-                for partition in partitions {
-                    self.executors[at].files.remove(&(job, partition));
-                }
-            }
-            TaskExecutorCommand::RemoveJob { job } => {
-                self.executors[at].files.retain(|(of, _), _| *of != job);
-            }
+            TaskExecutorCommand::RemovePartitions => self.executors[at].files.clear(),
             TaskExecutorCommand::Exit { error } => panic!("te{at} ends: {error:?}"),
             TaskExecutorCommand::WakeAt(when) => {
                 self.at(when.0, Action::Executor(at, start, TaskExecutorEvent::Tick, None));

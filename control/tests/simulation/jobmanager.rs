@@ -217,7 +217,7 @@ impl World {
                 jm.workers.insert((application, worker), connection);
                 self.jm_handle(Inner::Master(application, event));
             }
-            Message::Executor(_) | Message::Worker(_) => panic!("a message went the wrong way"),
+            Message::Executor(_) | Message::Release(..) | Message::Worker(_) => panic!("a message went the wrong way"),
         }
     }
 
@@ -321,13 +321,15 @@ impl World {
                 self.post(Inner::Resources(ResourceEvent::SlotsReleased { application, slots }));
             }
             JobCommand::StartWorker { task_executor, worker } => {
-                self.tell_executor(&task_executor, TaskExecutorEvent::StartWorker { application, worker });
+                let event = TaskExecutorEvent::StartWorker { application, worker };
+                self.tell_executor(&task_executor, Message::Executor(event));
             }
             JobCommand::StopWorker { task_executor, worker } => {
-                self.tell_executor(&task_executor, TaskExecutorEvent::StopWorker { application, worker });
+                let event = TaskExecutorEvent::StopWorker { application, worker };
+                self.tell_executor(&task_executor, Message::Executor(event));
             }
             JobCommand::ReleasePartitions { task_executor, job, partitions } => {
-                self.tell_executor(&task_executor, TaskExecutorEvent::ReleasePartitions { job, partitions });
+                self.tell_executor(&task_executor, Message::Release(job, partitions));
             }
             JobCommand::DisconnectWorker { worker } => {
                 let jm = self.jm.as_mut().expect("the JobManager acts");
@@ -368,10 +370,10 @@ impl World {
         }
     }
 
-    fn tell_executor(&mut self, id: &TaskExecutorId, event: TaskExecutorEvent) {
+    fn tell_executor(&mut self, id: &TaskExecutorId, message: Message) {
         let jm = self.jm.as_ref().expect("the JobManager acts");
         if let Some(connection) = jm.executors.get(id).copied() {
-            self.send(connection, false, Message::Executor(event));
+            self.send(connection, false, message);
         }
     }
 

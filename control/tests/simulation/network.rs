@@ -5,7 +5,7 @@ use flinkrs_control::jobmaster::JobEvent;
 use flinkrs_control::resource_manager::Registration;
 use flinkrs_control::task_executor::TaskExecutorEvent;
 use flinkrs_core::source::Split;
-use flinkrs_protocol::{ApplicationId, Deployment, ExecutionId, Failure, JobId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Deployment, ExecutionId, Failure, JobId, PartitionId, WorkerId};
 use std::sync::Arc;
 
 /// The other end of a connection to the JobManager.
@@ -51,6 +51,8 @@ pub(crate) enum Message {
     Job(JobEvent),
     /// To a TaskExecutor.
     Executor(TaskExecutorEvent),
+    /// To a TaskExecutor: these finished partitions of a job, or all, aren't needed any more.
+    Release(JobId, Option<Vec<PartitionId>>),
     /// To a worker.
     Worker(WorkerMessage),
 }

@@ -6,7 +6,6 @@ use crate::jobmanager::SinkState;
 use crate::network::{Message, Peer, WorkerMessage};
 use crate::world::{Action, World};
 use flinkrs_control::jobmaster::{JobEvent, TaskUpdate};
-use flinkrs_control::task_executor::TaskExecutorEvent;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
 use flinkrs_protocol::{
@@ -343,8 +342,7 @@ impl World {
         }
         let process = &self.executors[host];
         let Some(from) = location.worker else {
-            let has = process.machine.as_ref().is_some_and(|machine| machine.has(key.0, partition));
-            return match process.files.get(&(key.0, partition)).filter(|_| has) {
+            return match process.files.get(&(key.0, partition)) {
                 Some(written) => Read::Got(part(written)),
                 None => Read::Gone("the file is gone"),
             };
@@ -380,8 +378,6 @@ impl World {
             if edge.mode == ExchangeMode::Blocking {
                 let partition = PartitionId { edge: number as u32, subtask: id.subtask, attempt: id.attempt };
                 self.executors[at].files.insert((job, partition), one.clone());
-                let event = TaskExecutorEvent::PartitionFinished { application, worker, job, partition, bytes: 1 };
-                self.executor_event(at, start, event, None);
             }
             written.insert(number as u32, one);
         }

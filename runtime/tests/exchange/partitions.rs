@@ -165,6 +165,9 @@ fn partitions_are_removed_when_their_job_is_over() {
     write(&worker, 0, 1 << 20);
     write(&worker, 1, 1 << 20);
     fs::write(folder.path().join("another file"), "").unwrap();
+    let finished = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let finished = finished.filter(|path| path.extension().is_some()).max().unwrap();
+    fs::copy(&finished, finished.with_extension("unfinished")).expect("as of a process that was killed");
     worker.remove_partitions(|id| id.producer == 1).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     worker.remove_partitions(|id| id.job == JOB).unwrap();

@@ -175,7 +175,7 @@ impl Exchange {
     }
 
     /// Deletes the partitions in the exchange's folder that `is_over` picks: of a finished job, or of an attempt that
-    /// has a successor. Those that are being read stay readable.
+    /// has a successor; with them what killed processes haven't finished. Those that are being read stay readable.
     pub fn remove_partitions(&self, is_over: impl Fn(&StoredPartition) -> bool) -> Result<()> {
         let Some((folder, _)) = &self.service.shared.files else { return Ok(()) };
         let failed = |error| Error::io("read the folder", &**folder, error);

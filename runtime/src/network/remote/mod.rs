@@ -94,16 +94,17 @@ impl StoredPartition {
     /// The name of its file.
     fn file_name(&self) -> String {
         let StoredPartition { job, execution, edge, producer, attempt } = self;
-        format!("{job:032x}-{execution}-{edge}-{producer}-{attempt}{PARTITION_SUFFIX}")
+        format!("{job:032x}-{execution}-{edge}-{producer}-{attempt}.{FINISHED}")
     }
 
-    /// The partition that has a file of that name.
+    /// The partition that has a file of that name, finished or not.
     fn of_file_name(name: &str) -> Option<StoredPartition> {
-        let mut parts = name.strip_suffix(PARTITION_SUFFIX)?.split('-');
+        let (stem, extension) = name.rsplit_once('.')?;
+        let mut parts = Some(stem).filter(|_| extension == FINISHED || extension == UNFINISHED)?.split('-');
         let job = u128::from_str_radix(parts.next()?, 16).ok()?;
         let mut word = || parts.next()?.parse().ok();
         let id = StoredPartition { job, execution: word()?, edge: word()?, producer: word()?, attempt: word()? };
-        (id.file_name() == name).then_some(id)
+        id.file_name().strip_suffix(FINISHED).is_some_and(|own| name.starts_with(own)).then_some(id)
     }
 
     /// The error of a partition that is missing or broken; `reason` is a predicate.
@@ -113,7 +114,11 @@ impl StoredPartition {
     }
 }
 
-const PARTITION_SUFFIX: &str = ".partition";
+/// Extension of a partition's file.
+const FINISHED: &str = "partition";
+
+/// Its extension while it is written; also of what a process that was killed has left.
+const UNFINISHED: &str = "unfinished";
 
 /// Where a channel's records come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

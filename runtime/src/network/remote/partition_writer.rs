@@ -3,7 +3,7 @@
 use crate::network::remote::codec::Encoder;
 use crate::network::remote::frame::{HEADER_BYTES, Header};
 use crate::network::remote::partition_file::{Extent, HEAD_BYTES, encode_head, encode_tail};
-use crate::network::remote::{BufferPool, Compression, StoredPartition};
+use crate::network::remote::{BufferPool, Compression, StoredPartition, UNFINISHED};
 use crate::network::{ChannelSender, Sent};
 use crate::task::lock;
 use flinkrs_core::element::Element;
@@ -57,7 +57,7 @@ pub(crate) fn partition_senders(
 impl PartitionWriter {
     fn create(folder: &Path, id: &StoredPartition, consumers: u32, memory_bytes: usize) -> Result<PartitionWriter> {
         let finished = folder.join(id.file_name());
-        let path = finished.with_extension("unfinished");
+        let path = finished.with_extension(UNFINISHED);
         fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, error))?;
         let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
         let count = consumers as usize;
