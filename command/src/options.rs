@@ -102,6 +102,8 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
             finished_jobs: config.get(&jobmanager::JOBSTORE_MAX_CAPACITY).get() as usize,
             ..DispatcherOptions::default()
         },
+        driver: None,
+        ends_with_application: false,
     })
 }
 
@@ -113,6 +115,7 @@ fn rest_options(config: &Configuration) -> Result<RestOptions> {
         host: config.get(&rest::ADDRESS),
         metrics_port: config.get(&observation::PROMETHEUS_PORT),
         secret_file: config.get(&security::CLUSTER_SECRET_FILE),
+        view: None,
         settings: config.settings().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
@@ -184,6 +187,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
             heartbeat_timeout: config.get(&heartbeat::TIMEOUT),
             reconnect_delay: Duration::from_millis(500),
+            registration_timeout: config.get(&taskmanager::REGISTRATION_TIMEOUT),
         },
     })
 }

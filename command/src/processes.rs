@@ -47,7 +47,7 @@ impl JobManagerCommand {
             if let Some(file) = &self.address_file {
                 write_whole(file, &address.to_string())?;
             }
-            manager.run(ended()).await
+            manager.run(ended()).await.map(drop)
         });
         if !is_store_named(&config) {
             // Nobody would find it again.

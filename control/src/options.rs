@@ -107,8 +107,6 @@ pub struct Elastic {
     pub max: u32,
     /// How long an idle one is kept (`resourcemanager.taskmanager-timeout`).
     pub idle_timeout: Duration,
-    /// How long one that was asked for may take to register before another is asked for.
-    pub start_timeout: Duration,
 }
 
 impl Default for ResourceOptions {

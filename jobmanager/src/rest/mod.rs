@@ -44,6 +44,7 @@ mod vertices;
 pub use openapi::reference_page;
 pub(crate) use server::{Rest, serve};
 
+use flinkrs_rpc::auth::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -58,6 +59,8 @@ pub struct RestOptions {
     pub metrics_port: Option<u16>,
     /// The file of the cluster's secret, for programs that are started here.
     pub secret_file: Option<PathBuf>,
+    /// Who knows this word may look: requests that only read are answered under `/view/WORD`, without the secret.
+    pub view: Option<Secret>,
     /// What is set in the configuration, as keys and values, for pages; holds no secret.
     pub settings: Vec<(String, String)>,
 }

@@ -69,12 +69,15 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
             host: "localhost".to_owned(),
             metrics_port: Some(0),
             secret_file: None,
+            view: None,
             settings,
         }),
         store: folder.to_path_buf(),
         resources: Default::default(),
         job: JobOptions { restart, ..JobOptions::default() },
         dispatcher: Default::default(),
+        driver: None,
+        ends_with_application: false,
     }
 }
 
@@ -84,7 +87,7 @@ impl TestCluster {
         let manager = JobManager::bind(options(folder.path(), secret.clone())).await.expect("listens");
         let (rest, metrics) = (manager.rest_address().expect("REST"), manager.metrics_address().expect("metrics"));
         let address = manager.address().to_string();
-        let running = tokio::spawn(async move { manager.run(std::future::pending()).await.expect("ends well") });
+        let running = tokio::spawn(async move { drop(manager.run(std::future::pending()).await.expect("ends well")) });
         let client = JobManagerClient::connect(&address, secret).await.expect("connects");
         assert_eq!(client.rest_address, format!("localhost:{}", rest.port()));
         let finish = Arc::new(Notify::new());
