@@ -1,5 +1,6 @@
 //! What the scenarios share: clients, submissions, and waiting.
 
+use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_tests::hadoop::Cluster;
 use flinkrs_yarn_am::hadoop::ApplicationClient;
 use flinkrs_yarn_am::hadoop::conf::Configuration;
@@ -19,6 +20,17 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 
 pub(crate) fn conf(cluster: &Cluster) -> Configuration {
     Configuration::load(&cluster.conf_dir(), BTreeMap::new()).unwrap()
+}
+
+/// HDFS as ann, who owns it: the tests make her the superuser's equal by working in folders of her own.
+pub(crate) fn hdfs(cluster: &Cluster) -> HdfsFileSystem {
+    hdfs_as(cluster, "ann")
+}
+
+pub(crate) fn hdfs_as(cluster: &Cluster, user: &str) -> HdfsFileSystem {
+    let environment = BTreeMap::from([("HADOOP_USER_NAME".to_owned(), user.to_owned())]);
+    let conf = Configuration::load(&cluster.conf_dir(), environment).unwrap();
+    HdfsFileSystem::new(&conf, "").unwrap()
 }
 
 pub(crate) fn user() -> Auth {
