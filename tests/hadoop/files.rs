@@ -80,7 +80,9 @@ pub(crate) fn files_are_files(cluster: &mut Cluster) {
 
 /// A program is put where containers take it from, with its own replication and permissions.
 pub(crate) fn programs_are_staged(cluster: &mut Cluster) {
-    let files = hdfs(cluster);
+    hdfs(cluster).create_dir(Path::new("/user")).unwrap();
+    hdfs(cluster).set_permission(Path::new("/user"), 0o777).unwrap();
+    let files = hdfs_as(cluster, "ann");
     let local = cluster.folder().join("tmp/program");
     std::fs::write(&local, content(1_500_000)).unwrap();
     let target = files.home().join(".flinkrs/job/program");

@@ -22,9 +22,9 @@ pub(crate) fn conf(cluster: &Cluster) -> Configuration {
     Configuration::load(&cluster.conf_dir(), BTreeMap::new()).unwrap()
 }
 
-/// HDFS as ann, who owns it: the tests make her the superuser's equal by working in folders of her own.
+/// HDFS as its superuser: who runs the NameNode.
 pub(crate) fn hdfs(cluster: &Cluster) -> HdfsFileSystem {
-    hdfs_as(cluster, "ann")
+    HdfsFileSystem::new(&conf(cluster), "").unwrap()
 }
 
 pub(crate) fn hdfs_as(cluster: &Cluster, user: &str) -> HdfsFileSystem {
