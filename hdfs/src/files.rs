@@ -147,7 +147,12 @@ impl HdfsFileSystem {
     }
 
     /// Makes a call, and again when the NameNode was away.
-    fn repeat<T, F>(&self, action: &'static str, path: &Path, call: impl Fn(Client) -> F + Send + Sync + 'static) -> Result<T>
+    fn repeat<T, F>(
+        &self,
+        action: &'static str,
+        path: &Path,
+        call: impl Fn(Client) -> F + Send + Sync + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = hdfs_native::Result<T>> + Send + 'static,

@@ -1,18 +1,22 @@
-//! The decisions of an ApplicationMaster: which containers it asks for, and what runs in them.
+//! The ApplicationMaster: a JobManager on YARN, which gets containers for its TaskExecutors as slots are needed.
 //!
-//! It stands at the edge of a job's path: a client submits an ApplicationMaster through it, and the ApplicationMaster
-//! gets the containers for its TaskExecutors through it.
+//! It stands at the edge of a job's path: a client submits an ApplicationMaster, and that hosts the JobManager, which
+//! knows nothing of YARN.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | [`containers`] | which containers to ask for, to give back, and to avoid: decisions |
 //! | [`heartbeat`] | between those decisions and YARN's messages |
+//! | [`spec`] | what the processes of an application are told |
+//! | [`master`] | the process |
 //! | [`launch`] | what YARN is told to run: applications, and what their containers run |
 //! | [`hadoop`], [`error`] | the client that talks to YARN, and what can go wrong there |
 
 pub mod containers;
 pub mod heartbeat;
 pub mod launch;
+pub mod master;
+pub mod spec;
 
 pub use flinkrs_hadoop as hadoop;
 pub use flinkrs_hadoop::error;
