@@ -171,6 +171,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
     let temp_dir = config.get(&taskmanager::TMP_DIRS).and_then(|dirs| dirs.into_iter().next());
     let temp_dir = temp_dir.unwrap_or_else(std::env::temp_dir);
     Ok(TaskExecutorOptions {
+        name: None,
         jobmanager: jobmanager.map_or_else(|| address_of(config), str::to_owned),
         secret: secret_of(config)?,
         bind,
@@ -182,6 +183,8 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         compress: false,
         threads: slots.min(cores),
         folder: temp_dir.join(format!("flinkrs-taskexecutor-{}-{}", machine_name(), std::process::id())),
+        programs: None,
+        worker_directory: None,
         temp_dir,
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),

@@ -31,6 +31,8 @@ const SERVER_BYTES: usize = 8 << 20;
 /// What a TaskExecutor is started with.
 #[derive(Clone, Debug)]
 pub struct TaskExecutorOptions {
+    /// What it is called, without `.`; after its host, its process and the time unless it is set.
+    pub name: Option<String>,
     /// Host and port of the JobManager.
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
@@ -53,6 +55,10 @@ pub struct TaskExecutorOptions {
     pub threads: u32,
     /// The folder for executables, partitions and logs; made if it isn't there.
     pub folder: PathBuf,
+    /// A folder with executables that need not be fetched, under the hashes of their content.
+    pub programs: Option<PathBuf>,
+    /// The folder in which programs run; that of their client, where it is here as well, unless it is set.
+    pub worker_directory: Option<PathBuf>,
     /// The folder for spilled data.
     pub temp_dir: PathBuf,
     /// Heartbeats and delays.
@@ -118,7 +124,8 @@ impl TaskExecutor {
                 options.bind, options.data_port
             ),
         })?;
-        let name = format!("{}:{}-{}", options.host, std::process::id(), now().0);
+        let name = options.name.clone();
+        let name = name.unwrap_or_else(|| format!("{}:{}-{}", options.host, std::process::id(), now().0));
         let registration = Registration {
             task_executor: TaskExecutorId::from(name.as_str()),
             host: options.host.as_str().into(),
@@ -130,8 +137,8 @@ impl TaskExecutor {
         Ok(TaskExecutor {
             decider: Decider::new(registration, options.times.clone()),
             link: Link::new(options.jobmanager.clone(), options.secret.clone(), sender.clone()),
-            workers: Workers::new(options.folder.clone(), sender.clone()),
-            artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"))),
+            workers: Workers::new(options.folder.clone(), options.worker_directory.clone(), sender.clone()),
+            artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),
             server: None,
             listener,
             data_secret: Vec::new(),

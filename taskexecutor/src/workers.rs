@@ -24,13 +24,15 @@ type Running = Arc<Mutex<BTreeMap<(ApplicationId, WorkerId), Pid>>>;
 /// All workers of a TaskExecutor.
 pub(crate) struct Workers {
     folder: PathBuf,
+    /// The folder in which programs run; that of their client, where it is here as well, if there is none.
+    directory: Option<PathBuf>,
     events: Events,
     running: Running,
 }
 
 impl Workers {
-    pub(crate) fn new(folder: PathBuf, events: Events) -> Workers {
-        Workers { folder, events, running: Running::default() }
+    pub(crate) fn new(folder: PathBuf, directory: Option<PathBuf>, events: Events) -> Workers {
+        Workers { folder, directory, events, running: Running::default() }
     }
 
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
@@ -45,7 +47,8 @@ impl Workers {
             File::create(&path).map_err(|error| Error::io("create", &path, error))
         };
         // On another machine there may be no such folder.
-        let directory = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
+        let of_client = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
+        let directory = self.directory.as_deref().unwrap_or(of_client);
         let mut command = Command::new(executable);
         command
             .args(&spec.program.arguments)
@@ -56,10 +59,7 @@ impl Workers {
             .stdout(log("out")?)
             .stderr(log("err")?)
             .process_group(0);
-        let mut child = command.spawn().map_err(|error| {
-            let _ = std::fs::remove_file(&spec_file);
-            Error::io("start program", executable, error)
-        })?;
+        let mut child = command.spawn().map_err(|error| Error::io("start program", executable, error))?;
         let pid = Pid::from_child(&child);
         self.running().insert((application, worker), pid);
         let (running, events) = (Arc::clone(&self.running), self.events.clone());
@@ -71,9 +71,8 @@ impl Workers {
                 Err(_) => WorkerExit::Code(-1),
             };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(application, worker));
-            // What the program has started goes with it, and so does what it was to be if it hasn't read that.
+            // What the program has started goes with it.
             let _ = kill_process_group(pid, Signal::KILL);
-            let _ = std::fs::remove_file(&spec_file);
             let event = TaskExecutorEvent::WorkerExited { application, worker, exit };
             let _ = events.blocking_send(Event::Decide(event));
         };
