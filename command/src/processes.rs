@@ -86,7 +86,7 @@ fn remove_those_of_the_dead(folder: &std::path::Path) {
 }
 
 /// Ends with SIGTERM or SIGINT.
-async fn ended() {
+pub(crate) async fn ended() {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
     };

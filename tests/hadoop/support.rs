@@ -64,6 +64,7 @@ pub(crate) fn submission(name: &str, launch: Launch) -> Submission {
         tags: vec!["test".to_owned()],
         node_label: None,
         attempts: 1,
+        failures_validity: Duration::from_secs(10),
         keep_containers: false,
         memory_mb: 128,
         vcores: 1,

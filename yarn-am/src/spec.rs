@@ -81,6 +81,8 @@ pub struct OwnProgram {
     pub arguments: Vec<String>,
     /// How many subtasks operators run in, unless the program says otherwise.
     pub parallelism: Option<u32>,
+    /// Whether exchanges between regions are kept whole.
+    pub blocking_exchanges: bool,
 }
 
 /// The folder with programs in a container's folder; their names are the hashes of their content.

@@ -4,6 +4,8 @@ mod executor;
 mod machine;
 pub(crate) mod signals;
 
+pub use signals::received as received_signal;
+
 use crate::roles;
 pub(crate) use executor::{LocalExecutor, check_targets};
 use flinkrs_api::ExecutionEnvironment;

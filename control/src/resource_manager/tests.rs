@@ -103,7 +103,7 @@ fn a_name_is_registered_once() {
 
 #[test]
 fn task_executors_are_started_when_missing_and_released_when_idle() {
-    let elastic = Elastic { slots_each: 2, max: 3, idle_timeout: Duration::from_secs(30) };
+    let elastic = Elastic { slots_each: 2, slot_bytes: 1, max: 3, idle_timeout: Duration::from_secs(30) };
     let options = ResourceOptions {
         elastic: Some(elastic),
         heartbeat_timeout: Duration::from_secs(1000),

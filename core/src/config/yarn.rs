@@ -36,6 +36,9 @@ options! {
     /// For how long the failure of an ApplicationMaster counts.
     ATTEMPT_FAILURES_VALIDITY_INTERVAL: Duration = "yarn.application-attempt-failures-validity-interval", "10 s";
 
+    /// How long a client waits for the start of its application before it is given up.
+    START_TIMEOUT: Duration = "yarn.application.start-timeout", "10 min";
+
     /// Port of the JobManager in its container; any free one unless it is set.
     APPLICATION_MASTER_PORT: u16 = "yarn.application-master.port", "0";
 

@@ -26,8 +26,10 @@ use flinkrs_protocol::JobState;
 use flinkrs_rpc::message::Submission;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -86,13 +88,14 @@ struct End {
 
 /// Runs an application until it has done what it is there for, is told to end, or has failed.
 ///
-/// `listens` is called once it can be reached, with the JobManager's host and port.
+/// `listens` is called once it can be reached, with the JobManager's host and port; when it starts a program the
+/// application ends with that.
 ///
 /// Errors when it can't listen or register, and when the application has failed: YARN has been told then, too.
 pub async fn run(
     mut options: MasterOptions,
     end: impl Future<Output = ()>,
-    listens: impl FnOnce(&str) -> Result<()>,
+    listens: impl FnOnce(&str) -> Result<Option<Child>>,
 ) -> Result<()> {
     let (driver, commands) = mpsc::unbounded_channel();
     options.jobmanager.driver = Some(driver);
@@ -100,7 +103,6 @@ pub async fn run(
     let manager = JobManager::bind(options.jobmanager.clone()).await?;
     let port = manager.address().port();
     let address = format!("{}:{port}", options.host);
-    listens(&address)?;
     let rest = manager.rest_address().map(|rest| rest.port()).unwrap_or_default();
     let url = format!("http://{}:{rest}/view/{}/", options.host, options.view);
     let rpc = ApplicationMaster::new(&options.conf, &options.credentials, Options::from_configuration(&options.conf)?)?;
@@ -118,6 +120,7 @@ pub async fn run(
         host: options.host.clone(),
         port,
         failure: None,
+        exit: None,
     };
     let refused = match &options.first {
         Some((job, folder)) => master.submit(job, folder).await.err(),
@@ -126,7 +129,10 @@ pub async fn run(
     master.register().await?;
     let last = match refused {
         Some(error) => Err(error),
-        None => master.work(running, stop, end).await,
+        None => match listens(&address) {
+            Ok(program) => master.work(running, stop, end, program).await,
+            Err(error) => Err(error),
+        },
     };
     let ended = master.end_of(last, is_single);
     master.finish(&ended).await?;
@@ -148,6 +154,8 @@ struct Master {
     port: u16,
     /// Why it has given up.
     failure: Option<String>,
+    /// How its program has ended.
+    exit: Option<ExitStatus>,
 }
 
 /// An answer of the ResourceManager that is waited for.
@@ -178,6 +186,7 @@ impl Master {
         mut running: tokio::task::JoinHandle<Result<Option<JobEnd>>>,
         stop: tokio::sync::oneshot::Sender<()>,
         end: impl Future<Output = ()>,
+        mut program: Option<Child>,
     ) -> Result<Option<JobEnd>> {
         let (mut stop, mut end) = (Some(stop), pin!(end));
         let mut answering: Option<Answering> = None;
@@ -191,6 +200,10 @@ impl Master {
                 () = &mut end, if stop.is_some() => drop(stop.take()),
                 () = async { sleep_until(give_up_at.unwrap_or(beat_at)).await }, if give_up_at.is_some() => {
                     (stop, give_up_at) = (None, None);
+                }
+                exit = async { program.as_mut().expect("there is one").wait().await }, if program.is_some() => {
+                    (program, stop) = (None, None);
+                    self.exit = Some(exit.map_err(|error| Error::io("wait for", "the program", error))?);
                 }
                 Some(command) = self.commands.recv() => self.fleet.told(command),
                 event = self.fleet.nodes.next() => self.fleet.happened(event),
@@ -229,6 +242,14 @@ impl Master {
     fn end_of(&self, last: Result<Option<JobEnd>>, is_single: bool) -> End {
         use FinalApplicationStatusProto::{AppFailed, AppKilled, AppSucceeded};
         let end = |status, diagnostics: &str| End { status, diagnostics: diagnostics.to_owned() };
+        if let Some(exit) = self.exit.filter(|exit| !exit.success()) {
+            let failure = last.ok().flatten().and_then(|job| job.failure);
+            let why = failure.map(|failure| format!(": {failure}")).unwrap_or_default();
+            return end(
+                AppFailed,
+                &format!("the program has ended with {exit}{why}; its own words are in jobmanager.err"),
+            );
+        }
         match (last, &self.failure) {
             (Err(error), _) => end(AppFailed, &error.to_string()),
             (Ok(_), Some(failure)) => end(AppFailed, failure),
