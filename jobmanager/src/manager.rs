@@ -82,6 +82,19 @@ impl JobManagerHandle {
         self.ask(|reply| Message::Open { program, attached, reply }).await
     }
 
+    /// Whether a JobManager before this one has left this job in the store, ended or not.
+    ///
+    /// Errors when it ends.
+    pub async fn has(&self, job: JobId) -> Result<bool> {
+        self.ask(|reply| {
+            Message::Look(Box::new(move |cluster| {
+                // Whoever asks waits.
+                let _ = reply.send(Ok(cluster.dispatcher.job(job).is_some()));
+            }))
+        })
+        .await
+    }
+
     /// Submits the first job of an application.
     ///
     /// Errors when the job can't be accepted.
@@ -90,7 +103,7 @@ impl JobManagerHandle {
         self.ask(|reply| Message::Submit { application, job, execution: 1, submission, reply }).await
     }
 
-    async fn ask(&self, message: impl FnOnce(Reply<()>) -> Message) -> Result<()> {
+    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T> {
         let ends = || Error::Resource { message: "the JobManager ends".to_owned() };
         let (reply, answer) = oneshot::channel();
         self.messages.send(message(reply)).await.map_err(|_| ends())?;

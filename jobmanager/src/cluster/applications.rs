@@ -13,6 +13,7 @@ use flinkrs_rpc::message::{ExecutionResult, Program, Submission, ToTaskExecutor,
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A run of a program.
 pub(crate) struct Application {
@@ -211,13 +212,13 @@ impl Cluster {
     pub(super) fn client_done(&mut self, application: ApplicationId) {
         if self.applications.get(&application).is_some_and(|of| of.master.is_none()) {
             self.applications.remove(&application);
-            self.is_over = self.options.ends_with_application;
+            self.over_at = self.options.ends_with_application.then(Instant::now);
         }
     }
 
     /// An application has ended.
     pub(super) fn close(&mut self, application: ApplicationId) {
-        self.is_over = self.options.ends_with_application;
+        self.over_at = self.options.ends_with_application.then(Instant::now);
         self.applications.remove(&application);
         self.timers.remove(&Timer::Job(application));
         let all: Vec<_> = self.task_executors.keys().cloned().collect();
@@ -230,6 +231,7 @@ impl Cluster {
             let StoredOutcome { application, number, submission, submitted_ms, state, result } = stored;
             let mut record = JobRecord::new(application, job, number, submission, Timestamp(submitted_ms))?;
             let failure = result.as_ref().err().cloned();
+            self.last_end = Some(JobEnd { job, state, failure: failure.clone() });
             let accumulators = result.as_ref().map(|ok| ok.accumulators.clone()).unwrap_or_default();
             record.ended = Some(result);
             let view = JobView::ended(job, application, record.graph.as_ref(), state, Timestamp(submitted_ms));
@@ -242,6 +244,10 @@ impl Cluster {
             log(&format!("job {job} of application {application} comes back"));
             let record =
                 JobRecord::new(application, job, stored.number, stored.submission, Timestamp(stored.submitted_ms))?;
+            if commit.is_none() {
+                // It starts anew, with attempts that have the same numbers.
+                self.store.remove_results(job)?;
+            }
             let recovered = commit.map_or(Recovered::Running, Recovered::Committing);
             let submission = self.submission(&record, job, recovered);
             self.jobs.insert(job, record);
@@ -251,6 +257,10 @@ impl Cluster {
             of.history = stored.history;
             self.applications.insert(application, of);
             self.dispatch(DispatcherEvent::Recovered { application, submission, attached });
+        }
+        if self.options.ends_with_application && self.applications.is_empty() && self.last_end.is_some() {
+            // What it was there for has been done; its client may still want the results.
+            self.over_at = Some(Instant::now() + self.options.dispatcher.client_timeout);
         }
         Ok(())
     }
