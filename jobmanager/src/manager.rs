@@ -56,6 +56,7 @@ pub struct JobManager {
     cluster: Cluster,
     messages: mpsc::Sender<Message>,
     received: mpsc::Receiver<Message>,
+    has_driver: bool,
 }
 
 /// What the process of a JobManager says to it, from within.
@@ -131,10 +132,21 @@ impl JobManager {
         };
         let store = Store::open(&options.store)?;
         let JobManagerOptions { dispatcher, resources, job, driver, ends_with_application, .. } = options;
+        let has_driver = driver.is_some();
         let of_cluster = Options { dispatcher, resources, job, driver, ends_with_application };
         let cluster = Cluster::new(of_cluster, store.clone())?;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
-        Ok(JobManager { listener, address, secret: options.secret, rest, store, cluster, messages, received })
+        Ok(JobManager {
+            listener,
+            address,
+            secret: options.secret,
+            rest,
+            store,
+            cluster,
+            messages,
+            received,
+            has_driver,
+        })
     }
 
     /// What the process says to it while it runs.
@@ -186,8 +198,9 @@ impl JobManager {
             () = &mut rest => return Err(Error::internal("the REST server has ended")),
             () = &mut told => None,
         };
-        // The last messages and answers are on their way.
-        let _ = tokio::time::timeout(LAST_MESSAGES, async { tokio::join!(served, rest) }).await;
+        // The last messages and answers are on their way; containers are ended by whoever has started them.
+        let wait = if self.has_driver { LAST_MESSAGES / 10 } else { LAST_MESSAGES };
+        let _ = tokio::time::timeout(wait, async { tokio::join!(served, rest) }).await;
         Ok(last)
     }
 }

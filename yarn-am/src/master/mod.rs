@@ -169,8 +169,11 @@ impl Master {
             return Ok(());
         }
         let path = folder.join(crate::spec::SUBMISSION);
-        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
-        let submission: Submission = flinkrs_rpc::body::decode(&bytes)?;
+        let staged = || std::fs::read(&path).map_err(|error| Error::io("read", &path, error));
+        let submission: Submission = match &first.submission {
+            Some(bytes) => flinkrs_rpc::body::decode(bytes)?,
+            None => flinkrs_rpc::body::decode(&staged()?)?,
+        };
         let executable = folder.join(crate::spec::PROGRAMS).join(&first.program.artifact);
         let application = first.program.application;
         self.handle.open(first.program.clone(), &executable, first.attached).await?;
