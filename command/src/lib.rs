@@ -6,6 +6,7 @@
 //! | `run` | `flinkrs run`: a program on a cluster, or here |
 //! | `jobs` | `list`, `cancel`, `logs` |
 //! | `processes` | `jobmanager` and `taskexecutor`: this process is one |
+//! | `program` | a program is read before it is run |
 //! | `cluster` | `cluster start`, `stop` and `status`: a standalone cluster |
 //! | `yarn` | clusters on YARN |
 //! | `flink` | options in Flink's own spelling |
@@ -17,6 +18,7 @@ mod info;
 mod jobs;
 mod options;
 mod processes;
+mod program;
 mod run;
 mod yarn;
 

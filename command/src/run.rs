@@ -1,7 +1,7 @@
 //! `flinkrs run PROGRAM ARGS`: a program on a cluster, or on this machine.
 
 use crate::options::{Found, FoundSecret, Target};
-use crate::{runtime, yarn};
+use crate::{program, runtime, yarn};
 use clap::Args;
 use flinkrs_core::config::Configuration;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
@@ -48,11 +48,7 @@ impl Run {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.cluster.common.configuration()?;
         let program = Program {
-            path: if self.program.components().count() == 1 && self.program.exists() {
-                PathBuf::from(".").join(&self.program)
-            } else {
-                self.program.clone()
-            },
+            path: program::find(&self.program)?,
             arguments: self.arguments.clone(),
         };
         match self.cluster.target(&config) {

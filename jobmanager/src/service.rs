@@ -11,6 +11,7 @@ use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::{Check, Secret};
 use flinkrs_rpc::message::{JobListed, Program};
+use flinkrs_rpc::program::Program as Executable;
 use flinkrs_rpc::proto::dispatcher_server::{Dispatcher, DispatcherServer};
 use flinkrs_rpc::proto::task_executor_gateway_server::TaskExecutorGatewayServer;
 use flinkrs_rpc::proto::worker_gateway_server::WorkerGatewayServer;
@@ -158,7 +159,14 @@ impl Dispatcher for Service {
             (false, true) => Some(OnClientLoss::Cancel),
             (false, false) => Some(OnClientLoss::GoOn),
         };
-        self.ask(|reply| Message::Open { program, attached, reply }).await?;
+        let (path, name) = (self.store.artifact(&program.artifact), format!("'{}'", program.name));
+        if !path.exists() {
+            let artifact = &program.artifact;
+            return Err(Status::invalid_argument(format!("the executable {artifact} was not uploaded")));
+        }
+        // It may have been stored by a JobManager of another version.
+        let executable = Executable::read(&path, &name).map_err(|error| status_of(&error))?;
+        self.ask(|reply| Message::Open { program, executable, attached, reply }).await?;
         Ok(Response::new(Empty {}))
     }
 

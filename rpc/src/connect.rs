@@ -74,7 +74,7 @@ impl JobManagerClient {
     async fn hello(&self) -> Result<HelloReply> {
         let request = HelloRequest { version: VERSION.to_owned(), protocol: PROTOCOL };
         let reply = self.dispatcher().hello(request).await.map_err(|status| self.error(&status))?.into_inner();
-        if reply.protocol == PROTOCOL {
+        if (reply.protocol, reply.version.as_str()) == (PROTOCOL, VERSION) {
             return Ok(reply);
         }
         Err(Error::usage(format!(
@@ -119,6 +119,7 @@ impl JobManagerClient {
             Code::Unauthenticated => Error::usage(format!("the JobManager at {address} refuses: {message}")),
             Code::Unimplemented => Error::usage(format!("what listens at {address} is no JobManager of this version")),
             Code::Internal => Error::internal(format!("JobManager at {address}: {message}")),
+            Code::Aborted => Error::Resource { message: format!("the JobManager at {address}: {message}") },
             _ => {
                 Error::Resource { message: format!("the connection to the JobManager at {address} is lost: {message}") }
             }

@@ -1,5 +1,6 @@
 //! What is inside of the streams between a JobManager, its TaskExecutors and workers, and of clients' calls.
 
+use crate::program::Glibc;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::source::Split;
@@ -26,6 +27,8 @@ pub enum FromTaskExecutor {
         slots: u32,
         /// Managed memory of each, in bytes.
         slot_bytes: u64,
+        /// The GLIBC that its workers find; `None`: there is none.
+        glibc: Option<Glibc>,
     },
     /// It is alive.
     Heartbeat,

@@ -60,6 +60,12 @@ impl NoteSection {
         let content_bytes = 4 + TEXT_BYTES as u32;
         NoteSection { name_bytes: 8, content_bytes, kind: TYPE, name: NAME, protocol: PROTOCOL, texts }
     }
+
+    /// Its bytes, for whoever puts it into a file by other means than a linker.
+    pub fn bytes(&self) -> Vec<u8> {
+        let head = [self.name_bytes, self.content_bytes, self.kind].map(u32::to_ne_bytes);
+        [head.as_flattened(), &self.name, &self.protocol.to_ne_bytes(), &self.texts].concat()
+    }
 }
 
 /// What a program's note says.

@@ -10,9 +10,10 @@ use flinkrs_control::task_executor::{
     TaskExecutor as Decider, TaskExecutorCommand, TaskExecutorEvent, TaskExecutorOptions as Times, WorkerExit,
 };
 use flinkrs_core::error::{Error, Result};
-use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
+use flinkrs_rpc::program::{Glibc, Program as Executable};
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
 use std::collections::BTreeMap;
 use std::fs;
@@ -197,6 +198,7 @@ impl TaskExecutor {
                     data_address: registration.data_address.to_string(),
                     slots: registration.slots,
                     slot_bytes: registration.slot_bytes,
+                    glibc: Glibc::here(),
                 }),
                 TaskExecutorCommand::Heartbeat => self.link.send(&FromTaskExecutor::Heartbeat),
                 TaskExecutorCommand::Disconnect => self.link.disconnect(),
@@ -299,9 +301,12 @@ impl TaskExecutor {
     fn fetch(&mut self, application: ApplicationId, worker: WorkerId) {
         let Some(program) = self.programs.get(&(application, worker)) else { return };
         let (artifacts, sha256) = (Arc::clone(&self.artifacts), program.artifact.clone());
-        let (client, events) = (self.link.client(), self.sender.clone());
+        let (client, events, name) = (self.link.client(), self.sender.clone(), format!("'{}'", program.name));
         tokio::spawn(async move {
-            let fetched = artifacts.fetch(client, &sha256).await;
+            let fetched = artifacts.fetch(client, &sha256).await.and_then(|path| {
+                Executable::read(&path, &name)?.check_here(&name)?;
+                Ok(path)
+            });
             // When the agent has ended, so has the process.
             let _ = events.send(Event::Fetched { application, worker, fetched }).await;
         });
@@ -330,7 +335,7 @@ impl TaskExecutor {
         match started {
             Ok(()) => Ok(false),
             Err(error) => {
-                let failure = Failure::new(FailureKind::Resource, format!("a worker can't be started: {error}"));
+                let failure = Failure::from(&error);
                 let exit = WorkerExit::NotStarted(failure);
                 self.decide(TaskExecutorEvent::WorkerExited { application, worker, exit })
             }

@@ -55,12 +55,18 @@ impl Cluster {
 
     /// Starts another TaskExecutor.
     pub(crate) fn add_executor(&mut self) {
+        let folder = self.folder.path().to_owned();
+        self.add_executor_at(&folder);
+    }
+
+    /// Starts another TaskExecutor that has its files in a folder.
+    pub(crate) fn add_executor_at(&mut self, files: &Path) {
         let log = self.folder.path().join(format!("taskexecutor-{}.log", self.started));
         self.started += 1;
         let mut command = Command::new(COMMAND);
         command.args(["taskexecutor", "-m", &self.address]).args(&self.options);
         command.args(["-Dtaskmanager.numberOfTaskSlots=1", "-Dtaskmanager.memory.process.size=256mb"]);
-        command.arg(format!("-Dio.tmp.dirs={}", self.folder.path().display()));
+        command.arg(format!("-Dio.tmp.dirs={}", files.display()));
         self.executors.push(spawn(&mut command, &log));
     }
 
@@ -168,6 +174,12 @@ impl Cluster {
         let mut command = Command::new(COMMAND);
         command.args(["run", "-m", &self.address]).args(options).arg(PROGRAM).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    }
+
+    /// Runs any file on the cluster to its end.
+    pub(crate) fn run_file(&self, file: &Path, arguments: &[&str]) -> Output {
+        let file = file.to_str().expect("UTF-8");
+        self.flinkrs("run", &[&[file], arguments].concat())
     }
 
     /// Runs the program of these tests on the cluster to its end.

@@ -5,4 +5,8 @@
 mod faults;
 mod harness;
 mod kills;
+mod limits;
+mod programs;
+mod raw;
 mod results;
+mod versions;

@@ -12,6 +12,7 @@ use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
 use flinkrs_rpc::message::{ExecutionResult, ResultBlock, Snapshots, Submission};
+use flinkrs_rpc::program::Program;
 use flinkrs_rpc::proto::{
     ArtifactChunk, ArtifactRef, CloseApplicationRequest, FetchResultRequest, OpenApplicationRequest, SubmitJobRequest,
 };
@@ -194,6 +195,8 @@ impl Submitter {
             return Ok(());
         }
         let executable = std::env::current_exe().map_err(|error| Error::io("find", "this executable", error))?;
+        // What was linked in a way that loses the note would be refused elsewhere.
+        Program::read(&executable, &executable.display().to_string())?;
         let sha256 = hash_of(&executable)?;
         let Cluster { connection, application } = self.cluster()?;
         let (client, runtime) = (connection.client(), &connection.runtime);

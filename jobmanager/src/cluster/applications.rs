@@ -10,6 +10,7 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, JobState, WorkerId};
 use flinkrs_rpc::message::{ExecutionResult, Program, Submission, ToTaskExecutor, ToWorker};
+use flinkrs_rpc::program::Program as Executable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,13 +78,19 @@ impl Application {
 
 impl Cluster {
     /// A program starts.
-    pub(super) fn open(&mut self, program: Program, attached: Option<OnClientLoss>) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        program: Program,
+        executable: &Executable,
+        attached: Option<OnClientLoss>,
+    ) -> Result<()> {
         let application = program.application;
         if self.applications.contains_key(&application) {
             return Err(Error::usage(format!("there is an application {application} already; its id has to be new")));
         }
-        if !self.store.artifact(&program.artifact).exists() {
-            return Err(Error::usage(format!("the executable {} was not uploaded", program.artifact)));
+        for (id, task_executor) in &self.task_executors {
+            let machine = format!("TaskExecutor {id} on {}", task_executor.host);
+            executable.check_glibc(&format!("'{}'", program.name), &machine, task_executor.glibc)?;
         }
         self.applications.insert(application, Application::new(program, attached));
         Ok(())

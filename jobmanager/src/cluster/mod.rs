@@ -12,6 +12,7 @@ pub(crate) use jobs::JobRecord;
 pub(crate) use message::{Message, OUTGOING_MAX, Outgoing, Reply};
 
 use crate::cluster::applications::Application;
+use crate::cluster::task_executors::TaskExecutorHandle;
 use crate::driver::Driver;
 use crate::store::Store;
 use flinkrs_control::Timestamp;
@@ -51,7 +52,7 @@ pub(crate) struct Cluster {
     pub(crate) resources: ResourceManager,
     pub(crate) applications: BTreeMap<ApplicationId, Application>,
     pub(crate) jobs: BTreeMap<JobId, JobRecord>,
-    task_executors: BTreeMap<TaskExecutorId, Outgoing>,
+    task_executors: BTreeMap<TaskExecutorId, TaskExecutorHandle>,
     /// Who waits for logs, by request.
     logs: BTreeMap<u64, task_executors::LogRequest>,
     pub(crate) options: Options,

@@ -52,11 +52,7 @@ pub(super) async fn upload(context: Arc<Context>, _: Call, request: Request) -> 
     while let Some(chunk) = field.chunk().await.map_err(|error| wrong(&error))? {
         upload.write(&chunk).map_err(stored)?;
     }
-    if !upload.is_executable() {
-        return Err(Fault::bad(format!(
-            "'{name}' is no executable for Linux (ELF); upload a program that links flinkrs"
-        )));
-    }
+    upload.check(&format!("'{name}'")).map_err(stored)?;
     let artifact = upload.finish(None).map_err(stored)?;
     let id = context.store.put_jar(&artifact, &name).map_err(stored)?;
     // Flink's clients take the part behind the last slash.

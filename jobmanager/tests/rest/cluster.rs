@@ -14,7 +14,9 @@ use flinkrs_rpc::auth::{Secret, random_bytes};
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::JobManagerClient;
 use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Submission, ToTaskExecutor, ToWorker};
+use flinkrs_rpc::program::{Glibc, NoteSection};
 use flinkrs_rpc::proto::{GatewayMessage, OpenApplicationRequest, SubmitJobRequest};
+use object::build::elf::{Builder, SectionData};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -54,7 +56,7 @@ pub(crate) struct TestCluster {
     running: JoinHandle<()>,
     /// Ends when the TaskExecutor is told to.
     task_executor: JoinHandle<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOptions {
@@ -92,7 +94,7 @@ impl TestCluster {
         assert_eq!(client.rest_address, format!("localhost:{}", rest.port()));
         let finish = Arc::new(Notify::new());
         let task_executor = tokio::spawn(task_executor(client.clone(), Arc::clone(&finish)));
-        let cluster = TestCluster { rest, metrics, client, finish, running, task_executor, _folder: folder };
+        let cluster = TestCluster { rest, metrics, client, finish, running, task_executor, folder };
         if cluster.is_open().await {
             cluster.wait(|| async { get(rest, "/overview").await.json()["taskmanagers"] == json!(1) }).await;
         }
@@ -145,6 +147,11 @@ impl TestCluster {
         call(self.rest, "POST", "/jars/upload", &form, &body).await
     }
 
+    /// Executables in the store, whole or not.
+    pub(crate) fn stored_artifacts(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("artifacts")).expect("lists").count()
+    }
+
     /// Submits a job of the uploaded program.
     pub(crate) async fn submit(&self, name: &str, behaviour: Behaviour, jar: &str) -> String {
         let application = ApplicationId(u128::from_ne_bytes(random_bytes()));
@@ -173,6 +180,20 @@ impl TestCluster {
         self.client.dispatcher().submit_job(request).await.expect("submits");
         text
     }
+}
+
+/// An executable of this machine, with the note that programs carry.
+pub(crate) fn program(path: &str) -> Vec<u8> {
+    let executable = std::fs::read(path).expect("there is one");
+    let mut builder = Builder::read(&*executable).expect("it is an executable");
+    let section = builder.sections.add();
+    section.name = ".note.flinkrs".into();
+    section.sh_type = object::elf::SHT_NOTE;
+    section.sh_addralign = 4;
+    section.data = SectionData::Note(NoteSection::new("tests").bytes().into());
+    let mut written = Vec::new();
+    builder.write(&mut object::write::StreamingBuffer::new(&mut written)).expect("is written");
+    written
 }
 
 /// A source, a chain in two subtasks, a sink.
@@ -251,6 +272,7 @@ async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) -> bool {
         data_address: "localhost:1000".to_owned(),
         slots: 2,
         slot_bytes: 64 << 20,
+        glibc: Glibc::here(),
     };
     out.send(message(&register)).await.expect("has room");
     let alive = out.clone();
