@@ -4,7 +4,7 @@ use crate::options::{Common, is_store_named, jobmanager_options, taskexecutor_op
 use crate::runtime;
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_jobmanager::JobManager;
+use flinkrs_jobmanager::{JobManager, RestOptions};
 use flinkrs_taskexecutor::TaskExecutor;
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,12 +37,13 @@ impl JobManagerCommand {
         let config = self.common.configuration()?;
         let options = jobmanager_options(&config)?;
         let store = options.store.clone();
+        let scheme = options.rest.as_ref().map_or("http", RestOptions::scheme);
         let result = runtime()?.block_on(async {
             let manager = JobManager::bind(options).await?;
             let address = manager.address();
             eprintln!("JobManager listens on {address}");
             if let Some(rest) = manager.rest_address() {
-                eprintln!("REST listens on http://{rest}");
+                eprintln!("REST listens on {scheme}://{rest}");
             }
             if let Some(file) = &self.address_file {
                 write_whole(file, &address.to_string())?;

@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, JobEnd, Message, Options, Reply};
 use crate::driver::Driver;
 use crate::rest::{self, Rest, RestOptions};
+use crate::secured::check_open;
 use crate::service;
 use crate::store::Store;
 use flinkrs_control::dispatcher::OnClientLoss;
@@ -11,7 +12,9 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::message::{Program, Submission};
-use std::net::{IpAddr, SocketAddr};
+use flinkrs_rpc::program::Program as Executable;
+use flinkrs_rpc::tls::Tls;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -26,10 +29,12 @@ const LAST_MESSAGES: Duration = Duration::from_millis(200);
 /// What a JobManager is started with.
 #[derive(Clone, Debug)]
 pub struct JobManagerOptions {
-    /// Where it listens for RPC; another address than a loopback one needs a secret.
+    /// Where it listens for RPC; another address than a loopback one needs a secret or certificates.
     pub bind: SocketAddr,
     /// What clients and processes of the cluster have to prove that they have.
     pub secret: Option<Secret>,
+    /// By which certificates all prove themselves, if they do.
+    pub tls: Option<Tls>,
     /// REST and metrics; `None`: there are none.
     pub rest: Option<RestOptions>,
     /// The folder for jobs, results and executables.
@@ -51,6 +56,7 @@ pub struct JobManager {
     listener: TcpListener,
     address: SocketAddr,
     secret: Option<Secret>,
+    tls: Option<Tls>,
     rest: Option<Rest>,
     store: Store,
     cluster: Cluster,
@@ -76,11 +82,13 @@ impl JobManagerHandle {
     /// Opens an application as a client does, for a program whose executable is a file here. With `attached` a client
     /// comes and stays; it tells whether the job is cancelled when that is lost.
     ///
-    /// Errors when the executable can't be taken into the store, or the application is there already.
+    /// Errors when the executable is no program of this version, when it can't be taken into the store, or when the
+    /// application is there already.
     pub async fn open(&self, program: Program, executable: &Path, attached: Option<bool>) -> Result<()> {
+        let read = Executable::read(executable, &format!("'{}'", program.name))?;
         self.store.adopt(&program.artifact, executable)?;
         let attached = attached.map(|cancel| if cancel { OnClientLoss::Cancel } else { OnClientLoss::GoOn });
-        self.ask(|reply| Message::Open { program, attached, reply }).await
+        self.ask(|reply| Message::Open { program, executable: read, attached, reply }).await
     }
 
     /// Whether a JobManager before this one has left this job in the store, ended or not.
@@ -118,7 +126,8 @@ impl JobManager {
     /// Errors when the address is open to others and there is no secret, when it is taken, or when the store can't be
     /// used.
     pub async fn bind(options: JobManagerOptions) -> Result<JobManager> {
-        check_open("jobmanager.bind-host", options.bind.ip(), options.secret.as_ref())?;
+        let asks = options.secret.is_some() || options.tls.is_some();
+        check_open("jobmanager.bind-host", options.bind, asks, "security.ssl.internal.enabled")?;
         let listener = TcpListener::bind(options.bind).await.map_err(|error| Error::Resource {
             message: format!(
                 "cannot listen on {}: {error}; another JobManager may run there (option jobmanager.rpc.port)",
@@ -140,6 +149,7 @@ impl JobManager {
             listener,
             address,
             secret: options.secret,
+            tls: options.tls,
             rest,
             store,
             cluster,
@@ -176,7 +186,7 @@ impl JobManager {
         let mut running = std::pin::pin!(self.cluster.run(self.received));
         let at = self.rest.as_ref().map(Rest::advertised).unwrap_or_default();
         let (store, secret) = (self.store.clone(), self.secret.clone());
-        let served = service::serve(self.listener, messages.clone(), store, secret, at);
+        let served = service::serve(self.listener, self.tls, messages.clone(), store, secret, at);
         let rest = async {
             match self.rest {
                 Some(rest) => rest::serve(rest, messages.clone(), self.store, self.secret, self.address).await,
@@ -203,15 +213,4 @@ impl JobManager {
         let _ = tokio::time::timeout(wait, async { tokio::join!(served, rest) }).await;
         Ok(last)
     }
-}
-
-/// Whoever can submit a job can run code: so a cluster that others can reach needs a secret.
-pub(crate) fn check_open(option: &str, address: IpAddr, secret: Option<&Secret>) -> Result<()> {
-    if address.is_loopback() || secret.is_some() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "{option} is {address}, which others can reach, and whoever can submit a job can run code; set \
-         security.cluster-secret-file to the file of a secret, or listen on 127.0.0.1"
-    )))
 }

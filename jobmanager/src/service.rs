@@ -4,6 +4,7 @@ mod artifacts;
 mod gateways;
 
 use crate::cluster::{Message, Reply};
+use crate::secured;
 use crate::store::Store;
 use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_core::error::{Error, Result};
@@ -19,6 +20,7 @@ use flinkrs_rpc::proto::{
     ApplicationRef, ArtifactChunk, ArtifactRef, Body, CloseApplicationRequest, Empty, FetchResultRequest,
     HasArtifactReply, HelloReply, HelloRequest, JobRef, LogChunk, OpenApplicationRequest, SubmitJobRequest,
 };
+use flinkrs_rpc::tls::Tls;
 use flinkrs_rpc::{MESSAGE_BYTES, PROTOCOL, VERSION, body};
 use std::pin::Pin;
 use std::str::FromStr;
@@ -49,6 +51,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Serves until the listener fails.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     messages: mpsc::Sender<Message>,
     store: Store,
     secret: Option<Secret>,
@@ -66,16 +69,18 @@ pub(crate) async fn serve(
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let (every, within) = KEEP_ALIVE;
-    Server::builder()
+    let server = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(every))
         .http2_keepalive_timeout(Some(within))
         .add_service(InterceptedService::new(dispatcher, check.clone()))
         .add_service(InterceptedService::new(executors, check.clone()))
-        .add_service(InterceptedService::new(workers, check))
-        .serve_with_incoming(TcpListenerStream::new(listener))
-        .await
-        .map_err(|error| Error::Resource { message: format!("the RPC server has ended: {error}") })
+        .add_service(InterceptedService::new(workers, check));
+    match tls {
+        Some(tls) => server.serve_with_incoming(secured::connections(listener, tls.server)).await,
+        None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
+    }
+    .map_err(|error| Error::Resource { message: format!("the RPC server has ended: {error}") })
 }
 
 /// What serves calls.

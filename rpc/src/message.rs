@@ -1,6 +1,7 @@
 //! What is inside of the streams between a JobManager, its TaskExecutors and workers, and of clients' calls.
 
 use crate::program::Glibc;
+use crate::tls::TlsFiles;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::source::Split;
@@ -121,6 +122,8 @@ pub struct WorkerSpec {
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
     pub cluster_secret: Option<Vec<u8>>,
+    /// The files of certificates, if the cluster has them.
+    pub tls: Option<TlsFiles>,
     /// What it is called.
     pub worker: WorkerId,
     /// Its TaskExecutor.

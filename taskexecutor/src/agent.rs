@@ -12,8 +12,10 @@ use flinkrs_control::task_executor::{
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, Failure, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::connect::Access;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
 use flinkrs_rpc::program::{Glibc, Program as Executable};
+use flinkrs_rpc::tls::Tls;
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +40,8 @@ pub struct TaskExecutorOptions {
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
+    /// By which certificates it and its workers prove themselves, if they do.
+    pub tls: Option<Tls>,
     /// The address that it and its workers listen on.
     pub bind: IpAddr,
     /// The port of the server of finished partitions; 0 takes any.
@@ -101,12 +105,12 @@ pub struct TaskExecutor {
 impl TaskExecutor {
     /// Makes the folders; nothing is connected before it [`run`](TaskExecutor::run)s.
     ///
-    /// Errors when a folder can't be made, or when the address is open to others and there is no secret.
+    /// Errors when a folder can't be made, or when the address is open to others and there is neither a secret nor a certificate.
     pub fn new(options: TaskExecutorOptions) -> Result<TaskExecutor> {
-        if !options.bind.is_loopback() && options.secret.is_none() {
+        if !options.bind.is_loopback() && options.secret.is_none() && options.tls.is_none() {
             return Err(Error::usage(format!(
                 "taskmanager.bind-host is {}, which others can reach; set security.cluster-secret-file to the file of \
-                 a secret, or listen on 127.0.0.1",
+                 a secret, demand certificates (security.ssl.internal.enabled), or listen on 127.0.0.1",
                 options.bind
             )));
         }
@@ -135,9 +139,10 @@ impl TaskExecutor {
             slot_bytes: options.slot_bytes,
         };
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let access = Access { secret: options.secret.clone(), tls: options.tls.clone() };
         Ok(TaskExecutor {
             decider: Decider::new(registration, options.times.clone()),
-            link: Link::new(options.jobmanager.clone(), options.secret.clone(), sender.clone()),
+            link: Link::new(options.jobmanager.clone(), access, sender.clone()),
             workers: Workers::new(options.folder.clone(), options.worker_directory.clone(), sender.clone()),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),
             server: None,
@@ -284,6 +289,7 @@ impl TaskExecutor {
             memory_bytes: SERVER_BYTES,
             compression: Compression::None,
             folder: Some(self.options.folder.join("partitions")),
+            tls: self.options.tls.as_ref().map(|tls| (Arc::clone(&tls.client), Arc::clone(&tls.server))),
         };
         self.server = Some(Exchange::start_at(listener, options)?);
         Ok(())
@@ -317,6 +323,7 @@ impl TaskExecutor {
         let spec = WorkerSpec {
             jobmanager: self.options.jobmanager.clone(),
             cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+            tls: self.options.tls.as_ref().map(|tls| tls.files.clone()),
             worker,
             task_executor: self.decider.id().to_string(),
             program: program.clone(),

@@ -51,7 +51,7 @@ fn a_taskexecutor_without_room_for_the_program_says_so() {
     let output = cluster.run(&[], &["sums"]);
     assert_failed(&output, 3, &["on TaskExecutor", "cannot write", "artifacts", "No space left on device"]);
     assert_eq!(disk.files(), Vec::<String>::new(), "nothing of the executable is left");
-    cluster.assert_stopped_without_a_trace();
+    cluster.assert_stopped_without_a_trace(&["small"]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_disk_that_fills_up_while_records_are_kept_fails_the_job() {
     // Whoever needs less is not disturbed by it.
     let output = cluster.run(&[], &["sums"]);
     assert_same(&text(&output.stdout), &text(&embedded(&["sums"])), "after the disk was full");
-    cluster.assert_stopped_without_a_trace();
+    cluster.assert_stopped_without_a_trace(&["small"]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_megabyte_of_arguments_is_carried_along() {
     let output = cluster.run(&[], &arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_same(&text(&output.stdout), &text(&embedded(&["sums"])), "with a megabyte of arguments");
-    cluster.assert_stopped_without_a_trace();
+    cluster.assert_stopped_without_a_trace(&["small"]);
 }
 
 /// A JobManager that can't be reached yet is waited for, and that is said once.

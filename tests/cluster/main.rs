@@ -9,4 +9,5 @@ mod limits;
 mod programs;
 mod raw;
 mod results;
+mod tls;
 mod versions;

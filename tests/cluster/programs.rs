@@ -77,7 +77,7 @@ fn what_cannot_run_is_refused_before_anything_does() {
     }
     assert!(!proof.exists(), "the script has run");
     assert_eq!(text(&cluster.flinkrs("list", &["-a"]).stdout), "No jobs.\n");
-    cluster.assert_stopped_without_a_trace();
+    cluster.assert_stopped_without_a_trace(&[]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_taskexecutor_refuses_what_its_machine_cannot_run() {
     {
         assert!(failure.message.contains(words), "{words}: {failure}");
     }
-    cluster.assert_stopped_without_a_trace();
+    cluster.assert_stopped_without_a_trace(&[]);
 }
 
 #[test]

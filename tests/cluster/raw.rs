@@ -5,7 +5,7 @@ use flinkrs_core::strategy::{DriverStrategy, Part};
 use flinkrs_protocol::{ApplicationId, ChainedOperator, Failure, JobGraph, JobId, JobSource, JobVertex};
 use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::body;
-use flinkrs_rpc::connect::JobManagerClient;
+use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::message::{JobStatus, Submission};
 use flinkrs_rpc::proto::{ArtifactChunk, JobRef, OpenApplicationRequest, SubmitJobRequest};
 use sha2::{Digest, Sha256};
@@ -21,7 +21,7 @@ pub(crate) struct Raw {
 impl Raw {
     pub(crate) fn connect(address: &str) -> Raw {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let client = runtime.block_on(JobManagerClient::connect(address, None)).expect("connects");
+        let client = runtime.block_on(JobManagerClient::connect(address, Access::default())).expect("connects");
         Raw { runtime, client }
     }
 

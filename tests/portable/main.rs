@@ -47,5 +47,5 @@ fn a_program_for_musl_needs_no_glibc_and_runs_on_a_cluster() {
     };
     assert_eq!(sorted(&output.stdout), sorted(&alone.stdout));
     assert!(!output.stdout.is_empty());
-    cluster.assert_stopped_without_a_trace();
+    cluster.assert_stopped_without_a_trace(&[]);
 }

@@ -74,6 +74,7 @@ fn run(options: &Options) -> Result<(), String> {
         memory_bytes: 64 << 20,
         compression: if options.compress { Compression::Lz4 } else { Compression::None },
         folder: None,
+        tls: None,
     })
     .map_err(|error| error.to_string())?;
     match options.parent {

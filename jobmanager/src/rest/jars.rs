@@ -36,7 +36,7 @@ pub(super) async fn list(context: Arc<Context>, _: Call) -> Answer {
         })
     };
     ok(json!({
-        "address": format!("http://{}:{}", context.options.host, context.address.port()),
+        "address": format!("{}://{}:{}", context.options.scheme(), context.options.host, context.address.port()),
         "files": jars.iter().map(one).collect::<Vec<_>>(),
     }))
 }
@@ -135,7 +135,11 @@ fn spec(context: &Context, parallelism: Option<u32>) -> Result<String, Fault> {
     let at = context.jobmanager;
     let here = if at.ip().is_unspecified() { SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), at.port()) } else { at };
     let spec = SubmitSpec {
-        to: Destination::JobManager { address: here.to_string(), secret_file: context.options.secret_file.clone() },
+        to: Destination::JobManager {
+            address: here.to_string(),
+            secret_file: context.options.secret_file.clone(),
+            tls: context.options.tls_files.clone(),
+        },
         parallelism,
         detached: true,
         cancel_on_lost_client: false,

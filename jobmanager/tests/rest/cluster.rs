@@ -66,11 +66,14 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
     JobManagerOptions {
         bind,
         secret,
+        tls: None,
         rest: Some(RestOptions {
             bind,
             host: "localhost".to_owned(),
             metrics_port: Some(0),
             secret_file: None,
+            tls_files: None,
+            tls: None,
             view: None,
             settings,
         }),
