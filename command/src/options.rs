@@ -155,11 +155,6 @@ pub(crate) fn tls_files_of(config: &Configuration) -> Result<Option<TlsFiles>> {
     Ok(Some(TlsFiles { keystore, truststore }))
 }
 
-/// How this process shows that it may talk to the cluster.
-pub(crate) fn access_of(config: &Configuration) -> Result<Access> {
-    Ok(Access { secret: secret_of(config)?, tls: tls_files_of(config)?.map(Tls::read).transpose()? })
-}
-
 /// The file of an option that another one demands; workers run in folders of their own, so its path is a whole one.
 fn file_of(config: &Configuration, option: &ConfigOption<Option<PathBuf>>, because: &str) -> Result<PathBuf> {
     let path = config.get(option).ok_or_else(|| {
