@@ -10,6 +10,7 @@ use crate::{MESSAGE_BYTES, PROTOCOL, VERSION};
 use flinkrs_core::error::{Error, Result};
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -59,8 +60,8 @@ pub struct JobManagerClient {
 impl JobManagerClient {
     /// Connects to the JobManager at `HOST:PORT`.
     ///
-    /// Errors when nobody answers there within 5 s, when it is of another version, when it wants another secret, or when
-    /// one of both doesn't trust the other's certificate.
+    /// Errors when nobody answers there within 5 s, when it is of another version, when it wants another secret, or
+    /// when one of both doesn't trust the other's certificate.
     pub async fn connect(address: &str, access: impl Into<Access>) -> Result<JobManagerClient> {
         let access = access.into();
         let wrong = || {
@@ -72,21 +73,9 @@ impl JobManagerClient {
         port.parse::<u16>().map_err(|_| wrong())?;
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong())?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let nobody = |error: &dyn std::error::Error| Error::Resource {
-            message: format!(
-                "no JobManager answers at {address}: {}; start one with `flinkrs cluster start`, or name another \
-                 (option -m)",
-                deepest(error)
-            ),
-        };
         let channel = match &access.tls {
-            None => endpoint.connect().await.map_err(|error| nobody(&error))?,
-            Some(tls) => {
-                let stream = TcpStream::connect(address);
-                let stream = tokio::time::timeout(CONNECT_TIMEOUT, stream).await;
-                let stream = stream.unwrap_or_else(|late| Err(late.into())).map_err(|error| nobody(&error))?;
-                secured(address, &endpoint, stream, tls).await?
-            }
+            None => endpoint.connect().await.map_err(|error| nobody(address, &error))?,
+            Some(tls) => secured(address, &endpoint, tls).await?,
         };
         let mut client = JobManagerClient {
             address: address.to_owned(),
@@ -175,25 +164,41 @@ impl JobManagerClient {
 }
 
 /// Encrypts a connection, and gives calls their way through it.
-async fn secured(address: &str, endpoint: &Endpoint, stream: TcpStream, tls: &Tls) -> Result<Channel> {
-    let refused = |error: &dyn std::fmt::Display| {
-        Error::usage(format!(
-            "the JobManager at {address} and this process don't trust each other: {error} \
-             (options security.ssl.internal.*)"
-        ))
-    };
-    // Small messages are not held back for others.
-    stream.set_nodelay(true).map_err(|error| refused(&error))?;
-    let connector = TlsConnector::from(std::sync::Arc::clone(&tls.client));
-    let shaken = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(Tls::name(), stream)).await;
-    let stream = shaken.unwrap_or_else(|late| Err(late.into())).map_err(|error| refused(&error))?;
+async fn secured(address: &str, endpoint: &Endpoint, tls: &Tls) -> Result<Channel> {
+    let shaken = tokio::time::timeout(CONNECT_TIMEOUT, async {
+        let stream = TcpStream::connect(address).await?;
+        // Small messages are not held back for others.
+        stream.set_nodelay(true)?;
+        TlsConnector::from(Arc::clone(&tls.client)).connect(Tls::name(), stream).await
+    });
+    let stream = shaken.await.unwrap_or_else(|late| Err(late.into())).map_err(|error| {
+        let inner = error.get_ref().map(|inner| inner.is::<rustls::Error>());
+        // A connection that just ends says nothing about trust: it may be better in a moment.
+        match inner {
+            Some(true) => Error::usage(format!(
+                "the JobManager at {address} and this process don't trust each other: {error} (options \
+                 security.ssl.internal.*)"
+            )),
+            _ => nobody(address, &error),
+        }
+    })?;
     let mut only: Option<TlsStream<TcpStream>> = Some(stream);
     // A connection that breaks is not made again here: whoever has it connects anew.
     let connector = tower::service_fn(move |_: Uri| {
         let stream = only.take().map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset));
         std::future::ready(stream)
     });
-    endpoint.connect_with_connector(connector).await.map_err(|error| refused(&deepest(&error)))
+    endpoint.connect_with_connector(connector).await.map_err(|error| nobody(address, &error))
+}
+
+fn nobody(address: &str, error: &dyn std::error::Error) -> Error {
+    Error::Resource {
+        message: format!(
+            "no JobManager answers at {address}: {}; start one with `flinkrs cluster start`, or name another (option \
+             -m)",
+            deepest(error)
+        ),
+    }
 }
 
 /// The innermost cause of an error: the operating system's own words.

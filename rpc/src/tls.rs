@@ -1,8 +1,8 @@
 //! Certificates: how processes of a cluster prove to each other that one authority has signed both, and encrypt.
 //!
-//! A process has two files in PEM: its certificates with their private key, and the certificates of the authorities that
-//! it trusts. Inside of a cluster both sides of a connection prove themselves, and names don't matter: that the same
-//! authority signed is what makes two processes belong together, as in Flink. TLS 1.3, and nothing older.
+//! A process has two files in PEM: its certificates with their private key, and the certificates of the authorities
+//! that it trusts. Inside of a cluster both sides of a connection prove themselves, and names don't matter: that the
+//! same authority signed is what makes two processes belong together, as in Flink. TLS 1.3, and nothing older.
 
 use flinkrs_core::error::{Error, Result};
 use rustls::client::WebPkiServerVerifier;
@@ -135,9 +135,9 @@ impl Keys {
 
     /// Whether others, who trust the same authorities, will accept the certificate.
     fn check_signed_by(&self, trust: &Trust) -> Result<()> {
-        let unknown = |error: &CertificateError| matches!(error, CertificateError::UnknownIssuer);
+        // An authority may have the name of another.
         self.verify(&trust.roots).map_err(|error| match &error {
-            rustls::Error::InvalidCertificate(why) if unknown(why) => {
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
                 Error::usage(format!("the certificate in {} is signed by no authority in {}", self.file, trust.file))
             }
             _ => self.error(&error),

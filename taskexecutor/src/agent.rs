@@ -105,7 +105,8 @@ pub struct TaskExecutor {
 impl TaskExecutor {
     /// Makes the folders; nothing is connected before it [`run`](TaskExecutor::run)s.
     ///
-    /// Errors when a folder can't be made, or when the address is open to others and there is neither a secret nor a certificate.
+    /// Errors when a folder can't be made, or when the address is open to others and there is neither a secret nor a
+    /// certificate.
     pub fn new(options: TaskExecutorOptions) -> Result<TaskExecutor> {
         if !options.bind.is_loopback() && options.secret.is_none() && options.tls.is_none() {
             return Err(Error::usage(format!(
