@@ -16,7 +16,7 @@ use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -77,15 +77,14 @@ pub struct TaskExecutor {
     workers: Workers,
     artifacts: Arc<Artifacts>,
     server: Option<Exchange>,
-    /// Holds the port until the server takes it.
-    port_holder: Option<TcpListener>,
+    /// The server's port: nobody else gets it, whether there is a server or not.
+    listener: TcpListener,
     data_secret: Vec<u8>,
     /// Programs of workers that are to be started, or run.
     programs: BTreeMap<(ApplicationId, WorkerId), Program>,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     wake_at: Option<Timestamp>,
-    port: u16,
 }
 
 impl TaskExecutor {
@@ -109,7 +108,7 @@ impl TaskExecutor {
         // The port is known before the server is: whoever registers says where it will be.
         let held = TcpListener::bind((options.bind, options.data_port));
         let held = held.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (port, holder) = held.map_err(|error| Error::Resource {
+        let (port, listener) = held.map_err(|error| Error::Resource {
             message: format!(
                 "cannot listen on {}:{}: {error} (option taskmanager.data.port)",
                 options.bind, options.data_port
@@ -130,13 +129,12 @@ impl TaskExecutor {
             workers: Workers::new(options.folder.clone(), sender.clone()),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"))),
             server: None,
-            port_holder: Some(holder),
+            listener,
             data_secret: Vec::new(),
             programs: BTreeMap::new(),
             events,
             sender,
             wake_at: None,
-            port: port.port(),
             options,
         })
     }
@@ -246,17 +244,19 @@ impl TaskExecutor {
     /// Serves finished partitions to those who prove that they belong to the cluster.
     fn serve(&mut self, data_secret: Vec<u8>) -> Result<()> {
         self.server = None;
-        self.port_holder = None;
         self.data_secret.clone_from(&data_secret);
-        self.server = Some(Exchange::start(ExchangeOptions {
-            listen: SocketAddr::new(self.options.bind, self.port),
+        let failed = |error| Error::Resource { message: format!("cannot listen for those who fetch records: {error}") };
+        let listener = self.listener.try_clone().map_err(failed)?;
+        let options = ExchangeOptions {
+            listen: listener.local_addr().map_err(failed)?,
             job: 0,
             me: PeerId::of_task_executor(&self.decider.id()),
             secret: data_secret,
             memory_bytes: SERVER_BYTES,
             compression: Compression::None,
             folder: Some(self.options.folder.join("partitions")),
-        })?);
+        };
+        self.server = Some(Exchange::start_at(listener, options)?);
         Ok(())
     }
 

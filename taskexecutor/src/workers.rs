@@ -56,7 +56,10 @@ impl Workers {
             .stdout(log("out")?)
             .stderr(log("err")?)
             .process_group(0);
-        let mut child = command.spawn().map_err(|error| Error::io("start program", executable, error))?;
+        let mut child = command.spawn().map_err(|error| {
+            let _ = std::fs::remove_file(&spec_file);
+            Error::io("start program", executable, error)
+        })?;
         let pid = Pid::from_child(&child);
         self.running().insert((application, worker), pid);
         let (running, events) = (Arc::clone(&self.running), self.events.clone());
@@ -68,8 +71,9 @@ impl Workers {
                 Err(_) => WorkerExit::Code(-1),
             };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(application, worker));
-            // What the program has started goes with it.
+            // What the program has started goes with it, and so does what it was to be if it hasn't read that.
             let _ = kill_process_group(pid, Signal::KILL);
+            let _ = std::fs::remove_file(&spec_file);
             let event = TaskExecutorEvent::WorkerExited { application, worker, exit };
             let _ = events.blocking_send(Event::Decide(event));
         };

@@ -1,6 +1,8 @@
 //! A cluster of processes of its own for each test.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -20,6 +22,8 @@ pub(crate) struct Cluster {
     pub(crate) address: String,
     pub(crate) jobmanager: Child,
     pub(crate) executors: Vec<Child>,
+    /// TaskExecutors that were ever started.
+    started: usize,
 }
 
 impl Cluster {
@@ -31,15 +35,6 @@ impl Cluster {
     /// The same with options of the configuration.
     pub(crate) fn with(executors: usize, options: &[&str]) -> Cluster {
         let cluster = Cluster::unchecked(executors, options);
-        if cluster.has_slots_soon(executors as u32) {
-            return cluster;
-        }
-        // What has kept it from starting stands in the logs; the tests are about what comes after.
-        for entry in fs::read_dir(cluster.path()).expect("lists").flatten() {
-            eprintln!("{}: {}", entry.path().display(), fs::read_to_string(entry.path()).unwrap_or_default());
-        }
-        drop(cluster);
-        let cluster = Cluster::unchecked(executors, options);
         cluster.wait_for_slots(executors as u32);
         cluster
     }
@@ -49,7 +44,7 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let options: Vec<String> = options.iter().map(|option| format!("-D{option}")).collect();
         let (jobmanager, address) = start_jobmanager(folder.path(), 0, &options);
-        let mut cluster = Cluster { folder, options, address, jobmanager, executors: Vec::new() };
+        let mut cluster = Cluster { folder, options, address, jobmanager, executors: Vec::new(), started: 0 };
         (0..executors).for_each(|_| cluster.add_executor());
         cluster
     }
@@ -60,7 +55,8 @@ impl Cluster {
 
     /// Starts another TaskExecutor.
     pub(crate) fn add_executor(&mut self) {
-        let log = self.folder.path().join(format!("taskexecutor-{}.log", self.executors.len()));
+        let log = self.folder.path().join(format!("taskexecutor-{}.log", self.started));
+        self.started += 1;
         let mut command = Command::new(COMMAND);
         command.args(["taskexecutor", "-m", &self.address]).args(&self.options);
         command.args(["-Dtaskmanager.numberOfTaskSlots=1", "-Dtaskmanager.memory.process.size=256mb"]);
@@ -75,25 +71,84 @@ impl Cluster {
         self.jobmanager = start_jobmanager(self.folder.path(), port, &self.options).0;
     }
 
-    /// Whether the slots are there before long.
-    fn has_slots_soon(&self, slots: u32) -> bool {
-        let begun = Instant::now();
-        while !self.has_slots(slots) {
-            if begun.elapsed() > HANG / 4 {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        true
-    }
-
     fn has_slots(&self, slots: u32) -> bool {
         let said = self.flinkrs("cluster", &["status"]);
         String::from_utf8_lossy(&said.stdout).trim_end().ends_with(&format!(", {slots} slots"))
     }
 
+    /// Panics with the logs when they don't come.
     pub(crate) fn wait_for_slots(&self, slots: u32) {
-        wait_until("the slots are there", || self.has_slots(slots));
+        let begun = Instant::now();
+        while !self.has_slots(slots) {
+            assert!(begun.elapsed() < HANG, "{slots} slots never came: {}", self.logs());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What all processes have said so far.
+    pub(crate) fn logs(&self) -> String {
+        let mut logs = String::new();
+        for entry in fs::read_dir(self.path()).expect("lists").flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "log") {
+                let said = fs::read_to_string(entry.path()).unwrap_or_default();
+                logs += &format!("\n{}:\n{said}", entry.path().display());
+            }
+        }
+        logs
+    }
+
+    /// Kills a TaskExecutor, and waits until it is gone.
+    pub(crate) fn kill_executor(&mut self, which: usize) {
+        kill(&mut self.executors.remove(which));
+    }
+
+    /// What REST answers to a GET.
+    pub(crate) fn rest(&self, path: &str) -> String {
+        let said = fs::read_to_string(self.path().join("jobmanager.log")).expect("a log");
+        let at = said.lines().filter_map(|line| line.strip_prefix("REST listens on http://")).next_back();
+        let at = at.expect("REST listens");
+        let Ok(mut stream) = TcpStream::connect(at) else { return String::new() };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+        text(&answer)
+    }
+
+    /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept of
+    /// jobs but logs.
+    pub(crate) fn wait_until_idle(&self) {
+        let begun = Instant::now();
+        loop {
+            let left = self.left_of_jobs();
+            if left.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < HANG, "there is still {left:?}: {}", self.logs());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn left_of_jobs(&self) -> Vec<String> {
+        let overview = self.rest("/overview");
+        let number = |key: &str| {
+            let (_, behind) = overview.split_once(&format!("\"{key}\":"))?;
+            behind.split([',', '}']).next()?.parse::<u32>().ok()
+        };
+        let free = number("slots-available") == Some(self.executors.len() as u32);
+        let mut left: Vec<String> = if free { Vec::new() } else { vec![format!("a slot too few: {overview}")] };
+        left.extend(self.workers().iter().map(|id| format!("worker {id}")));
+        for folder in self.entries().iter().filter(|path| path.display().to_string().contains("flinkrs-taskexecutor-"))
+        {
+            for part in ["partitions", "specs"] {
+                let files = fs::read_dir(folder.join(part)).into_iter().flatten().flatten();
+                left.extend(files.map(|file| file.path().display().to_string()));
+            }
+        }
+        left
+    }
+
+    fn entries(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.path()).expect("lists").map(|entry| entry.expect("an entry").path()).collect()
     }
 
     /// Runs `flinkrs ACTION ... ` against the cluster to its end.
@@ -138,20 +193,23 @@ impl Cluster {
         }
     }
 
-    /// What is left in the folders of TaskExecutors that have ended well: nothing.
-    pub(crate) fn assert_stopped_without_a_trace(mut self) {
+    /// Ends the cluster: no process of it is left, and in its folder nothing but logs, the store, and `outputs`.
+    pub(crate) fn assert_stopped_without_a_trace(mut self, outputs: &[&str]) {
         let said = self.flinkrs("cluster", &["stop"]);
         assert!(said.status.success(), "{said:?}");
         let jobmanager = std::mem::replace(&mut self.jobmanager, nobody());
-        assert!(finish(jobmanager).status.success());
+        assert!(finish(jobmanager).status.success(), "{}", self.logs());
         let executors: Vec<Child> = self.executors.drain(..).collect();
-        let ids: Vec<u32> = executors.iter().map(Child::id).collect();
         executors.into_iter().for_each(|executor| drop(finish(executor)));
-        wait_until("all workers have ended", || children_of(&ids).is_empty());
-        let left = fs::read_dir(self.path()).expect("lists").map(|entry| entry.expect("an entry").file_name());
-        let left: Vec<_> = left.map(|name| name.to_string_lossy().into_owned()).collect();
-        let left: Vec<_> = left.iter().filter(|name| name.starts_with("flinkrs-")).collect();
-        assert!(left.is_empty(), "{left:?}");
+        let folder = self.path().display().to_string();
+        wait_until("all processes have ended", || processes_that_name(&folder).is_empty());
+        let names = self.entries().into_iter().map(|path| path.display().to_string());
+        let names: Vec<String> = names.filter_map(|path| Some(path.rsplit('/').next()?.to_owned())).collect();
+        let expected = |name: &String| {
+            ["address", "store"].contains(&name.as_str()) || name.ends_with(".log") || outputs.contains(&name.as_str())
+        };
+        let left: Vec<&String> = names.iter().filter(|name| !expected(name)).collect();
+        assert!(left.is_empty(), "{left:?}: {}", self.logs());
     }
 }
 
@@ -227,6 +285,21 @@ fn children_of(parents: &[u32]) -> Vec<u32> {
         let mut fields = stat.rsplit(") ").next()?.split(' ');
         let (state, parent) = (fields.next()?, fields.next()?.parse::<u32>().ok()?);
         (state != "Z" && parents.contains(&parent)).then_some(id)
+    });
+    processes.collect()
+}
+
+/// Processes in whose arguments or environment a text stands.
+fn processes_that_name(text: &str) -> Vec<u32> {
+    let own = std::process::id();
+    let processes = fs::read_dir("/proc").expect("there is /proc").filter_map(|entry| {
+        let entry = entry.ok()?;
+        let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let names = |file: &str| {
+            let content = fs::read(entry.path().join(file)).unwrap_or_default();
+            content.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        (id != own && (names("cmdline") || names("environ"))).then_some(id)
     });
     processes.collect()
 }

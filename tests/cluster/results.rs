@@ -25,7 +25,8 @@ fn results_are_those_of_one_process() {
             assert_eq!(text(&output.stderr), "", "{case:?} with {options:?}");
         }
     }
-    cluster.assert_stopped_without_a_trace();
+    cluster.wait_until_idle();
+    cluster.assert_stopped_without_a_trace(&[]);
 }
 
 #[test]

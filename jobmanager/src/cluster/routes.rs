@@ -16,7 +16,10 @@ impl Cluster {
                 let _ = reply.send(self.open(program, attached));
             }
             Message::Attached(application) => self.dispatch(DispatcherEvent::ClientHeartbeat { application }),
-            Message::ClientLost(application) => self.dispatch(DispatcherEvent::ClientLost { application }),
+            Message::ClientLost(application) => {
+                self.dispatch(DispatcherEvent::ClientLost { application });
+                self.client_done(application);
+            }
             Message::Close { application, reply } => {
                 self.dispatch(DispatcherEvent::ClientDone { application });
                 self.client_done(application);

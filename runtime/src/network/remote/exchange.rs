@@ -16,7 +16,7 @@ use flinkrs_core::{Batch, Error, Result};
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -111,8 +111,15 @@ impl Exchange {
     /// Errors when the address can't be listened on, or the system refuses a thread.
     pub fn start(options: ExchangeOptions) -> Result<Exchange> {
         let listen = options.listen;
-        let failed = |error| Error::network(format!("cannot listen on {listen}: {error}"));
-        let (reactor, shared) = Reactor::bind(options).map_err(failed)?;
+        let listener = TcpListener::bind(listen);
+        let listener = listener.map_err(|error| Error::network(format!("cannot listen on {listen}: {error}")))?;
+        Exchange::start_at(listener, options)
+    }
+
+    /// The same at a port that is held already; where `options` say that it listens doesn't count.
+    pub fn start_at(listener: TcpListener, options: ExchangeOptions) -> Result<Exchange> {
+        let failed = |error| Error::network(format!("cannot listen: {error}"));
+        let (reactor, shared) = Reactor::new(listener, options).map_err(failed)?;
         let local_addr = reactor.local_addr().map_err(failed)?;
         let mut service = Service { shared: Arc::clone(&shared), local_addr, threads: Vec::new() };
         service.threads.push(spawn("exchange", move || reactor.run())?);

@@ -113,9 +113,10 @@ impl From<Malformed> for Ending {
 }
 
 impl Reactor {
-    pub(crate) fn bind(options: ExchangeOptions) -> io::Result<(Reactor, Arc<Shared>)> {
+    pub(crate) fn new(listener: std::net::TcpListener, options: ExchangeOptions) -> io::Result<(Reactor, Arc<Shared>)> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(options.listen)?;
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let shared = Shared::new(options, Waker::new(poll.registry(), WAKER)?);
         let reactor = Reactor {
