@@ -17,11 +17,15 @@
 //! | [`connect`] | connections, and errors of calls in the user's words |
 //! | [`body`] | messages as bytes |
 //! | [`roles`] | how a program is told what it is |
+//! | [`logs`] | log files, within limits, and read for others |
+//! | [`metrics`] | what is measured, and Prometheus's text |
 
 pub mod auth;
 pub mod body;
 pub mod connect;
+pub mod logs;
 pub mod message;
+pub mod metrics;
 pub mod roles;
 
 #[rustfmt::skip]

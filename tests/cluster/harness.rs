@@ -134,7 +134,10 @@ impl Cluster {
             let (_, behind) = overview.split_once(&format!("\"{key}\":"))?;
             behind.split([',', '}']).next()?.parse::<u32>().ok()
         };
-        let free = number("slots-available") == Some(self.executors.len() as u32);
+        // A killed TaskExecutor may count for a moment in place of the new one.
+        let members = self.rest("/taskmanagers");
+        let all_there = self.executors.iter().all(|executor| members.contains(&format!(":{}-", executor.id())));
+        let free = all_there && number("slots-available") == Some(self.executors.len() as u32);
         let mut left: Vec<String> = if free { Vec::new() } else { vec![format!("a slot too few: {overview}")] };
         left.extend(self.workers().iter().map(|id| format!("worker {id}")));
         for folder in self.entries().iter().filter(|path| path.display().to_string().contains("flinkrs-taskexecutor-"))

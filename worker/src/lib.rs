@@ -28,9 +28,11 @@ use crate::execution::Serving;
 use crate::link::Link;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
-use flinkrs_protocol::{Failure, FailureKind, OperatorPrint};
-use flinkrs_rpc::message::{ExecutionResult, FromWorker, ToWorker, WorkerSpec};
+use flinkrs_protocol::{Failure, FailureKind, OperatorPrint, WorkerUse};
+use flinkrs_rpc::message::{ExecutionResult, FromWorker, JobTasks, ToWorker, WorkerReport, WorkerSpec};
+use flinkrs_rpc::{body, metrics};
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, LoopMessages, PeerId};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,9 +52,9 @@ impl Worker {
     ///
     /// The process ends when the TaskExecutor or the JobManager does.
     pub fn start(spec: &Path) -> Result<Worker> {
-        let bytes = std::fs::read(spec).map_err(|error| Error::io("read", spec, error))?;
-        std::fs::remove_file(spec).map_err(|error| Error::io("remove", spec, error))?;
-        let spec: WorkerSpec = flinkrs_rpc::body::decode(&bytes)?;
+        let bytes = fs::read(spec).map_err(|error| Error::io("read", spec, error))?;
+        fs::remove_file(spec).map_err(|error| Error::io("remove", spec, error))?;
+        let spec: WorkerSpec = body::decode(&bytes)?;
         link::end_with_parent()?;
         let listen = format!("{}:0", spec.bind_host);
         let listen: SocketAddr =
@@ -111,6 +113,18 @@ impl Worker {
                 (Some(command), Some(serving)) => serving.handle(command),
                 (Some(_), None) => {}
             }
+        }
+    }
+
+    /// Keeps what this process uses and runs where its TaskExecutor finds it.
+    fn tell_task_executor(&self, managed_bytes: Vec<u64>, job: Option<JobTasks>) {
+        let used = WorkerUse { process: metrics::of_this_process(), managed_bytes, network: self.exchange.in_use() };
+        let path = Path::new(&self.spec.report);
+        let new = path.with_extension("new");
+        let written = body::encode(&WorkerReport { used, job }).map(|bytes| fs::write(&new, bytes));
+        // Without it the next one tells more.
+        if matches!(written, Ok(Ok(()))) {
+            let _ = fs::rename(&new, path);
         }
     }
 
