@@ -65,6 +65,8 @@ pub(crate) enum Event {
     Decide(TaskExecutorEvent),
     /// The JobManager says something.
     Told(ToTaskExecutor),
+    /// The connection to the JobManager has ended, or couldn't be made.
+    Disconnected(Option<Error>),
     /// An executable is there, or can't be had.
     Fetched { application: ApplicationId, worker: WorkerId, fetched: Result<PathBuf> },
 }
@@ -86,6 +88,8 @@ pub struct TaskExecutor {
     sender: mpsc::Sender<Event>,
     wake_at: Option<Timestamp>,
     port: u16,
+    /// Why there is no connection, as it was printed last.
+    said: Option<String>,
 }
 
 impl TaskExecutor {
@@ -137,6 +141,7 @@ impl TaskExecutor {
             sender,
             wake_at: None,
             port: port.port(),
+            said: None,
             options,
         })
     }
@@ -166,6 +171,7 @@ impl TaskExecutor {
                 },
                 Some(Event::Decide(event)) => self.decide(event),
                 Some(Event::Told(told)) => self.told(told),
+                Some(Event::Disconnected(error)) => self.disconnected(error),
                 Some(Event::Fetched { application, worker, fetched }) => self.fetched(application, worker, fetched),
             };
             if exit? {
@@ -206,11 +212,25 @@ impl TaskExecutor {
         Ok(exit)
     }
 
+    /// The connection has ended. It is made again, unless the JobManager is one that this process can't work for.
+    fn disconnected(&mut self, error: Option<Error>) -> Result<bool> {
+        if let Some(error) = error.as_ref().filter(|error| matches!(error.root(), Error::Usage { .. })) {
+            return Err(Error::usage(error.to_string()));
+        }
+        let reason = error.map_or_else(|| "the connection to the JobManager has ended".to_owned(), |e| e.to_string());
+        if self.said.as_ref() != Some(&reason) {
+            eprintln!("{reason}; trying again");
+            self.said = Some(reason.clone());
+        }
+        self.decide(TaskExecutorEvent::Disconnected { reason })
+    }
+
     /// The JobManager says something.
     fn told(&mut self, told: ToTaskExecutor) -> Result<bool> {
         match told {
             ToTaskExecutor::Registered { data_secret } => {
                 self.serve(data_secret)?;
+                self.said = None;
                 eprintln!("registered at {} as {}", self.options.jobmanager, self.decider.id());
                 self.decide(TaskExecutorEvent::Registered)
             }

@@ -36,8 +36,8 @@ impl Workers {
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
     pub(crate) fn start(&self, executable: &Path, spec: &WorkerSpec) -> Result<()> {
         let (application, worker) = (spec.program.application, spec.worker);
-        let spec_file = self.folder.join("specs").join(format!("{application}-{}", worker.0));
-        write_secretly(&spec_file, &body::encode(spec)?)?;
+        let spec_file = SpecFile(self.folder.join("specs").join(format!("{application}-{}", worker.0)));
+        spec_file.write(&body::encode(spec)?)?;
         let logs = self.folder.join("logs").join(application.to_string());
         std::fs::create_dir_all(&logs).map_err(|error| Error::io("create", &logs, error))?;
         let log = |what: &str| {
@@ -50,7 +50,7 @@ impl Workers {
         command
             .args(&spec.program.arguments)
             .env(roles::ROLE, roles::WORKER)
-            .env(roles::WORKER_SPEC, &spec_file)
+            .env(roles::WORKER_SPEC, &spec_file.0)
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(log("out")?)
@@ -62,7 +62,7 @@ impl Workers {
         let (running, events) = (Arc::clone(&self.running), self.events.clone());
         let watch = move || {
             // Held until the process has ended.
-            let _stdin = child.stdin.take();
+            let (_stdin, _spec_file) = (child.stdin.take(), spec_file);
             let exit = match child.wait() {
                 Ok(status) => exit_of(status),
                 Err(_) => WorkerExit::Code(-1),
@@ -106,8 +106,19 @@ fn exit_of(status: ExitStatus) -> WorkerExit {
     }
 }
 
-/// Writes a file that nobody else may read.
-fn write_secretly(path: &Path, bytes: &[u8]) -> Result<()> {
-    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+/// What a worker is told, secrets among it: a file that nobody else may read, and that is gone when the worker is. One
+/// that starts removes it itself.
+struct SpecFile(PathBuf);
+
+impl SpecFile {
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&self.0);
+        file.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", &self.0, error))
+    }
+}
+
+impl Drop for SpecFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
