@@ -16,12 +16,14 @@
 //! | [`auth`] | the cluster's secret, and proofs that a caller has it |
 //! | [`connect`] | connections, and errors of calls in the user's words |
 //! | [`body`] | messages as bytes |
+//! | [`program`] | what a program says of itself before it is run: its note, and the GLIBC it needs |
 //! | [`roles`] | how a program is told what it is |
 
 pub mod auth;
 pub mod body;
 pub mod connect;
 pub mod message;
+pub mod program;
 pub mod roles;
 
 #[rustfmt::skip]
