@@ -7,12 +7,14 @@
 //! | `jobs` | `list`, `cancel`, `logs` |
 //! | `processes` | `jobmanager` and `taskexecutor`: this process is one |
 //! | `cluster` | `cluster start`, `stop` and `status`: a standalone cluster |
+//! | `output` | what a process prints, in files besides |
 //! | `options` | configuration: its file, `-D`, and what follows from them |
 
 mod cluster;
 mod info;
 mod jobs;
 mod options;
+mod output;
 mod processes;
 mod run;
 

@@ -28,8 +28,10 @@ pub struct JobManagerOptions {
     pub secret: Option<Secret>,
     /// REST and metrics; `None`: there are none.
     pub rest: Option<RestOptions>,
-    /// The folder for jobs, results and executables.
+    /// The folder for jobs and results.
     pub store: PathBuf,
+    /// The folder for executables.
+    pub artifacts: PathBuf,
     /// How TaskExecutors and slots are treated.
     pub resources: ResourceOptions,
     /// How jobs are treated.
@@ -66,7 +68,7 @@ impl JobManager {
             Some(rest) => Some(Rest::bind(rest, options.secret.as_ref()).await?),
             None => None,
         };
-        let store = Store::open(&options.store)?;
+        let store = Store::open(&options.store, &options.artifacts)?;
         let (dispatcher, resources, job) = (options.dispatcher, options.resources, options.job);
         let cluster = Cluster::new(Options { dispatcher, resources, job }, store.clone())?;
         Ok(JobManager { listener, address, secret: options.secret, rest, store, cluster })

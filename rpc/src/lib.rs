@@ -16,6 +16,7 @@
 //! | [`auth`] | the cluster's secret, and proofs that a caller has it |
 //! | [`connect`] | connections, and errors of calls in the user's words |
 //! | [`body`] | messages as bytes |
+//! | [`program`] | what a program says of itself before it is run: its note, and the GLIBC it needs |
 //! | [`roles`] | how a program is told what it is |
 //! | [`logs`] | log files, within limits, and read for others |
 //! | [`metrics`] | what is measured, and Prometheus's text |
@@ -26,6 +27,7 @@ pub mod connect;
 pub mod logs;
 pub mod message;
 pub mod metrics;
+pub mod program;
 pub mod roles;
 
 #[rustfmt::skip]

@@ -3,12 +3,14 @@
 use crate::artifacts::Artifacts;
 use crate::link::Link;
 use crate::logs;
+use crate::metrics::{Metrics, REPORTS, Used};
 use crate::workers::Workers;
 use flinkrs_control::Timestamp;
 use flinkrs_control::resource_manager::Registration;
 use flinkrs_control::task_executor::{
     TaskExecutor as Decider, TaskExecutorCommand, TaskExecutorEvent, TaskExecutorOptions as Times, WorkerExit,
 };
+use flinkrs_core::config::PortRange;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
@@ -18,9 +20,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Events that wait at most; whoever has one more waits.
 const EVENTS_MAX: usize = 4096;
@@ -51,8 +54,12 @@ pub struct TaskExecutorOptions {
     pub compress: bool,
     /// Threads of a worker for tasks.
     pub threads: u32,
-    /// The folder for executables, partitions and logs; made if it isn't there.
+    /// The folder for executables and partitions; made if it isn't there.
     pub folder: PathBuf,
+    /// The folder for logs, of this process and of its workers; made if it isn't there.
+    pub logs: PathBuf,
+    /// The ports of which the first that is free shows metrics to Prometheus; `None`: there are none.
+    pub metrics_ports: Option<PortRange>,
     /// The folder for spilled data.
     pub temp_dir: PathBuf,
     /// Heartbeats and delays.
@@ -65,6 +72,8 @@ pub(crate) enum Event {
     Decide(TaskExecutorEvent),
     /// The JobManager says something.
     Told(ToTaskExecutor),
+    /// The connection to the JobManager has ended, or couldn't be made.
+    Disconnected(Option<Error>),
     /// An executable is there, or can't be had.
     Fetched { application: ApplicationId, worker: WorkerId, fetched: Result<PathBuf> },
 }
@@ -85,6 +94,14 @@ pub struct TaskExecutor {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     wake_at: Option<Timestamp>,
+    /// Why there is no connection, as it was printed last.
+    said: Option<String>,
+    /// What it and its workers use.
+    used: Used,
+    /// Where Prometheus asks, until it is served.
+    metrics: Option<Metrics>,
+    /// What it is called there.
+    called: Option<Arc<Mutex<String>>>,
 }
 
 impl TaskExecutor {
@@ -99,9 +116,9 @@ impl TaskExecutor {
                 options.bind
             )));
         }
-        for part in ["artifacts", "partitions", "logs", "specs"] {
-            let path = options.folder.join(part);
-            fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))?;
+        let parts = ["artifacts", "partitions", "specs", REPORTS].map(|part| options.folder.join(part));
+        for path in parts.iter().chain([&options.logs]) {
+            fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
         }
         let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(&options.folder, owner).map_err(|error| Error::io("protect", &options.folder, error))?;
@@ -122,11 +139,13 @@ impl TaskExecutor {
             slots: options.slots,
             slot_bytes: options.slot_bytes,
         };
+        let used = Used::new(&options.folder);
+        let metrics = options.metrics_ports.map(|ports| Metrics::listen(ports, &options)).transpose()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         Ok(TaskExecutor {
             decider: Decider::new(registration, options.times.clone()),
             link: Link::new(options.jobmanager.clone(), options.secret.clone(), sender.clone()),
-            workers: Workers::new(options.folder.clone(), sender.clone()),
+            workers: Workers::new(options.folder.clone(), options.logs.clone(), sender.clone()),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"))),
             server: None,
             listener,
@@ -135,6 +154,10 @@ impl TaskExecutor {
             events,
             sender,
             wake_at: None,
+            said: None,
+            used,
+            called: metrics.as_ref().map(Metrics::name),
+            metrics,
             options,
         })
     }
@@ -145,6 +168,9 @@ impl TaskExecutor {
     pub async fn run(mut self, end: impl Future<Output = ()>) -> Result<()> {
         let mut end = std::pin::pin!(end);
         let mut ended = false;
+        // Ends with this call.
+        let mut serving = JoinSet::new();
+        self.metrics.take().map(|metrics| serving.spawn(metrics.serve()));
         self.decide(TaskExecutorEvent::Tick)?;
         loop {
             let wait =
@@ -164,6 +190,7 @@ impl TaskExecutor {
                 },
                 Some(Event::Decide(event)) => self.decide(event),
                 Some(Event::Told(told)) => self.told(told),
+                Some(Event::Disconnected(error)) => self.disconnected(error),
                 Some(Event::Fetched { application, worker, fetched }) => self.fetched(application, worker, fetched),
             };
             if exit? {
@@ -185,7 +212,10 @@ impl TaskExecutor {
                     slots: registration.slots,
                     slot_bytes: registration.slot_bytes,
                 }),
-                TaskExecutorCommand::Heartbeat => self.link.send(&FromTaskExecutor::Heartbeat),
+                TaskExecutorCommand::Heartbeat => {
+                    let (process, workers) = self.used.now();
+                    self.link.send(&FromTaskExecutor::Heartbeat { process, workers });
+                }
                 TaskExecutorCommand::Disconnect => self.link.disconnect(),
                 TaskExecutorCommand::SpawnWorker { application, worker } => self.fetch(application, worker),
                 TaskExecutorCommand::KillWorker { application, worker } => self.workers.kill(application, worker),
@@ -204,11 +234,28 @@ impl TaskExecutor {
         Ok(exit)
     }
 
+    /// The connection has ended. It is made again, unless the JobManager is one that this process can't work for.
+    fn disconnected(&mut self, error: Option<Error>) -> Result<bool> {
+        if let Some(error) = error.as_ref().filter(|error| matches!(error.root(), Error::Usage { .. })) {
+            return Err(Error::usage(error.to_string()));
+        }
+        let reason = error.map_or_else(|| "the connection to the JobManager has ended".to_owned(), |e| e.to_string());
+        if self.said.as_ref() != Some(&reason) {
+            eprintln!("{reason}; trying again");
+            self.said = Some(reason.clone());
+        }
+        self.decide(TaskExecutorEvent::Disconnected { reason })
+    }
+
     /// The JobManager says something.
     fn told(&mut self, told: ToTaskExecutor) -> Result<bool> {
         match told {
             ToTaskExecutor::Registered { data_secret } => {
                 self.serve(data_secret)?;
+                self.said = None;
+                self.called.iter().for_each(|name| {
+                    *name.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.id().to_string();
+                });
                 eprintln!("registered at {} as {}", self.options.jobmanager, self.decider.id());
                 self.decide(TaskExecutorEvent::Registered)
             }
@@ -233,8 +280,8 @@ impl TaskExecutor {
                 self.programs.retain(|(of, _), _| *of != application);
                 Ok(false)
             }
-            ToTaskExecutor::ReadLogs { request, application } => {
-                logs::send(&self.options.folder, application, request, self.link.outgoing());
+            ToTaskExecutor::ReadLogs { request, which } => {
+                logs::send(self.options.logs.clone(), which, request, self.link.outgoing());
                 Ok(false)
             }
             ToTaskExecutor::ShutDown => self.decide(TaskExecutorEvent::Stop),
@@ -298,6 +345,7 @@ impl TaskExecutor {
             threads: self.options.threads,
             temp_dir: self.options.temp_dir.display().to_string(),
             partitions: self.options.folder.join("partitions").display().to_string(),
+            report: self.used.report_of(application, worker).display().to_string(),
         };
         let started = fetched.and_then(|executable| self.workers.start(&executable, &spec));
         match started {

@@ -32,12 +32,12 @@ impl Artifacts {
             return Ok(path);
         }
         let client = client.ok_or_else(|| Error::network("there is no connection to the JobManager"))?;
-        let new = self.folder.join(format!("{sha256}.new"));
-        let failed = |error| Error::io("write", &new, error);
+        let new = New(self.folder.join(format!("{sha256}.new")));
+        let failed = |error| Error::io("write", &new.0, error);
         let request = ArtifactRef { sha256: sha256.to_owned() };
         let chunks = client.dispatcher().get_artifact(request).await.map_err(|status| client.error(&status))?;
         let mut chunks = chunks.into_inner();
-        let mut file = File::create(&new).map_err(failed)?;
+        let mut file = File::create(&new.0).map_err(failed)?;
         let mut hash = Sha256::new();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|status| client.error(&status))?;
@@ -50,7 +50,17 @@ impl Artifacts {
             return Err(Error::data(format!("an executable came with the hash {found} in place of {sha256}")));
         }
         let runs = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(&new, runs).and_then(|()| fs::rename(&new, &path)).map_err(failed)?;
+        fs::set_permissions(&new.0, runs).and_then(|()| fs::rename(&new.0, &path)).map_err(failed)?;
         Ok(path)
+    }
+}
+
+/// A file that is being written; what is left of it when it couldn't be finished is removed.
+struct New(PathBuf);
+
+impl Drop for New {
+    fn drop(&mut self) {
+        // A finished one has another name.
+        let _ = fs::remove_file(&self.0);
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::agent::{Event, Events};
 use flinkrs_control::task_executor::TaskExecutorEvent;
-use flinkrs_core::error::Result;
+use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::JobManagerClient;
 use flinkrs_rpc::message::FromTaskExecutor;
 use flinkrs_rpc::proto::GatewayMessage;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,43 +23,53 @@ pub(crate) struct Link {
     secret: Option<Secret>,
     events: Events,
     outgoing: Option<mpsc::Sender<GatewayMessage>>,
+    /// Ends the session, for this reason.
+    give_up: Option<oneshot::Sender<String>>,
     client: Arc<Mutex<Option<JobManagerClient>>>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Link {
     pub(crate) fn new(address: String, secret: Option<Secret>, events: Events) -> Link {
-        Link { address, secret, events, outgoing: None, client: Arc::default(), task: None }
+        Link { address, secret, events, outgoing: None, give_up: None, client: Arc::default(), task: None }
     }
 
     /// Tries to connect; the agent hears how it went. Messages may be sent at once.
     pub(crate) fn connect(&mut self) {
         self.disconnect();
         let (outgoing, sent) = mpsc::channel(OUTGOING_MAX);
-        self.outgoing = Some(outgoing);
+        let (give_up, given_up) = oneshot::channel();
+        (self.outgoing, self.give_up) = (Some(outgoing), Some(give_up));
         let (address, secret, events) = (self.address.clone(), self.secret.clone(), self.events.clone());
         let client = Arc::clone(&self.client);
         self.task = Some(tokio::spawn(async move {
-            let reason = match session(&address, secret, sent, &events, &client).await {
-                Ok(()) => "the connection has ended".to_owned(),
-                Err(error) => error.to_string(),
+            let ended = tokio::select! {
+                ended = session(&address, secret, sent, &events, &client) => ended,
+                Ok(reason) = given_up => Err(Error::network(reason)),
             };
-            let _ = events.send(Event::Decide(TaskExecutorEvent::Disconnected { reason })).await;
+            let _ = events.send(Event::Disconnected(ended.err())).await;
         }));
     }
 
     /// Ends the connection.
     pub(crate) fn disconnect(&mut self) {
-        self.outgoing = None;
+        (self.outgoing, self.give_up) = (None, None);
         if let Some(task) = self.task.take() {
             task.abort();
         }
     }
 
     /// Sends a message; on a connection that takes none it is lost, and so is the connection.
-    pub(crate) fn send(&self, message: &FromTaskExecutor) {
-        if let (Some(outgoing), Ok(encoded)) = (&self.outgoing, body::encode(message)) {
-            let _ = outgoing.try_send(GatewayMessage { encoded });
+    pub(crate) fn send(&mut self, message: &FromTaskExecutor) {
+        let Some(outgoing) = &self.outgoing else { return };
+        let sent = body::encode(message).map_err(|error| error.to_string()).and_then(|encoded| {
+            let waiting = |_| format!("the JobManager doesn't take messages: {OUTGOING_MAX} of them wait");
+            outgoing.try_send(GatewayMessage { encoded }).map_err(waiting)
+        });
+        if let (Err(reason), Some(give_up)) = (sent, self.give_up.take()) {
+            // A session that has ended meanwhile has said so itself.
+            let _ = give_up.send(reason);
+            self.outgoing = None;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Worker processes: started with a file that says what they are, and watched.
 
 use crate::agent::{Event, Events};
+use crate::logs;
 use flinkrs_control::task_executor::{TaskExecutorEvent, WorkerExit};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, WorkerId};
@@ -24,63 +25,57 @@ type Running = Arc<Mutex<BTreeMap<(ApplicationId, WorkerId), Pid>>>;
 /// All workers of a TaskExecutor.
 pub(crate) struct Workers {
     folder: PathBuf,
+    logs: PathBuf,
     events: Events,
     running: Running,
 }
 
 impl Workers {
-    pub(crate) fn new(folder: PathBuf, events: Events) -> Workers {
-        Workers { folder, events, running: Running::default() }
+    pub(crate) fn new(folder: PathBuf, logs: PathBuf, events: Events) -> Workers {
+        Workers { folder, logs, events, running: Running::default() }
     }
 
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
     pub(crate) fn start(&self, executable: &Path, spec: &WorkerSpec) -> Result<()> {
         let (application, worker) = (spec.program.application, spec.worker);
-        let spec_file = self.folder.join("specs").join(format!("{application}-{}", worker.0));
-        write_secretly(&spec_file, &body::encode(spec)?)?;
-        let logs = self.folder.join("logs").join(application.to_string());
-        std::fs::create_dir_all(&logs).map_err(|error| Error::io("create", &logs, error))?;
-        let log = |what: &str| {
-            let path = logs.join(format!("worker-{}.{what}", worker.0));
-            File::create(&path).map_err(|error| Error::io("create", &path, error))
-        };
+        let spec_file = SpecFile(self.folder.join("specs").join(format!("{application}-{}", worker.0)));
+        spec_file.write(&body::encode(spec)?)?;
+        let [out, err] = logs::of_worker(&self.logs, application, worker)?;
         // On another machine there may be no such folder.
         let directory = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
         let mut command = Command::new(executable);
         command
             .args(&spec.program.arguments)
             .env(roles::ROLE, roles::WORKER)
-            .env(roles::WORKER_SPEC, &spec_file)
+            .env(roles::WORKER_SPEC, &spec_file.0)
             .current_dir(directory)
             .stdin(Stdio::piped())
-            .stdout(log("out")?)
-            .stderr(log("err")?)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .process_group(0);
-        let mut child = command.spawn().map_err(|error| {
-            let _ = std::fs::remove_file(&spec_file);
-            Error::io("start program", executable, error)
-        })?;
+        let mut child = command.spawn().map_err(|error| Error::io("start program", executable, error))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let pid = Pid::from_child(&child);
         self.running().insert((application, worker), pid);
-        let (running, events) = (Arc::clone(&self.running), self.events.clone());
+        let (running, events, report) = (Arc::clone(&self.running), self.events.clone(), PathBuf::from(&spec.report));
         let watch = move || {
             // Held until the process has ended.
-            let _stdin = child.stdin.take();
+            let (_stdin, _spec_file) = (child.stdin.take(), spec_file);
             let exit = match child.wait() {
                 Ok(status) => exit_of(status),
                 Err(_) => WorkerExit::Code(-1),
             };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(application, worker));
-            // What the program has started goes with it, and so does what it was to be if it hasn't read that.
+            // What the program has started goes with it.
             let _ = kill_process_group(pid, Signal::KILL);
-            let _ = std::fs::remove_file(&spec_file);
+            let _ = std::fs::remove_file(&report);
             let event = TaskExecutorEvent::WorkerExited { application, worker, exit };
             let _ = events.blocking_send(Event::Decide(event));
         };
-        let spawned = thread::Builder::new().name(format!("worker-{}", worker.0)).spawn(watch);
-        spawned
-            .map(|_| ())
-            .map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
+        thread("worker", watch)?;
+        // What it prints is copied until it has ended, and everybody that it has started.
+        thread("out", move || stdout.map_or((), |from| out.copy(from, None)))?;
+        thread("err", move || stderr.map_or((), |from| err.copy(from, None)))
     }
 
     /// Ends a process at once.
@@ -103,6 +98,11 @@ impl Workers {
     }
 }
 
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map(|_| ()).map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
+}
+
 fn exit_of(status: ExitStatus) -> WorkerExit {
     match (status.code(), status.signal()) {
         (Some(code), _) => WorkerExit::Code(code),
@@ -110,8 +110,19 @@ fn exit_of(status: ExitStatus) -> WorkerExit {
     }
 }
 
-/// Writes a file that nobody else may read.
-fn write_secretly(path: &Path, bytes: &[u8]) -> Result<()> {
-    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+/// What a worker is told, secrets among it: a file that nobody else may read, and that is gone when the worker is. One
+/// that starts removes it itself.
+struct SpecFile(PathBuf);
+
+impl SpecFile {
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&self.0);
+        file.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", &self.0, error))
+    }
+}
+
+impl Drop for SpecFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }

@@ -3,7 +3,7 @@
 use crate::Worker;
 use crate::master::RemoteMaster;
 use crate::parts::divide;
-use flinkrs_core::error::Error;
+use flinkrs_core::error::{Error, Result};
 use flinkrs_core::fs::LocalFileSystem;
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 /// How often parts are looked at while something runs.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long after a peer's connection has ended what ran fails by that: if its process has ended, its TaskExecutor says
+/// so within that time, and how, and these tasks are cancelled.
+const LOST_PEER: Duration = Duration::from_secs(1);
+
 /// How often a worker says how far its tasks are.
 const REPORT: Duration = Duration::from_millis(500);
 
@@ -35,13 +39,21 @@ pub(crate) struct Serving<'a> {
     slots: SlotPools,
     sinks: Sinks,
     parts: Parts,
+    lost: Arc<Mutex<Vec<LostPeer>>>,
     /// Of parts that are over: what their tasks and loops did.
     over: (Vec<TaskReport>, BTreeMap<u32, LoopReport>),
     reported: Instant,
 }
 
-/// Parts that run; a lost peer ends them.
+/// Parts that run.
 type Parts = Arc<Mutex<Vec<Arc<Part>>>>;
+
+/// A peer whose connection has ended, and the parts that ran then.
+struct LostPeer {
+    noticed: Instant,
+    message: String,
+    parts: Vec<Arc<Part>>,
+}
 
 /// Tasks that were deployed together.
 struct Part {
@@ -86,7 +98,7 @@ impl<'a> Serving<'a> {
         };
         let slots = SlotPools::new(&graph, spec.slots as usize, spec.slot_bytes as usize);
         let sinks = Sinks::new(&graph, &**functions, &token);
-        let parts = Parts::default();
+        let (parts, lost) = (Parts::default(), Arc::default());
         let serving = Serving {
             worker,
             graph,
@@ -97,6 +109,7 @@ impl<'a> Serving<'a> {
             slots,
             sinks,
             parts,
+            lost,
             over: Default::default(),
             reported: Instant::now(),
         };
@@ -110,10 +123,12 @@ impl<'a> Serving<'a> {
             let running = parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
             running.iter().for_each(|part| part.job.fail(error()));
         };
-        let parts = Arc::clone(&self.parts);
+        let (parts, lost) = (Arc::clone(&self.parts), Arc::clone(&self.lost));
         self.worker.exchange.on_peer_lost(Arc::new(move |peer: PeerId, error: Error| {
             let message = format!("the connection to {peer} is lost: {error}");
-            fail(&parts, &|| Error::network(message.clone()));
+            let running = parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (noticed, parts) = (Instant::now(), running);
+            lost.lock().unwrap_or_else(PoisonError::into_inner).push(LostPeer { noticed, message, parts });
         }));
         let (loops, parts) = (Arc::clone(&self.worker.loops), Arc::clone(&self.parts));
         self.worker.exchange.on_message(Arc::new(move |_, message: Vec<u8>| {
@@ -151,6 +166,12 @@ impl<'a> Serving<'a> {
 
     /// Forgets parts that are over, and says how far the others are.
     pub(crate) fn look(&mut self) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        for peer in lost.extract_if(.., |peer| peer.noticed.elapsed() > LOST_PEER) {
+            // One that was cancelled meanwhile has ended without this.
+            peer.parts.iter().for_each(|part| part.job.fail(Error::network(peer.message.clone())));
+        }
+        drop(lost);
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let (over, running): (Vec<_>, Vec<_>) = parts.drain(..).partition(|part| part.job.wait(Duration::ZERO));
         *parts = running;
@@ -174,9 +195,12 @@ impl<'a> Serving<'a> {
         let led = parts.iter().flat_map(|part| part.job.led_loops());
         let loops: BTreeMap<u32, LoopReport> = self.over.1.clone().into_iter().chain(led).collect();
         self.worker.tell_task_executor(self.slots.in_use(), Some(self.job_tasks(&parts)));
-        let encoded = loops.into_iter().filter_map(|(at, report)| Some((at, body::encode(&report).ok()?)));
+        let encoded: Result<_> = loops.into_iter().map(|(at, report)| Ok((at, body::encode(&report)?))).collect();
         let job = self.around.job;
-        self.worker.link.send(FromWorker::Report { job, tasks, loops: encoded.collect() });
+        match encoded {
+            Ok(loops) => self.worker.link.send(FromWorker::Report { job, tasks, loops }),
+            Err(error) => parts.iter().for_each(|part| part.job.fail(Error::internal(error.to_string()))),
+        }
     }
 
     /// What runs here now, for the TaskExecutor.
@@ -244,7 +268,7 @@ impl<'a> Serving<'a> {
         self.worker.exchange.release(|channel| channel.job == job && (sent(channel) || received(channel)));
     }
 
-    fn step(&mut self, step: SinkStep, attempts: &BTreeMap<OperatorId, Vec<u32>>) -> flinkrs_core::Result<()> {
+    fn step(&mut self, step: SinkStep, attempts: &BTreeMap<OperatorId, Vec<u32>>) -> Result<()> {
         match step {
             SinkStep::Begin => self.sinks.begin(),
             SinkStep::Commit => {

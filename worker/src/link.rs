@@ -79,10 +79,15 @@ impl Link {
 
     /// Sends a message, in order; waits while very many are on their way.
     pub(crate) fn send(&self, message: FromWorker) {
-        match body::encode(&message) {
+        let encoded = body::encode(&message).or_else(|error| {
+            // Whoever waits for the message would wait forever.
+            eprintln!("error: {error}");
+            body::encode(&FromWorker::Unfit(Failure::from(&error)))
+        });
+        match encoded {
             // When the connection has gone, the process is about to end.
             Ok(encoded) => drop(self.outgoing.blocking_send(GatewayMessage { encoded })),
-            Err(error) => eprintln!("a message of this worker is lost: {error}"),
+            Err(_) => std::process::exit(1),
         }
     }
 

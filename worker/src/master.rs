@@ -65,7 +65,11 @@ impl Master for RemoteMaster {
         if let Err(error) = self.send_results(execution) {
             return self.failed(execution, error);
         }
-        let looping = end.looping.and_then(|(at, report)| Some((at, body::encode(&report).ok()?)));
+        let looping = end.looping.map(|(at, report)| Ok((at, body::encode(&report)?))).transpose();
+        let looping = match looping {
+            Ok(looping) => looping,
+            Err(error) => return self.failed(execution, error),
+        };
         let (job, state, accumulators, report) = (self.job, TaskState::Finished, end.accumulators, Some(end.report));
         self.link.send(FromWorker::Task { job, execution, state, failure: None, accumulators, report, looping });
     }

@@ -98,7 +98,8 @@ impl Place {
 fn describe(worker: WorkerId, exit: &WorkerExit, killed: bool, on: &TaskExecutorId) -> Failure {
     let lost = |how: String| Failure::new(FailureKind::Lost, format!("worker {worker} on TaskExecutor {on} {how}"));
     match exit {
-        _ if killed => lost("was ended as told".to_owned()),
+        // One that was told to end may have ended by itself before, and that is how.
+        WorkerExit::Signal(9) if killed => lost("was ended as told".to_owned()),
         WorkerExit::Code(2) => {
             Failure { kind: FailureKind::Usage, ..lost("exited with code 2; see its log".to_owned()) }
         }

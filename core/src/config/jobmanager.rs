@@ -27,6 +27,7 @@ options! {
     /// Folder from which a restarted JobManager has its jobs back; without one they are lost with it.
     HA_STORAGE_DIR: Option<PathBuf> = "high-availability.storageDir", "";
 
-    /// Folder for executables that were uploaded; in the first folder of `io.tmp.dirs` unless it is set.
+    /// Folder for executables that were uploaded; beside the jobs in `high-availability.storageDir`, or else in the
+    /// first folder of `io.tmp.dirs`, unless it is set. A restarted JobManager needs the same.
     BLOB_STORAGE_DIRECTORY: Option<PathBuf> = "blob.storage.directory", "";
 }

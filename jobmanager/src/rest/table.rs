@@ -2,7 +2,7 @@
 
 use crate::rest::route::{Route, Takes};
 use crate::rest::{
-    accumulators, exceptions, jars, jobs, metrics, openapi, overview, plan, processes, subtasks, task_executors,
+    accumulators, exceptions, jars, jobs, logs, metrics, openapi, overview, plan, processes, subtasks, task_executors,
     vertices,
 };
 use axum::http::Method;
@@ -98,16 +98,20 @@ pub(super) static ROUTES: &[Route] = &[
     get!("/taskmanagers/{taskmanagerid}", "A TaskExecutor with its slots", task_executors::detail),
     get!("/taskmanagers/{taskmanagerid}/metrics", "Metrics of a TaskExecutor", metrics::of_task_executor,
         "get": "names of metrics, with commas; without it names are listed"),
-    get!("/taskmanagers/{taskmanagerid}/logs", "Always empty: it writes no files of its own", processes::no_logs_there),
-    get!("/taskmanagers/{taskmanagerid}/log", "Always 404, with where to look", processes::no_log_there),
-    get!("/taskmanagers/{taskmanagerid}/stdout", "Always 404, with where to look", processes::no_log_there),
+    get!("/taskmanagers/{taskmanagerid}/logs", "The log files of a TaskExecutor and its workers", logs::list_of),
+    get!("/taskmanagers/{taskmanagerid}/logs/{file}", "One of them, as text", logs::one_of),
+    get!("/taskmanagers/{taskmanagerid}/log", "What a TaskExecutor wrote to standard error, as text", logs::log_of),
+    get!("/taskmanagers/{taskmanagerid}/stdout", "What it wrote to standard output, as text", logs::stdout_of),
+    get!("/taskmanagers/{taskmanagerid}/thread-dump", "Always 404: there is no JVM", logs::thread_dump),
     get!("/jobmanager/config", "What is set in the JobManager's configuration", processes::config),
     get!("/jobmanager/environment", "What the JobManager runs on", processes::environment),
     get!("/jobmanager/metrics", "Metrics of the JobManager", metrics::of_jobmanager,
         "get": "names of metrics, with commas; without it names are listed"),
-    get!("/jobmanager/logs", "Always empty: it writes no files of its own", processes::no_logs),
-    get!("/jobmanager/log", "Always 404, with where to look", processes::no_log),
-    get!("/jobmanager/stdout", "Always 404, with where to look", processes::no_log),
+    get!("/jobmanager/logs", "The log files of the JobManager", logs::list),
+    get!("/jobmanager/logs/{file}", "One of them, as text", logs::one),
+    get!("/jobmanager/log", "What the JobManager wrote to standard error, as text", logs::log),
+    get!("/jobmanager/stdout", "What it wrote to standard output, as text", logs::stdout),
+    get!("/jobmanager/thread-dump", "Always 404: there is no JVM", logs::thread_dump),
     get!("/jars", "Programs that were uploaded", jars::list),
     route!(POST "/jars/upload", "Uploads a program: an executable that links flinkrs", File, jars::upload),
     route!(POST "/jars/{jarid}/run", "Starts an uploaded program, which submits its job", Json, jars::run,

@@ -5,6 +5,7 @@
 mod cluster;
 mod http;
 mod limits;
+mod logs;
 mod recorded;
 
 use cluster::{Behaviour, TestCluster};
@@ -112,14 +113,22 @@ async fn metrics_are_those_of_the_reports(cluster: &TestCluster, job: &str) {
     ] {
         assert!(page.lines().any(|line| line == sample), "no {sample} in\n{page}");
     }
-    let of_task = |name: &str, value: u64| {
-        page.lines().any(|line| {
-            let is_one = line.starts_with(name) && line.ends_with(&format!(" {value}"));
-            is_one && line.contains(&format!("task_id=\"{id}\"")) && line.contains("subtask_index=\"1\"")
-        })
-    };
-    assert!(of_task("flink_taskmanager_job_task_numRecordsIn{", cluster::RECORDS_IN), "{page}");
-    assert!(of_task("flink_taskmanager_job_task_operator_numRecordsOut{", cluster::RECORDS_OUT), "{page}");
+    assert!(!page.contains("flink_taskmanager"), "those of tasks are at their TaskExecutors: {page}");
+
+    let path = format!("/taskmanagers/{}/metrics?get=", cluster::TASK_EXECUTOR);
+    for (name, value) in [
+        ("Status.Process.Memory.Used", cluster::PROCESS_BYTES),
+        ("Status.Flink.Memory.Managed.Used", 11),
+        ("Status.Flink.Memory.Managed.Slot1.Used", 6),
+        ("Status.Shuffle.Netty.UsedMemory", 34),
+        ("Status.Shuffle.Netty.AvailableMemory", 966),
+    ] {
+        let expected = json!([{ "id": name, "value": value.to_string() }]);
+        assert_eq!(get(cluster.rest, &format!("{path}{name}")).await.json(), expected);
+    }
+    let path = format!("/jobs/{job}/vertices/{id}/subtasks/metrics?agg=max&get=accumulateBackPressuredTimeMs");
+    let expected = json!([{ "id": "accumulateBackPressuredTimeMs", "max": 6.0 }]);
+    assert_eq!(get(cluster.rest, &path).await.json(), expected);
 }
 
 #[tokio::test]

@@ -6,10 +6,13 @@ mod text;
 pub use process::of_this_process;
 pub use text::Families;
 
+use flinkrs_core::config::PortRange;
+use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{JobId, OperatorCounts, ProcessUse, TaskReport, WorkerUse};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::net::{IpAddr, TcpListener};
 
 /// A name and its present value.
 pub type Measure = (Cow<'static, str>, u64);
@@ -151,4 +154,21 @@ fn digest(job: JobId, what: &[u8], number: u32) -> String {
     hash.update(number.to_be_bytes());
     hash.update(what);
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Listens at the first port of a range that is free (`metrics.reporter.prom.port`).
+///
+/// Errors when none is.
+pub fn listen(ip: IpAddr, ports: PortRange) -> Result<TcpListener> {
+    let mut last = None;
+    for port in ports.first..=ports.last {
+        match TcpListener::bind((ip, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    let why = last.map_or_else(String::new, |error| format!(": {error}"));
+    Err(Error::Resource {
+        message: format!("cannot listen for Prometheus on {ip}, port {ports}{why} (option metrics.reporter.prom.port)"),
+    })
 }
