@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod logs;
 mod recorded;
+mod schemas;
 
 use cluster::{Behaviour, TestCluster};
 use http::{call, get};
@@ -19,6 +20,7 @@ async fn check(cluster: &TestCluster, all: &[Recorded], situation: &str, job: &s
     let vertices = get(cluster.rest, &format!("/jobs/{job}")).await.json()["vertices"].clone();
     let vertex = vertices[1]["id"].as_str().unwrap_or("none").to_owned();
     let mut problems = Vec::new();
+    let description = get(cluster.rest, "/openapi.json").await.json();
     let of: Vec<&Recorded> = all.iter().filter(|recorded| recorded.situation() == situation).collect();
     for recorded in &of {
         let named = [
@@ -42,6 +44,9 @@ async fn check(cluster: &TestCluster, all: &[Recorded], situation: &str, job: &s
             continue;
         }
         compare(&recorded.body, &answer.json(), &recorded.name, &mut problems);
+        let schema = schemas::of_answer(&description, recorded);
+        assert!(schema.is_object(), "{} isn't described", recorded.name);
+        schemas::differences(&description, schema, &answer.json(), &recorded.name, &mut problems);
         let versioned = call(cluster.rest, "GET", &format!("/v1{path}"), &[], b"").await;
         if recorded.method == "GET" && versioned.status != recorded.status {
             problems.push(format!("{}: /v1 answers {}", recorded.name, versioned.status));
@@ -160,6 +165,32 @@ async fn the_page_needs_nothing_from_elsewhere() {
     let description: Value = get(cluster.rest, "/openapi.json").await.json();
     assert_eq!(description["openapi"], "3.0.3");
     assert!(description["paths"]["/jars/{jarid}/run"]["post"]["requestBody"].is_object());
+}
+
+/// `FLINKRS_BLESS=1` rewrites them.
+#[test]
+fn the_schemas_are_those_of_flink_s_answers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rest/schemas.json");
+    let schemas = format!("{:#}\n", schemas::of(&recorded::all()));
+    if std::env::var_os("FLINKRS_BLESS").is_some() {
+        std::fs::write(&path, schemas).expect("the schemas can be written");
+        return;
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == schemas, "src/rest/schemas.json differs from what was recorded; run with FLINKRS_BLESS=1");
+}
+
+#[tokio::test]
+async fn what_flink_has_answered_conforms_to_the_description() {
+    let cluster = TestCluster::start(None).await;
+    let description = get(cluster.rest, "/openapi.json").await.json();
+    let mut problems = Vec::new();
+    for recorded in recorded::all() {
+        let schema = schemas::of_answer(&description, &recorded);
+        assert!(schema.is_object(), "{} isn't described", recorded.name);
+        schemas::differences(&description, schema, &recorded.body, &recorded.name, &mut problems);
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 /// `FLINKRS_BLESS=1` rewrites it.
