@@ -29,7 +29,8 @@ impl Output {
         fs::set_permissions(folder, owner).map_err(|error| Error::io("protect", folder, error))?;
         let files = ["out", "log"].map(|what| folder.join(format!("{name}.{what}")));
         let [out_file, err_file] = &files;
-        let (out, err) = (RotatingFile::open(out_file.clone(), FILE_BYTES)?, RotatingFile::open(err_file.clone(), FILE_BYTES)?);
+        let (out, err) =
+            (RotatingFile::open(out_file.clone(), FILE_BYTES)?, RotatingFile::open(err_file.clone(), FILE_BYTES)?);
         let failed = |error: rustix::io::Errno| Error::io("copy", "standard error", error.into());
         let pipe = || pipe_with(PipeFlags::CLOEXEC);
         let keep = |fd| fcntl_dupfd_cloexec(fd, 3);

@@ -96,8 +96,6 @@ pub enum ToTaskExecutor {
         /// Which.
         partitions: Option<Vec<PartitionId>>,
     },
-    /// The application has ended: nothing of it is needed any more but its logs.
-    ApplicationClosed(ApplicationId),
     /// Send logs.
     ReadLogs {
         /// To be repeated in the answers.

@@ -16,7 +16,7 @@ use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExe
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -89,8 +89,10 @@ pub struct TaskExecutor {
     /// The server's port: nobody else gets it, whether there is a server or not.
     listener: TcpListener,
     data_secret: Vec<u8>,
-    /// Programs of workers that are to be started, or run.
+    /// Programs of workers that are to be started.
     programs: BTreeMap<(ApplicationId, WorkerId), Program>,
+    /// Workers whose executables are being fetched.
+    fetching: BTreeSet<(ApplicationId, WorkerId)>,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     wake_at: Option<Timestamp>,
@@ -151,6 +153,7 @@ impl TaskExecutor {
             listener,
             data_secret: Vec::new(),
             programs: BTreeMap::new(),
+            fetching: BTreeSet::new(),
             events,
             sender,
             wake_at: None,
@@ -204,7 +207,11 @@ impl TaskExecutor {
         let mut exit = false;
         for command in self.decider.handle(event, now()) {
             match command {
-                TaskExecutorCommand::Connect => self.link.connect(),
+                TaskExecutorCommand::Connect => {
+                    // No worker of another session is left.
+                    self.programs.clear();
+                    self.link.connect();
+                }
                 TaskExecutorCommand::Register(registration) => self.link.send(&FromTaskExecutor::Register {
                     task_executor: registration.task_executor.to_string(),
                     host: registration.host.to_string(),
@@ -218,7 +225,7 @@ impl TaskExecutor {
                 }
                 TaskExecutorCommand::Disconnect => self.link.disconnect(),
                 TaskExecutorCommand::SpawnWorker { application, worker } => self.fetch(application, worker),
-                TaskExecutorCommand::KillWorker { application, worker } => self.workers.kill(application, worker),
+                TaskExecutorCommand::KillWorker { application, worker } => exit |= self.kill(application, worker)?,
                 TaskExecutorCommand::ReportWorkerLost { application, worker, failure } => {
                     self.programs.remove(&(application, worker));
                     self.link.send(&FromTaskExecutor::WorkerLost { application, worker, failure });
@@ -276,10 +283,6 @@ impl TaskExecutor {
                 });
                 Ok(false)
             }
-            ToTaskExecutor::ApplicationClosed(application) => {
-                self.programs.retain(|(of, _), _| *of != application);
-                Ok(false)
-            }
             ToTaskExecutor::ReadLogs { request, which } => {
                 logs::send(self.options.logs.clone(), which, request, self.link.outgoing());
                 Ok(false)
@@ -318,6 +321,7 @@ impl TaskExecutor {
     /// Fetches the executable of a worker, unless it is there.
     fn fetch(&mut self, application: ApplicationId, worker: WorkerId) {
         let Some(program) = self.programs.get(&(application, worker)) else { return };
+        self.fetching.insert((application, worker));
         let (artifacts, sha256) = (Arc::clone(&self.artifacts), program.artifact.clone());
         let (client, events) = (self.link.client(), self.sender.clone());
         tokio::spawn(async move {
@@ -328,13 +332,16 @@ impl TaskExecutor {
     }
 
     fn fetched(&mut self, application: ApplicationId, worker: WorkerId, fetched: Result<PathBuf>) -> Result<bool> {
-        let Some(program) = self.programs.get(&(application, worker)) else { return Ok(false) };
+        let (is_wanted, program) =
+            (self.fetching.remove(&(application, worker)), self.programs.remove(&(application, worker)));
+        // One that was told to end meanwhile has ended.
+        let Some(program) = program.filter(|_| is_wanted) else { return Ok(false) };
         let spec = WorkerSpec {
             jobmanager: self.options.jobmanager.clone(),
             cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
             worker,
             task_executor: self.decider.id().to_string(),
-            program: program.clone(),
+            program,
             data_secret: self.data_secret.clone(),
             bind_host: self.options.bind.to_string(),
             host: self.options.host.clone(),
@@ -352,10 +359,24 @@ impl TaskExecutor {
             Ok(()) => Ok(false),
             Err(error) => {
                 let failure = Failure::new(FailureKind::Resource, format!("a worker can't be started: {error}"));
-                let exit = WorkerExit::NotStarted(failure);
-                self.decide(TaskExecutorEvent::WorkerExited { application, worker, exit })
+                self.not_started(application, worker, failure)
             }
         }
+    }
+
+    /// Ends a worker at once; one that has no process yet has ended with that.
+    fn kill(&mut self, application: ApplicationId, worker: WorkerId) -> Result<bool> {
+        if !self.fetching.remove(&(application, worker)) {
+            self.workers.kill(application, worker);
+            return Ok(false);
+        }
+        self.programs.remove(&(application, worker));
+        self.not_started(application, worker, Failure::new(FailureKind::Lost, "it was told to end before"))
+    }
+
+    fn not_started(&mut self, application: ApplicationId, worker: WorkerId, failure: Failure) -> Result<bool> {
+        let exit = WorkerExit::NotStarted(failure);
+        self.decide(TaskExecutorEvent::WorkerExited { application, worker, exit })
     }
 }
 

@@ -34,9 +34,8 @@ pub(crate) fn of_worker(folder: &Path, application: ApplicationId, worker: Worke
         let path = folder.join(&file.name);
         fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
     }
-    let open = |what: &str| {
-        RotatingFile::open(folder.join(format!("{}{}.{what}", prefix(application), worker.0)), FILE_BYTES)
-    };
+    let open =
+        |what: &str| RotatingFile::open(folder.join(format!("{}{}.{what}", prefix(application), worker.0)), FILE_BYTES);
     Ok([open("out")?, open("err")?])
 }
 
@@ -60,9 +59,8 @@ pub(crate) fn send(folder: PathBuf, which: Logs, request: u64, to: Option<mpsc::
             }
         };
         for name in names {
-            let mut piece = |content: &[u8]| {
-                say(&FromTaskExecutor::Log { request, name: name.clone(), content: content.to_vec() })
-            };
+            let mut piece =
+                |content: &[u8]| say(&FromTaskExecutor::Log { request, name: name.clone(), content: content.to_vec() });
             // Who asks for a file that has gone meanwhile gets nothing of it.
             let _ = logs::read(&folder, &name, SENT_BYTES, &mut piece);
         }

@@ -107,11 +107,7 @@ impl Cluster {
         let said = fs::read_to_string(self.path().join("jobmanager.log")).expect("a log");
         let at = said.lines().filter_map(|line| line.strip_prefix("REST listens on http://")).next_back();
         let at = at.expect("REST listens");
-        let Ok(mut stream) = TcpStream::connect(at) else { return String::new() };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
-        let mut answer = Vec::new();
-        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
-        text(&answer)
+        http_get(at, path)
     }
 
     /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept of
@@ -237,6 +233,15 @@ pub(crate) fn embedded(arguments: &[&str]) -> Vec<u8> {
     );
     assert!(output.status.success(), "{output:?}");
     output.stdout
+}
+
+/// The whole answer to a GET; empty when nobody answers.
+pub(crate) fn http_get(at: &str, path: &str) -> String {
+    let Ok(mut stream) = TcpStream::connect(at) else { return String::new() };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+    text(&answer)
 }
 
 /// Panics with what differs first; whole results would be long.

@@ -4,13 +4,13 @@ use crate::cluster::{Message, now};
 use crate::rest::plan;
 use crate::rest::route::{Answer, Call, Context, Fault, ok, with_type};
 use crate::rest::seen::{JobSeen, view_of};
-use flinkrs_rpc::metrics::{sharing_group_id, vertex_id};
 use crate::rest::shape::{self, end_of, moment, since};
 use axum::http::StatusCode;
 use flinkrs_control::Timestamp;
 use flinkrs_control::options::RestartStrategy;
 use flinkrs_control::view::{JobView, VertexView};
 use flinkrs_protocol::{JobState, TaskState};
+use flinkrs_rpc::metrics::{sharing_group_id, vertex_id};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 

@@ -2,9 +2,9 @@
 
 use crate::rest::route::{Answer, Call, Context, ok};
 use crate::rest::seen::JobSeen;
-use flinkrs_rpc::metrics::vertex_id;
 use flinkrs_core::strategy::ExchangeMode;
 use flinkrs_protocol::JobVertex;
+use flinkrs_rpc::metrics::vertex_id;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A JobManager with a TaskExecutor and workers that only talk: they run nothing, and report what they are told to.
 
 use crate::http::{Answer, call, get};
-use flinkrs_core::config::PortRange;
 use flinkrs_control::options::{JobOptions, RestartStrategy};
+use flinkrs_core::config::PortRange;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};

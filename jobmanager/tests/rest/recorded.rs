@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Objects whose keys are data.
-pub(crate) const MAPS: [&str; 5] = ["status-duration", "user-config", "extendedResources", "accumulator-results", "failureLabels"];
+pub(crate) const MAPS: [&str; 5] =
+    ["status-duration", "user-config", "extendedResources", "accumulator-results", "failureLabels"];
 
 /// Lists that have elements with Flink and needn't have here: of a JVM, of files that there aren't, of other exceptions
 /// at the same time.

@@ -138,7 +138,8 @@ pub(crate) fn differences(description: &Value, schema: &Value, value: &Value, at
 /// The schema that a description has for an answer of an operation.
 pub(crate) fn of_answer<'a>(description: &'a Value, recorded: &Recorded) -> &'a Value {
     let path = recorded.path.split('?').next().unwrap_or_default();
-    let named = path.split('/').map(|part| part.strip_prefix(':').map_or(part.to_owned(), |name| format!("{{{name}}}")));
+    let named =
+        path.split('/').map(|part| part.strip_prefix(':').map_or(part.to_owned(), |name| format!("{{{name}}}")));
     let path = named.collect::<Vec<_>>().join("/");
     let operation = &description["paths"][&path][recorded.method.to_ascii_lowercase()];
     let status = if recorded.status < 300 { "2XX" } else { "default" };
@@ -149,7 +150,8 @@ pub(crate) fn of_answer<'a>(description: &'a Value, recorded: &Recorded) -> &'a 
 
 #[test]
 fn a_schema_is_the_narrowest_and_what_differs_is_found() {
-    let (a, b) = (json!({ "x": 1, "y": [{ "z": "NaN" }] }), json!({ "x": null, "y": [{ "z": 0.5 }, { "z": 1, "w": "s" }] }));
+    let (a, b) =
+        (json!({ "x": 1, "y": [{ "z": "NaN" }] }), json!({ "x": null, "y": [{ "z": 0.5 }, { "z": 1, "w": "s" }] }));
     let schema = schema("", &[&a, &b]);
     let found = |value: Value| {
         let mut found = Vec::new();

@@ -89,7 +89,10 @@ fn what_cannot_run_here_is_refused_with_the_reason() {
         change(&mut elf);
         refusal(&elf.bytes())
     };
-    assert_eq!(with(&|elf| elf.kind = 1), "'x' is no program of flinkrs: it is an object file (ELF), not an executable");
+    assert_eq!(
+        with(&|elf| elf.kind = 1),
+        "'x' is no program of flinkrs: it is an object file (ELF), not an executable"
+    );
     let other = "'x' is an executable for aarch64, and this machine is x86_64; build it for x86_64";
     assert_eq!(with(&|elf| elf.machine = 183), other);
     assert!(with(&|elf| elf.note[12] = b'F').contains("without the note that the library leaves"));

@@ -98,8 +98,7 @@ impl Metrics {
         let reports = self.used.reports();
         let mut workers = WorkerUse::default();
         reports.iter().for_each(|report| workers.add(&report.used));
-        let measures =
-            metrics::of_task_executor(self.slots, self.slot_bytes, &metrics::of_this_process(), &workers);
+        let measures = metrics::of_task_executor(self.slots, self.slot_bytes, &metrics::of_this_process(), &workers);
         page::text(&self.host, &name, &measures, &reports)
     }
 }
