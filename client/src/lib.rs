@@ -44,10 +44,10 @@ mod progress;
 mod report;
 mod roles;
 
-pub use entry::main;
+pub use entry::{main, main_of};
 pub use flinkrs_core::error::{Error, Result};
 pub use flinkrs_core::{field, id, resource, sink, source, types};
-pub use local::{LocalEnvironment, machine_memory};
+pub use local::{LocalEnvironment, machine_memory, received_signal};
 pub use options::CommonOptions;
 
 /// The code of the pages that users read first is compiled and run with the tests.

@@ -5,7 +5,6 @@ use crate::{print, runtime};
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{JobId, JobState};
-use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::JobManagerClient;
 use flinkrs_rpc::message::JobListed;
@@ -116,7 +115,6 @@ impl Logs {
 
 /// Connects to the JobManager of a target.
 pub(crate) async fn connect(target: &Target) -> Result<JobManagerClient> {
-    let (address, secret_file, _) = target.resolve()?;
-    let secret = secret_file.as_deref().map(Secret::from_file).transpose()?;
-    JobManagerClient::connect(&address, secret).await
+    let (found, _) = target.resolve().await?;
+    JobManagerClient::connect(&found.address, found.secret()?).await
 }

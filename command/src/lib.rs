@@ -8,15 +8,19 @@
 //! | `processes` | `jobmanager` and `taskexecutor`: this process is one |
 //! | `cluster` | `cluster start`, `stop` and `status`: a standalone cluster |
 //! | `output` | what a process prints, in files besides |
+//! | `yarn` | clusters on YARN |
+//! | `flink` | options in Flink's own spelling |
 //! | `options` | configuration: its file, `-D`, and what follows from them |
 
 mod cluster;
+mod flink;
 mod info;
 mod jobs;
 mod options;
 mod output;
 mod processes;
 mod run;
+mod yarn;
 
 use clap::{Parser, Subcommand};
 use flinkrs_core::error::{Error, Result};
@@ -45,17 +49,26 @@ enum Action {
     Logs(jobs::Logs),
     /// Start, stop or look at a standalone cluster
     Cluster(cluster::Cluster),
+    /// Start a cluster on YARN, attach to one, or show what YARN has
+    #[command(name = "yarn-session")]
+    YarnSession(yarn::session::YarnSession),
     /// Be the JobManager of a cluster, in the foreground
     #[command(name = "jobmanager")]
     JobManager(processes::JobManagerCommand),
     /// Be a TaskExecutor of a cluster, in the foreground
     #[command(name = "taskexecutor")]
     TaskExecutor(processes::TaskExecutorCommand),
+    /// Be an ApplicationMaster, in a container of YARN
+    #[command(name = "yarn-master", hide = true)]
+    YarnMaster(yarn::container::MasterCommand),
+    /// Be a TaskExecutor, in a container of YARN
+    #[command(name = "yarn-taskexecutor", hide = true)]
+    YarnTaskExecutor(yarn::container::TaskExecutorCommand),
 }
 
 /// The command's main: reads the arguments, acts, and returns the exit code.
 pub fn main() -> ExitCode {
-    flinkrs::main(|cli: Cli| match cli.action {
+    flinkrs::main_of(flink::spelled(std::env::args_os()), |cli: Cli| match cli.action {
         Action::Run(run) => run.run(),
         Action::Info(info) => info.run(),
         Action::List(list) => list.run(),
@@ -64,6 +77,9 @@ pub fn main() -> ExitCode {
         Action::Cluster(cluster) => cluster.run(),
         Action::JobManager(command) => command.run(),
         Action::TaskExecutor(command) => command.run(),
+        Action::YarnSession(session) => session.run(),
+        Action::YarnMaster(command) => command.run(),
+        Action::YarnTaskExecutor(command) => command.run(),
     })
 }
 

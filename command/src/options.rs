@@ -4,7 +4,8 @@ use clap::Args;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
 use flinkrs_core::config::{
-    self, Configuration, heartbeat, jobmanager, observation, rest, restart, security, taskmanager,
+    self, ConfigValue, Configuration, execution, heartbeat, jobmanager, observation, rest, restart, security,
+    taskmanager,
 };
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
@@ -36,8 +37,46 @@ pub(crate) struct Target {
     #[arg(short = 'm', long, value_name = "HOST:PORT")]
     pub(crate) jobmanager: Option<String>,
 
+    /// Where it is: local, remote, yarn-session, yarn-per-job or yarn-application [default: execution.target of the
+    /// configuration, or the session on YARN that was started last, or remote]
+    #[arg(short, long, value_name = "TARGET", value_parser = parse_target, conflicts_with = "jobmanager")]
+    pub(crate) target: Option<execution::Target>,
+
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// A JobManager that a command found.
+pub(crate) struct Found {
+    /// Host and port.
+    pub(crate) address: String,
+    /// The secret that it may want.
+    pub(crate) secret: Option<FoundSecret>,
+}
+
+/// Where a secret comes from.
+pub(crate) enum FoundSecret {
+    /// From a file that the configuration names.
+    File(PathBuf),
+    /// From the folder of an application on YARN.
+    Application(Secret),
+}
+
+impl Found {
+    /// The secret.
+    ///
+    /// Errors when its file can't be read.
+    pub(crate) fn secret(&self) -> Result<Option<Secret>> {
+        match &self.secret {
+            None => Ok(None),
+            Some(FoundSecret::File(path)) => Secret::from_file(path).map(Some),
+            Some(FoundSecret::Application(secret)) => Ok(Some(secret.clone())),
+        }
+    }
+}
+
+fn parse_target(text: &str) -> Result<execution::Target, String> {
+    execution::Target::parse(text).ok_or_else(|| format!("it has to be {}", execution::Target::allowed()))
 }
 
 impl Common {
@@ -56,12 +95,36 @@ impl Common {
 }
 
 impl Target {
-    /// The JobManager's host and port, and the secret that it may want.
-    pub(crate) fn resolve(&self) -> Result<(String, Option<PathBuf>, Configuration)> {
+    /// Where programs run, by the options and the configuration.
+    pub(crate) fn target(&self, config: &Configuration) -> execution::Target {
+        let chosen = self.target.or_else(|| config.get(&execution::TARGET));
+        let is_named = || self.jobmanager.is_none() && crate::yarn::find::is_named(config);
+        match chosen {
+            Some(target) => target,
+            None if is_named() => execution::Target::YarnSession,
+            None => execution::Target::Remote,
+        }
+    }
+
+    /// The JobManager, and the secret that it may want.
+    ///
+    /// Errors when the session on YARN that is meant doesn't run.
+    pub(crate) async fn resolve(&self) -> Result<(Found, Configuration)> {
         let config = self.common.configuration()?;
-        let address = self.jobmanager.clone().unwrap_or_else(|| address_of(&config));
-        let secret = config.get(&security::CLUSTER_SECRET_FILE);
-        Ok((address, secret, config))
+        let found = match self.target(&config) {
+            execution::Target::Local | execution::Target::Remote => {
+                let address = self.jobmanager.clone().unwrap_or_else(|| address_of(&config));
+                let secret = config.get(&security::CLUSTER_SECRET_FILE).map(FoundSecret::File);
+                Found { address, secret }
+            }
+            _ => {
+                let yarn = crate::yarn::Yarn::new()?;
+                let session = crate::yarn::find::session(&yarn, &config).await?;
+                let secret = Some(FoundSecret::Application(Secret::new(&session.secret)));
+                Found { address: session.address, secret }
+            }
+        };
+        Ok((found, config))
     }
 }
 
@@ -103,6 +166,8 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
             finished_jobs: config.get(&jobmanager::JOBSTORE_MAX_CAPACITY).get() as usize,
             ..DispatcherOptions::default()
         },
+        driver: None,
+        ends_with_application: false,
     })
 }
 
@@ -115,6 +180,7 @@ fn rest_options(config: &Configuration) -> Result<RestOptions> {
         metrics_ports: config.get(&observation::PROMETHEUS_PORT),
         logs: log_folder(config, JOBMANAGER),
         secret_file: config.get(&security::CLUSTER_SECRET_FILE),
+        view: None,
         settings: config.settings().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
@@ -192,6 +258,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
     }
     let bind = ip_of("taskmanager.bind-host", &config.get(&taskmanager::BIND_HOST))?;
     Ok(TaskExecutorOptions {
+        name: None,
         jobmanager: jobmanager.map_or_else(|| address_of(config), str::to_owned),
         secret: secret_of(config)?,
         bind,
@@ -206,16 +273,19 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         logs: log_folder(config, TASK_EXECUTOR),
         metrics_ports: config.get(&observation::PROMETHEUS_PORT),
         temp_dir: temp_dir(config),
+        programs: None,
+        worker_directory: None,
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
             heartbeat_timeout: config.get(&heartbeat::TIMEOUT),
             reconnect_delay: Duration::from_millis(500),
+            registration_timeout: config.get(&taskmanager::REGISTRATION_TIMEOUT),
         },
     })
 }
 
 /// The IP address of a host to listen on.
-fn ip_of(option: &str, host: &str) -> Result<IpAddr> {
+pub(crate) fn ip_of(option: &str, host: &str) -> Result<IpAddr> {
     let found = (host, 0).to_socket_addrs().ok().and_then(|found| {
         let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
         found.iter().copied().find(IpAddr::is_ipv4).or(found.first().copied())

@@ -52,7 +52,7 @@ impl JobManagerCommand {
             if let Some(file) = &self.address_file {
                 write_whole(file, &address.to_string())?;
             }
-            manager.run(ended()).await
+            manager.run(ended()).await.map(drop)
         });
         output.finish(result.as_ref().err());
         // Nobody would find again what is in there.
@@ -92,7 +92,7 @@ fn remove_those_of_the_dead(folder: &std::path::Path) {
 }
 
 /// Ends with SIGTERM or SIGINT.
-async fn ended() {
+pub(crate) async fn ended() {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
     };

@@ -1,34 +1,28 @@
 //! `flinkrs run PROGRAM ARGS`: a program on a cluster, or on this machine.
 
-use crate::options::Target;
-use clap::{Args, ValueEnum};
+use crate::options::{Found, FoundSecret, Target};
+use crate::{runtime, yarn};
+use clap::Args;
+use flinkrs_core::config::Configuration;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_rpc::roles::{ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
+use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::roles::{COLLECT_LIMIT, Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
+use rustix::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Where a program runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Where {
-    /// On the threads of this process
-    Local,
-    /// On the cluster of a JobManager
-    #[default]
-    Remote,
-}
-
 /// Options of `flinkrs run`.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Where to run it
-    #[arg(short, long, value_enum, default_value_t)]
-    target: Where,
-
     /// How many subtasks each operator runs in, unless the program says otherwise [default: one for each slot]
     #[arg(short, long, value_name = "N")]
-    parallelism: Option<std::num::NonZeroU32>,
+    parallelism: Option<NonZeroU32>,
 
     /// Don't wait for the end of the job
     #[arg(short, long)]
@@ -50,32 +44,123 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Becomes the program, whose exit code is the command's.
+    /// Becomes the program, whose exit code is the command's, or stays with the application that runs it.
     pub(super) fn run(&self) -> Result<()> {
-        let (jobmanager, secret_file, config) = self.cluster.resolve()?;
-        let program = if self.program.components().count() == 1 && self.program.exists() {
-            PathBuf::from(".").join(&self.program)
-        } else {
-            self.program.clone()
+        let config = self.cluster.common.configuration()?;
+        let program = Program {
+            path: if self.program.components().count() == 1 && self.program.exists() {
+                PathBuf::from(".").join(&self.program)
+            } else {
+                self.program.clone()
+            },
+            arguments: self.arguments.clone(),
         };
-        let mut command = Command::new(&program);
-        command.args(&self.arguments);
-        if self.target == Where::Remote {
-            let spec = SubmitSpec {
-                jobmanager,
-                secret_file,
-                parallelism: self.parallelism.or(config.get(&execution::PARALLELISM)).map(std::num::NonZeroU32::get),
-                detached: self.detached || !config.get(&execution::ATTACHED),
-                cancel_on_lost_client: self.shutdown_on_attached_exit
-                    || config.get(&execution::SHUTDOWN_ON_ATTACHED_EXIT),
-                blocking_exchanges: config.get(&execution::BATCH_SHUFFLE_MODE) == BatchShuffleMode::Blocking,
-            };
-            let spec = serde_json::to_string(&spec)
-                .map_err(|error| Error::internal(format!("a submission that isn't JSON: {error}")))?;
-            command.env(ROLE, SUBMIT).env(SUBMIT_SPEC, spec);
-        } else if let Some(parallelism) = self.parallelism {
+        match self.cluster.target(&config) {
+            execution::Target::Local => self.embedded(&program, &config),
+            execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
+            execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
+            execution::Target::Remote | execution::Target::YarnSession => {
+                let (found, config) = runtime()?.block_on(self.cluster.resolve())?;
+                let Found { address, secret } = found;
+                let secret_file = match secret {
+                    None => None,
+                    Some(FoundSecret::File(path)) => Some(path),
+                    Some(FoundSecret::Application(secret)) => Some(in_memory(&secret)?),
+                };
+                let spec = self.how(&config).to(Destination::JobManager { address, secret_file });
+                let mut command = program.command();
+                command.env(COLLECT_LIMIT, collect_limit(&config));
+                command.env(ROLE, SUBMIT).env(SUBMIT_SPEC, json(&spec)?);
+                Err(Error::io("start program", &program.path, command.exec()))
+            }
+        }
+    }
+
+    fn embedded(&self, program: &Program, config: &Configuration) -> Result<()> {
+        let mut command = program.command();
+        command.env(COLLECT_LIMIT, collect_limit(config));
+        if let Some(parallelism) = self.parallelism {
             command.arg("--parallelism").arg(parallelism.to_string());
         }
-        Err(Error::io("start program", &program, command.exec()))
+        Err(Error::io("start program", &program.path, command.exec()))
     }
+
+    fn how(&self, config: &Configuration) -> How {
+        How {
+            parallelism: self.parallelism.or(config.get(&execution::PARALLELISM)).map(NonZeroU32::get),
+            detached: self.detached || !config.get(&execution::ATTACHED),
+            cancel_on_lost_client: self.shutdown_on_attached_exit || config.get(&execution::SHUTDOWN_ON_ATTACHED_EXIT),
+            blocking_exchanges: config.get(&execution::BATCH_SHUFFLE_MODE) == BatchShuffleMode::Blocking,
+        }
+    }
+}
+
+/// How much memory the records of one `collect` may take, in bytes.
+fn collect_limit(config: &Configuration) -> String {
+    config.get(&execution::COLLECT_LIMIT).0.to_string()
+}
+
+/// A program and its arguments.
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Program {
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments);
+        command
+    }
+
+    /// What lists call it unless it says otherwise.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+/// How a program submits its jobs.
+pub(crate) struct How {
+    pub(crate) parallelism: Option<u32>,
+    pub(crate) detached: bool,
+    pub(crate) cancel_on_lost_client: bool,
+    pub(crate) blocking_exchanges: bool,
+}
+
+impl How {
+    /// The same as a program in role submit is told.
+    pub(crate) fn to(&self, to: Destination) -> SubmitSpec {
+        SubmitSpec {
+            to,
+            parallelism: self.parallelism,
+            detached: self.detached,
+            cancel_on_lost_client: self.cancel_on_lost_client,
+            blocking_exchanges: self.blocking_exchanges,
+        }
+    }
+}
+
+/// What a program is told, as it stands in its environment.
+pub(crate) fn json(spec: &SubmitSpec) -> Result<String> {
+    serde_json::to_string(spec).map_err(|error| Error::internal(format!("a submission that isn't JSON: {error}")))
+}
+
+/// A file that has a secret, in memory only; a program that this process becomes or starts finds it under this path.
+pub(crate) fn in_memory(secret: &Secret) -> Result<PathBuf> {
+    let failed = |error: std::io::Error| Error::io("write", "a file in memory", error);
+    // Without the flag that would close it when this process becomes the program.
+    let file = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::empty());
+    let mut file = File::from(file.map_err(|error| failed(error.into()))?);
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    file.write_all(secret.bytes()).map_err(failed)?;
+    let file = OwnedFd::from(file);
+    let path = path_of(&file);
+    // It stays open until this process ends, whatever it becomes.
+    let _ = file.into_raw_fd();
+    Ok(path)
+}
+
+/// The path under which a program finds a file that it inherits.
+pub(crate) fn path_of(file: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }

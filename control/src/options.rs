@@ -103,12 +103,12 @@ pub struct ResourceOptions {
 pub struct Elastic {
     /// Slots of each (`taskmanager.numberOfTaskSlots`).
     pub slots_each: u32,
+    /// Managed memory of each slot, in bytes, for plans that are made before there are any.
+    pub slot_bytes: u64,
     /// How many there may be at a time (`slotmanager.max-number-of-slots`, in TaskExecutors).
     pub max: u32,
     /// How long an idle one is kept (`resourcemanager.taskmanager-timeout`).
     pub idle_timeout: Duration,
-    /// How long one that was asked for may take to register before another is asked for.
-    pub start_timeout: Duration,
 }
 
 impl Default for ResourceOptions {

@@ -20,6 +20,19 @@ pub struct FileStatus {
     pub is_dir: bool,
 }
 
+/// A file that is written.
+pub trait OutputFile: Write + Send {
+    /// Makes what was written complete, and others see it. A file that is dropped without may be incomplete, and
+    /// nobody says so.
+    fn close(self: Box<Self>) -> io::Result<()>;
+}
+
+impl OutputFile for fs::File {
+    fn close(self: Box<Self>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What sources and sinks need of a file system.
 pub trait FileSystem: Send + Sync {
     /// What lies at `path`.
@@ -31,7 +44,9 @@ pub trait FileSystem: Send + Sync {
     /// Opens a file for reading from `offset`.
     fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>>;
     /// Creates or truncates a file, and the folders above it.
-    fn create(&self, path: &Path) -> Result<Box<dyn Write + Send>>;
+    fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>>;
+    /// Opens a file for writing behind what it has; creates it, and the folders above it, when it isn't there.
+    fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>>;
     /// Renames a file or folder in one step, replacing a file.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
     /// Creates a folder and those above it.
@@ -81,11 +96,15 @@ impl FileSystem for LocalFileSystem {
         Ok(Box::new(file))
     }
 
-    fn create(&self, path: &Path) -> Result<Box<dyn Write + Send>> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            self.create_dir(folder)?;
-        }
+    fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        self.create_parent(path)?;
         Ok(Box::new(fs::File::create(path).map_err(|e| Error::io("create", path, e))?))
+    }
+
+    fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        self.create_parent(path)?;
+        let opened = fs::File::options().append(true).create(true).open(path);
+        Ok(Box::new(opened.map_err(|e| Error::io("append to", path, e))?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -114,10 +133,17 @@ impl FileSystem for LocalFileSystem {
     }
 
     fn lock(&self, path: &Path) -> Result<FileLock> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            self.create_dir(folder)?;
-        }
+        self.create_parent(path)?;
         LocalLock::take(path).map(|lock| Box::new(lock) as FileLock).map_err(|e| Error::io("lock", path, e))
+    }
+}
+
+impl LocalFileSystem {
+    fn create_parent(&self, path: &Path) -> Result<()> {
+        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => self.create_dir(folder),
+            None => Ok(()),
+        }
     }
 }
 

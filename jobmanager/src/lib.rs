@@ -16,13 +16,17 @@
 //! | `cluster` | the task that owns the state, one file per role |
 //! | `service` | gRPC |
 //! | `rest` | Flink's REST interface, and metrics |
+//! | `driver` | where TaskExecutors come from, where they don't start by themselves |
 //! | `store` | jobs, results and executables in a folder, for the next JobManager |
 
 mod cluster;
+mod driver;
 mod manager;
 mod rest;
 mod service;
 mod store;
 
-pub use manager::{JobManager, JobManagerOptions};
+pub use cluster::JobEnd;
+pub use driver::{Driver, DriverCommand};
+pub use manager::{JobManager, JobManagerHandle, JobManagerOptions};
 pub use rest::{RestOptions, reference_page};

@@ -1,14 +1,18 @@
 //! The process: listens, and ends when it is told to.
 
-use crate::cluster::{Cluster, Message, Options};
+use crate::cluster::{Cluster, JobEnd, Message, Options, Reply};
+use crate::driver::Driver;
 use crate::rest::{self, Rest, RestOptions};
 use crate::service;
 use crate::store::Store;
+use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
 use flinkrs_core::error::{Error, Result};
+use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::message::{Program, Submission};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +42,10 @@ pub struct JobManagerOptions {
     pub job: JobOptions,
     /// How clients and finished jobs are treated.
     pub dispatcher: DispatcherOptions,
+    /// What starts TaskExecutors; `None`: they start by themselves.
+    pub driver: Option<Driver>,
+    /// Whether it is there for one application, and ends with it.
+    pub ends_with_application: bool,
 }
 
 /// A JobManager that listens.
@@ -48,6 +56,48 @@ pub struct JobManager {
     rest: Option<Rest>,
     store: Store,
     cluster: Cluster,
+    messages: mpsc::Sender<Message>,
+    received: mpsc::Receiver<Message>,
+}
+
+/// What the process of a JobManager says to it, from within.
+#[derive(Clone)]
+pub struct JobManagerHandle {
+    messages: mpsc::Sender<Message>,
+    store: Store,
+}
+
+impl JobManagerHandle {
+    /// Fails what runs: there will be no more TaskExecutors than there are.
+    pub async fn no_more_slots(&self, reason: String) {
+        // One that has ended has nothing left to fail.
+        let _ = self.messages.send(Message::NoMoreSlots(reason)).await;
+    }
+
+    /// Opens an application as a client does, for a program whose executable is a file here. With `attached` a client
+    /// comes and stays; it tells whether the job is cancelled when that is lost.
+    ///
+    /// Errors when the executable can't be taken into the store, or the application is there already.
+    pub async fn open(&self, program: Program, executable: &Path, attached: Option<bool>) -> Result<()> {
+        self.store.adopt(&program.artifact, executable)?;
+        let attached = attached.map(|cancel| if cancel { OnClientLoss::Cancel } else { OnClientLoss::GoOn });
+        self.ask(|reply| Message::Open { program, attached, reply }).await
+    }
+
+    /// Submits the first job of an application.
+    ///
+    /// Errors when the job can't be accepted.
+    pub async fn submit(&self, application: ApplicationId, job: JobId, submission: Submission) -> Result<()> {
+        let submission = Box::new(submission);
+        self.ask(|reply| Message::Submit { application, job, execution: 1, submission, reply }).await
+    }
+
+    async fn ask(&self, message: impl FnOnce(Reply<()>) -> Message) -> Result<()> {
+        let ends = || Error::Resource { message: "the JobManager ends".to_owned() };
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(message(reply)).await.map_err(|_| ends())?;
+        answer.await.map_err(|_| ends())?
+    }
 }
 
 impl JobManager {
@@ -69,9 +119,16 @@ impl JobManager {
             None => None,
         };
         let store = Store::open(&options.store, &options.artifacts)?;
-        let (dispatcher, resources, job) = (options.dispatcher, options.resources, options.job);
-        let cluster = Cluster::new(Options { dispatcher, resources, job }, store.clone())?;
-        Ok(JobManager { listener, address, secret: options.secret, rest, store, cluster })
+        let JobManagerOptions { dispatcher, resources, job, driver, ends_with_application, .. } = options;
+        let of_cluster = Options { dispatcher, resources, job, driver, ends_with_application };
+        let cluster = Cluster::new(of_cluster, store.clone())?;
+        let (messages, received) = mpsc::channel(MESSAGES_MAX);
+        Ok(JobManager { listener, address, secret: options.secret, rest, store, cluster, messages, received })
+    }
+
+    /// What the process says to it while it runs.
+    pub fn handle(&self) -> JobManagerHandle {
+        JobManagerHandle { messages: self.messages.clone(), store: self.store.clone() }
     }
 
     /// Where it listens.
@@ -89,9 +146,11 @@ impl JobManager {
         self.rest.as_ref().and_then(Rest::metrics_address)
     }
 
-    /// Works until a client ends the cluster, or `end` comes.
-    pub async fn run(self, end: impl Future<Output = ()>) -> Result<()> {
-        let (messages, received) = mpsc::channel(MESSAGES_MAX);
+    /// Works until a client ends the cluster, `end` comes, or the application that it is there for has ended; how the
+    /// last job ended, if there was one.
+    pub async fn run(self, end: impl Future<Output = ()>) -> Result<Option<JobEnd>> {
+        let messages = self.messages;
+        let mut running = std::pin::pin!(self.cluster.run(self.received));
         let at = self.rest.as_ref().map(Rest::advertised).unwrap_or_default();
         let (store, secret) = (self.store.clone(), self.secret.clone());
         let served = service::serve(self.listener, messages.clone(), store, secret, at);
@@ -101,22 +160,24 @@ impl JobManager {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            () = async {
-                self.cluster.run(received).await;
-                tokio::time::sleep(LAST_MESSAGES).await;
-            } => Ok(()),
-            served = served => served,
-            () = rest => Err(Error::internal("the REST server has ended")),
-            () = async {
-                end.await;
-                let (reply, done) = oneshot::channel();
-                if messages.send(Message::ShutDown(reply)).await.is_ok() {
-                    let _ = done.await;
-                    tokio::time::sleep(LAST_MESSAGES).await;
-                }
-            } => Ok(()),
-        }
+        let told = async {
+            end.await;
+            let (reply, done) = oneshot::channel();
+            if messages.send(Message::ShutDown(reply)).await.is_ok() {
+                let _ = done.await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let (mut served, mut rest, mut told) = (std::pin::pin!(served), std::pin::pin!(rest), std::pin::pin!(told));
+        let last = tokio::select! {
+            last = &mut running => last,
+            served = &mut served => return served.map(|()| None),
+            () = &mut rest => return Err(Error::internal("the REST server has ended")),
+            () = &mut told => None,
+        };
+        // The last messages and answers are on their way.
+        let _ = tokio::time::timeout(LAST_MESSAGES, async { tokio::join!(served, rest) }).await;
+        Ok(last)
     }
 }
 

@@ -132,7 +132,8 @@ impl Dispatcher for Service {
                     let view = cluster.resources.view();
                     let of = || view.task_executors.iter().map(|executor| &executor.registration);
                     let slots: u32 = of().map(|registration| registration.slots).sum();
-                    let slot_bytes = of().map(|registration| registration.slot_bytes).min().unwrap_or(0);
+                    let on_demand = cluster.options.resources.elastic.as_ref().map_or(0, |elastic| elastic.slot_bytes);
+                    let slot_bytes = of().map(|registration| registration.slot_bytes).min().unwrap_or(on_demand);
                     let _ = reply.send(Ok((slots, slot_bytes, view.task_executors.len() as u32)));
                 }))
             })

@@ -61,6 +61,17 @@ impl Store {
         self.artifacts.join(sha256)
     }
 
+    /// Takes an executable in that is a file here: as a link to it where that can be, else as a copy.
+    pub(crate) fn adopt(&self, sha256: &str, executable: &Path) -> Result<()> {
+        let path = self.artifact(sha256);
+        if path.exists() || fs::hard_link(executable, &path).is_ok() {
+            return Ok(());
+        }
+        let new = path.with_extension("new");
+        let copied = fs::copy(executable, &new).and_then(|_| fs::rename(&new, &path));
+        copied.map_err(|error| Error::io("copy to", path, error))
+    }
+
     /// Keeps a job until it has ended.
     pub(crate) fn put_job<T: Serialize>(&self, job: JobId, value: &T) -> Result<()> {
         self.put(&self.job_file(job), value)

@@ -149,6 +149,13 @@ impl<T> Chunks<T> {
         }
     }
 
+    /// The records of the chunk of a position, from there on, and the position where the next chunk begins.
+    pub(crate) fn rest_of_chunk(&self, position: usize) -> (&[T], usize) {
+        let number = position >> self.shift;
+        let records = self.chunks[number].get(position - (number << self.shift)..).unwrap_or(&[]);
+        (records, (number + 1) << self.shift)
+    }
+
     /// The chunks, each with the position of its first record.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[T])> {
         let shift = self.shift;

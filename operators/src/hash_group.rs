@@ -3,7 +3,7 @@
 use crate::hash_dense::DenseTable;
 use crate::hash_gauge::Gauge;
 use crate::hash_group_spill::GroupSpill;
-use crate::hash_key::{hash_of, number_of};
+use crate::hash_key::{hash_of, number, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
 use crate::hash_table::{GroupTable, Leaving, TableOf};
@@ -24,10 +24,10 @@ pub enum GroupMode {
 }
 
 /// Reduces the records of each key to one; the order of what comes out is not specified.
-pub struct HashGroup<T, S, F> {
+pub struct HashGroup<T, S: KeySelector<T>, F> {
     grouping: Grouping<S, F>,
     mode: GroupMode,
-    state: Option<State<T>>,
+    state: Option<State<T, S::Rest>>,
     buffer: Batch,
 }
 
@@ -38,8 +38,8 @@ struct Grouping<S, F> {
 }
 
 /// What exists while the operator is open.
-struct State<T> {
-    table: GroupTable<T>,
+struct State<T, R> {
+    table: GroupTable<T, R>,
     /// Records on their way out at the end.
     leaving: Option<Leaving<T>>,
     hashes: [u64; BLOCK],
@@ -99,7 +99,7 @@ where
         state.gauge.count(batch.len());
         group(grouping, state, batch.records::<T>(), &mut sink)?;
         if state.gauge.is_useless(state.table.len()) {
-            sink.emit_all(state)?;
+            sink.emit_all(state, &grouping.selector)?;
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ where
             return Ok(Progress::More);
         }
         state.spill.settle(&mut state.table)?;
-        if sink.emit_some(state)? || state.spill.open_next(&mut state.table) {
+        if sink.emit_some(state, &grouping.selector)? || state.spill.open_next(&mut state.table) {
             return Ok(Progress::More);
         }
         Ok(Progress::Done)
@@ -130,7 +130,7 @@ where
                     group(grouping, state, &mut block, &mut sink)?;
                 }
                 state.spill.settle(&mut state.table)?;
-                sink.emit_superstep(state)?;
+                sink.emit_superstep(state, &grouping.selector)?;
                 if !state.spill.open_next(&mut state.table) {
                     break;
                 }
@@ -148,7 +148,7 @@ where
 /// Merges the records into the table.
 fn group<T, S, F>(
     grouping: &mut Grouping<S, F>,
-    state: &mut State<T>,
+    state: &mut State<T, S::Rest>,
     records: &mut Vec<T>,
     sink: &mut Sink<'_>,
 ) -> Result<()>
@@ -176,7 +176,7 @@ where
 fn merge_dense<T, S, F>(
     grouping: &mut Grouping<S, F>,
     records: &mut Drain<'_, T>,
-    dense: &mut DenseTable<T>,
+    dense: &mut DenseTable<S::Rest>,
 ) -> Option<T>
 where
     T: Data,
@@ -191,12 +191,15 @@ where
             next.filter_map(|record| number_of(selector, record)).for_each(|key| dense.prefetch(key));
         }
         for record in records.by_ref().take(AHEAD) {
-            let Some(key) = number_of(selector, &record) else {
+            let key = selector.key(&record);
+            let Some(place) = number(&key) else {
                 return Some(record);
             };
-            if let Some(found) = dense.find_mut(key) {
-                reduce(found, record);
-            } else if let Some(record) = dense.put(key, record) {
+            if let Some(found) = dense.find_mut(place) {
+                selector.change(key, found, |found| reduce(found, record));
+            } else if dense.has_place(place) {
+                dense.put(place, selector.rest(record));
+            } else {
                 return Some(record);
             }
         }
@@ -208,7 +211,7 @@ where
 #[inline(never)]
 fn merge_elsewhere<T, S, F>(
     grouping: &mut Grouping<S, F>,
-    state: &mut State<T>,
+    state: &mut State<T, S::Rest>,
     record: T,
     sink: &mut Sink<'_>,
 ) -> Result<()>
@@ -229,7 +232,7 @@ where
 /// Merges a block of records into the hash table, or as many as come before there is an array.
 fn group_block<T, S, F>(
     grouping: &mut Grouping<S, F>,
-    state: &mut State<T>,
+    state: &mut State<T, S::Rest>,
     records: &mut Drain<'_, T>,
     sink: &mut Sink<'_>,
 ) -> Result<()>
@@ -299,7 +302,7 @@ where
 #[inline(never)]
 fn insert<T, S, F>(
     grouping: &Grouping<S, F>,
-    state: &mut State<T>,
+    state: &mut State<T, S::Rest>,
     hash: u64,
     mut record: T,
     sink: &mut Sink<'_>,
@@ -318,14 +321,14 @@ where
 
 /// Empties the table, or a good part of it.
 #[cold]
-fn make_space<T, S, F>(grouping: &Grouping<S, F>, state: &mut State<T>, sink: &mut Sink<'_>) -> Result<()>
+fn make_space<T, S, F>(grouping: &Grouping<S, F>, state: &mut State<T, S::Rest>, sink: &mut Sink<'_>) -> Result<()>
 where
     T: Data,
     S: KeySelector<T>,
 {
     match sink.mode {
         GroupMode::Combine => {
-            sink.emit_all(state)?;
+            sink.emit_all(state, &grouping.selector)?;
             state.table.give_dense_up();
             Ok(())
         }
@@ -342,12 +345,12 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     /// Emits records at the end until the output is full; false when there are no more.
-    fn emit_some<T: Data>(&mut self, state: &mut State<T>) -> Result<bool> {
+    fn emit_some<T: Data, S: KeySelector<T>>(&mut self, state: &mut State<T, S::Rest>, selector: &S) -> Result<bool> {
         let mut collector = Collector::new(self.buffer, self.out);
         let mut more = true;
         while more && collector.has_room() {
             if state.leaving.is_none() {
-                state.leaving = state.table.take_any();
+                state.leaving = state.table.take_any(selector);
             }
             more = state.leaving.is_some();
             state.leaving.take_if(|leaving| !leaving.take(STEP_RECORDS, |record| collector.collect(record)));
@@ -357,24 +360,28 @@ impl Sink<'_> {
     }
 
     /// Emits the whole table and keeps its capacity.
-    fn emit_all<T: Data>(&mut self, state: &mut State<T>) -> Result<()> {
+    fn emit_all<T: Data, S: KeySelector<T>>(&mut self, state: &mut State<T, S::Rest>, selector: &S) -> Result<()> {
         state.gauge.emitted(state.table.len());
-        self.drain(state)?;
+        self.drain(state, selector)?;
         Ok(())
     }
 
     /// Emits the whole table at the end of a superstep, and says how many places it looked at for that.
-    fn emit_superstep<T: Data>(&mut self, state: &mut State<T>) -> Result<usize> {
+    fn emit_superstep<T: Data, S: KeySelector<T>>(
+        &mut self,
+        state: &mut State<T, S::Rest>,
+        selector: &S,
+    ) -> Result<usize> {
         let groups = state.table.len();
         state.gauge.superstep_ended(groups);
-        let looked_at = self.drain(state)?;
+        let looked_at = self.drain(state, selector)?;
         state.table.begin_again(groups, looked_at);
         Ok(looked_at)
     }
 
-    fn drain<T: Data>(&mut self, state: &mut State<T>) -> Result<usize> {
+    fn drain<T: Data, S: KeySelector<T>>(&mut self, state: &mut State<T, S::Rest>, selector: &S) -> Result<usize> {
         let mut collector = Collector::new(self.buffer, self.out);
-        let looked_at = state.table.drain(|record| collector.collect(record));
+        let looked_at = state.table.drain(selector, |record| collector.collect(record));
         collector.finish()?;
         Ok(looked_at)
     }

@@ -34,7 +34,7 @@ impl<T: Data> GroupSpill<T> {
     }
 
     /// Moves at least half of the records to disk: first those of partitions of which something is there already.
-    pub(crate) fn evict<S: KeySelector<T>>(&mut self, table: &mut GroupTable<T>, selector: &S) -> Result<()> {
+    pub(crate) fn evict<S: KeySelector<T>>(&mut self, table: &mut GroupTable<T, S::Rest>, selector: &S) -> Result<()> {
         table.ensure_split(selector);
         let counts: Vec<usize> = table.partition_lens().collect();
         let total: usize = counts.iter().sum();
@@ -48,7 +48,7 @@ impl<T: Data> GroupSpill<T> {
         self.write_evicted(table)
     }
 
-    fn write_evicted(&mut self, table: &mut GroupTable<T>) -> Result<()> {
+    fn write_evicted<R: Clone>(&mut self, table: &mut GroupTable<T, R>) -> Result<()> {
         let GroupSpill { plan, partitions, evicted, .. } = self;
         let mut write = |partition: usize, record: T| partitions.push(partition, record, plan);
         for partition in (0..PARTITIONS).filter(|partition| *evicted >> partition & 1 == 1) {
@@ -64,7 +64,7 @@ impl<T: Data> GroupSpill<T> {
     }
 
     /// The input has ended: leaves in the table only what is complete, and closes the files of the rest.
-    pub(crate) fn settle(&mut self, table: &mut GroupTable<T>) -> Result<()> {
+    pub(crate) fn settle<R: Clone>(&mut self, table: &mut GroupTable<T, R>) -> Result<()> {
         if self.evicted == 0 {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl<T: Data> GroupSpill<T> {
     }
 
     /// Begins to read the next partition into the empty table; false when there is none.
-    pub(crate) fn open_next(&mut self, table: &mut GroupTable<T>) -> bool {
+    pub(crate) fn open_next<R: Clone>(&mut self, table: &mut GroupTable<T, R>) -> bool {
         let next = self.pending.pop();
         if next.is_none() && self.level == 0 {
             return false;

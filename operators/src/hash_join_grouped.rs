@@ -65,8 +65,18 @@ pub(crate) fn group_records<B: Clone, S: KeySelector<B>>(
     }
     let mut grouped = Grouped { records: like, starts: vec![0; count / 64 + 1], heads: layout.heads() };
     let mut scratch = Scratch::default();
-    let mut copy = Vec::with_capacity(largest);
+    let mut copy = Vec::new();
     for (number, mut bucket) in buckets.into_iter().enumerate().filter(|(_, bucket)| bucket.len() > 0) {
+        if let Some((base, _)) = layout.direct
+            && !std::mem::needs_drop::<B>()
+        {
+            let first_place = number << shift;
+            grouped.add_by_place(bucket, &mut scratch.counts, selector, (base, first_place), &mut pool);
+            continue;
+        }
+        if copy.capacity() == 0 {
+            copy.reserve_exact(largest);
+        }
         while let Some(mut chunk) = bucket.pop_chunk() {
             copy.append(&mut chunk);
             pool.push(chunk);
@@ -166,11 +176,51 @@ impl Scratch {
 }
 
 impl<B: Clone> Grouped<B> {
-    /// Adds a bucket, of which the first place in an array of heads is `first_place`.
-    fn add(&mut self, bucket: &mut Vec<B>, scratch: &mut Scratch, first_place: usize, pool: &mut Vec<Vec<B>>) {
+    /// Adds a bucket of records that are copied as cheaply as moved: each goes straight to its place. The first of its
+    /// keys is the integer `base` and `first_place` more.
+    fn add_by_place<S: KeySelector<B>>(
+        &mut self,
+        mut bucket: Chunks<B>,
+        counts: &mut Vec<u32>,
+        selector: &S,
+        (base, first_place): (u64, usize),
+        pool: &mut Vec<Vec<B>>,
+    ) {
+        let start = self.records.len();
+        let base = base + first_place as u64;
+        counts.clear();
+        for (_, chunk) in bucket.iter() {
+            for record in chunk {
+                let number = place_of(selector, record, base);
+                if number >= counts.len() {
+                    counts.resize(number + 1, 0);
+                }
+                counts[number] += 1;
+            }
+        }
+        self.begin_keys(counts, first_place);
+        if let Some(any) = bucket.iter().find_map(|(_, chunk)| chunk.first()) {
+            self.records.fill(bucket.len(), any, pool);
+        }
+        for (_, chunk) in bucket.iter() {
+            for record in chunk {
+                let target = &mut counts[place_of(selector, record, base)];
+                *self.records.get_mut(start + *target as usize) = record.clone();
+                *target += 1;
+            }
+        }
+        while let Some(mut chunk) = bucket.pop_chunk() {
+            chunk.clear();
+            pool.push(chunk);
+        }
+    }
+
+    /// Notes where the keys of the next records begin, and turns how many records each has into the place of its first
+    /// among them.
+    fn begin_keys(&mut self, counts: &mut [u32], first_place: usize) {
         let start = self.records.len();
         let mut next = 0;
-        for (number, count) in scratch.counts.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+        for (number, count) in counts.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
             let position = start + next as usize;
             self.starts[position / 64] |= 1 << (position % 64);
             if let Heads::Direct { heads, .. } = &mut self.heads {
@@ -178,6 +228,12 @@ impl<B: Clone> Grouped<B> {
             }
             next += std::mem::replace(count, next);
         }
+    }
+
+    /// Adds a bucket, of which the first place in an array of heads is `first_place`.
+    fn add(&mut self, bucket: &mut Vec<B>, scratch: &mut Scratch, first_place: usize, pool: &mut Vec<Vec<B>>) {
+        let start = self.records.len();
+        self.begin_keys(&mut scratch.counts, first_place);
         if std::mem::needs_drop::<B>() {
             for number in &mut scratch.numbers {
                 let target = &mut scratch.counts[*number as usize];

@@ -249,12 +249,36 @@ where
     if !logic.keeps.lone_build {
         return false;
     }
+    if table.has_unique_keys() {
+        return emit_lone_in_order(logic, table, bucket, out);
+    }
     while *bucket < table.bucket_end() {
         let end = (*bucket + STEP_BUCKETS).min(table.bucket_end());
         for head in (*bucket..end).filter_map(|bucket| table.head(bucket)).filter(|head| !table.is_marked(*head)) {
             table.for_each(head, |other| logic.emit.emit(Some(other), None, out));
         }
         *bucket = end;
+        if !out.has_room() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Does the same where every record is the only one of its key: by position, from `position` on.
+fn emit_lone_in_order<B, P, O, SB, SP, E>(
+    logic: &mut Logic<SB, SP, E>,
+    table: &JoinTable<B>,
+    position: &mut usize,
+    out: &mut Collector<'_, O>,
+) -> bool
+where
+    B: Data,
+    O: Data,
+    E: Emit<B, P, O>,
+{
+    while *position < table.position_end() {
+        *position = table.for_each_unmarked(*position, |other| logic.emit.emit(Some(other), None, out));
         if !out.has_room() {
             return true;
         }

@@ -191,6 +191,38 @@ impl<B: Clone> JoinTable<B> {
         self.matched[head as usize / 64] >> (head % 64) & 1 == 1
     }
 
+    /// Whether no two records have the same key, so that every position is the head of a key.
+    pub(crate) fn has_unique_keys(&self) -> bool {
+        self.next.is_empty() && self.starts.is_empty()
+    }
+
+    /// Positions are below this number.
+    pub(crate) fn position_end(&self) -> usize {
+        self.records.position_end()
+    }
+
+    /// Shows the records of the chunk of a position, from there on, that aren't marked to `show`; returns where the next
+    /// chunk begins.
+    pub(crate) fn for_each_unmarked(&self, position: usize, mut show: impl FnMut(&B)) -> usize {
+        let (records, next) = self.records.rest_of_chunk(position);
+        let end = position + records.len();
+        for word in position / 64..end.div_ceil(64) {
+            let mut unmarked = !self.matched[word];
+            if word == position / 64 {
+                unmarked &= u64::MAX << (position % 64);
+            }
+            while unmarked != 0 {
+                let found = word * 64 + unmarked.trailing_zeros() as usize;
+                if found >= end {
+                    break;
+                }
+                show(&records[found - position]);
+                unmarked &= unmarked - 1;
+            }
+        }
+        next
+    }
+
     /// The head in bucket `bucket`, if there is one; buckets are below [`JoinTable::bucket_end`].
     pub(crate) fn head(&self, bucket: usize) -> Option<u32> {
         match &self.heads {

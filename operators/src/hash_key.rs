@@ -36,6 +36,21 @@ macro_rules! integers {
             })*
             None
         }
+
+        /// The key that [`number`] makes this number of.
+        #[inline(always)]
+        pub(crate) fn key_of_number<K: Key>(number: u64) -> Option<K> {
+            fn same<K: Key, N: Any>(key: N) -> Option<K> {
+                (&key as &dyn Any).downcast_ref::<K>().cloned()
+            }
+            $(if TypeId::of::<K>() == TypeId::of::<$unsigned>() {
+                return same(number as $unsigned);
+            })*
+            $(if TypeId::of::<K>() == TypeId::of::<$signed>() {
+                return same((number ^ 1 << 63) as $signed);
+            })*
+            None
+        }
     };
 }
 
@@ -54,6 +69,21 @@ mod tests {
         assert_eq!(small, [(1 << 63) - 128, (1 << 63) - 1, 1 << 63]);
         assert_eq!(number_of(&f1, &("seven", 7u16)), Some(7));
         assert_eq!(number_of(&Whole, &u64::MAX), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_number_becomes_its_key_again() {
+        fn check<K: Key + std::fmt::Debug>(keys: &[K]) {
+            for key in keys {
+                assert_eq!(number(key).and_then(key_of_number::<K>).as_ref(), Some(key));
+            }
+        }
+        check(&[0u8, 7, u8::MAX]);
+        check(&[0u64, u64::MAX]);
+        check(&[i8::MIN, -1, 0, i8::MAX]);
+        check(&[i32::MIN, -1, 0, i32::MAX]);
+        check(&[isize::MIN, -1, 0, isize::MAX]);
+        assert_eq!(key_of_number::<String>(7), None);
     }
 
     #[test]

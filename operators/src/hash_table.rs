@@ -1,7 +1,7 @@
 //! The table of a hash group: one record per key, held to a budget.
 
 use crate::hash_dense::{DenseTable, SEGMENT};
-use crate::hash_key::{hash_of, is_integer, number_of};
+use crate::hash_key::{hash_of, is_integer, key_of_number, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::{PARTITIONS, partition_of};
 use flinkrs_core::types::{Data, KeySelector, heap_bytes};
@@ -14,11 +14,11 @@ use hashbrown::hash_table::IntoIter;
 /// When most keys turn out to be integers that lie close together, an array takes those, and the table is left to
 /// the few that lie elsewhere. Records that own heap don't go there: what they cost isn't the table.
 #[derive(Debug)]
-pub(crate) struct GroupTable<T> {
+pub(crate) struct GroupTable<T, R> {
     /// One table, or one per partition.
     tables: Vec<HashTable<T>>,
     /// All records whose keys it covers, beside a single table.
-    dense: Option<DenseTable<T>>,
+    dense: Option<DenseTable<R>>,
     /// Whether there may be an array: not after one has cost more memory than there was.
     may_be_dense: bool,
     level: u32,
@@ -45,7 +45,7 @@ impl<T> TableOf<T> for HashTable<T> {
     }
 }
 
-impl<T> TableOf<T> for GroupTable<T> {
+impl<T, R> TableOf<T> for GroupTable<T, R> {
     #[inline(always)]
     fn table_of(&mut self, hash: u64) -> &mut HashTable<T> {
         let number = partition_of(hash, self.level) & (self.tables.len() - 1);
@@ -75,9 +75,9 @@ const SHRINK: usize = 4;
 /// A table takes so many records whatever the budget says, or nothing would ever move on.
 const FORCED_RECORDS: usize = 14;
 
-impl<T: Data> GroupTable<T> {
+impl<T: Data, R: Clone> GroupTable<T, R> {
     /// An empty table that is never split if all of it leaves at once.
-    pub(crate) fn new(memory: Memory, splits: bool) -> GroupTable<T> {
+    pub(crate) fn new(memory: Memory, splits: bool) -> GroupTable<T, R> {
         let split_bytes = if splits { memory.available() / SPLIT_SHARE } else { usize::MAX };
         GroupTable {
             tables: vec![HashTable::new()],
@@ -115,7 +115,7 @@ impl<T: Data> GroupTable<T> {
 
     /// The array for integer keys that lie close together, if there is one.
     #[inline(always)]
-    pub(crate) fn dense(&mut self) -> Option<&mut DenseTable<T>> {
+    pub(crate) fn dense(&mut self) -> Option<&mut DenseTable<R>> {
         self.dense.as_mut()
     }
 
@@ -131,7 +131,7 @@ impl<T: Data> GroupTable<T> {
     /// Makes room for a record whose key has this hash; false when the budget refuses and nothing forces it.
     pub(crate) fn make_room<S>(&mut self, hash: u64, record: &T, force: bool, selector: &S) -> bool
     where
-        S: KeySelector<T>,
+        S: KeySelector<T, Rest = R>,
     {
         if let Some(has_room) = self.make_dense_room(record, selector) {
             return has_room;
@@ -159,18 +159,15 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Adds a record for which room was made.
-    pub(crate) fn insert<S: KeySelector<T>>(&mut self, hash: u64, record: T, selector: &S) {
-        let left = match (&mut self.dense, number_of(selector, &record)) {
-            (Some(dense), Some(key)) if dense.covers(key) => dense.put(key, record),
-            _ => Some(record),
-        };
-        if let Some(record) = left {
-            self.table_of(hash).insert_unique(hash, record, |record| hash_of(selector, record));
+    pub(crate) fn insert<S: KeySelector<T, Rest = R>>(&mut self, hash: u64, record: T, selector: &S) {
+        match (&mut self.dense, number_of(selector, &record)) {
+            (Some(dense), Some(key)) if dense.has_place(key) => dense.put(key, selector.rest(record)),
+            _ => drop(self.table_of(hash).insert_unique(hash, record, |record| hash_of(selector, record))),
         }
     }
 
     /// Makes room in the array, or an array, if that is where the record belongs; false when the budget refuses.
-    fn make_dense_room<S: KeySelector<T>>(&mut self, record: &T, selector: &S) -> Option<bool> {
+    fn make_dense_room<S: KeySelector<T, Rest = R>>(&mut self, record: &T, selector: &S) -> Option<bool> {
         if std::mem::needs_drop::<T>() || size_of::<T>() == 0 || !is_integer::<S::Key>() {
             return None;
         }
@@ -191,14 +188,14 @@ impl<T: Data> GroupTable<T> {
         if dense.has_place(key) {
             return Some(true);
         }
-        let bytes = DenseTable::<T>::segment_bytes();
+        let bytes = DenseTable::<R>::segment_bytes();
         if !memory.try_grow(bytes) {
             memory.shrink(dense.release_untouched() * bytes);
             if !memory.try_grow(bytes) {
                 return Some(false);
             }
         }
-        dense.add_segment(key, record);
+        dense.add_segment(key, selector.rest(record.clone()));
         Some(true)
     }
 
@@ -208,7 +205,7 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Widens the array to a key, or makes one; false if the keys don't lie close enough together for that.
-    fn widen<S: KeySelector<T>>(&mut self, key: u64, selector: &S) -> bool {
+    fn widen<S: KeySelector<T, Rest = R>>(&mut self, key: u64, selector: &S) -> bool {
         let is_full = self.is_hashed_full();
         if !is_full && self.dense.is_none() || !self.may_be_dense {
             return false;
@@ -222,10 +219,10 @@ impl<T: Data> GroupTable<T> {
         }
         let segments = match &self.dense {
             Some(dense) => dense.segments_with(lowest, highest),
-            None => DenseTable::<T>::at(key).segments_with(lowest, highest),
+            None => DenseTable::<R>::at(key).segments_with(lowest, highest),
         };
         let records = self.len().max(DENSE_RECORDS);
-        let bytes = DenseTable::<T>::range_bytes(segments);
+        let bytes = DenseTable::<R>::range_bytes(segments);
         let held = self.dense.as_ref().map_or(0, DenseTable::bytes);
         let affordable = match self.split_bytes {
             usize::MAX => usize::MAX,
@@ -242,7 +239,7 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Widens the array and moves the records there whose keys it covers.
-    fn move_to_dense<S: KeySelector<T>>(&mut self, lowest: u64, highest: u64, selector: &S) {
+    fn move_to_dense<S: KeySelector<T, Rest = R>>(&mut self, lowest: u64, highest: u64, selector: &S) {
         let GroupTable { tables, dense, memory, .. } = self;
         let dense = dense.get_or_insert_with(|| DenseTable::at(lowest));
         let before = dense.directory_bytes();
@@ -254,10 +251,10 @@ impl<T: Data> GroupTable<T> {
         for record in covered {
             let Some(key) = number_of(selector, &record) else { continue };
             if !dense.has_place(key) {
-                memory.force(DenseTable::<T>::segment_bytes());
-                dense.add_segment(key, &record);
+                memory.force(DenseTable::<R>::segment_bytes());
+                dense.add_segment(key, selector.rest(record.clone()));
             }
-            dense.put(key, record);
+            dense.put(key, selector.rest(record));
         }
         if table.is_empty() {
             memory.shrink(std::mem::take(table).allocation_size());
@@ -278,7 +275,7 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Deals the records of the single table and the array out to a table per partition.
-    fn split<S: KeySelector<T>>(&mut self, selector: &S) {
+    fn split<S: KeySelector<T, Rest = R>>(&mut self, selector: &S) {
         let share = self.len() / PARTITIONS * 9 / 8;
         let whole = std::mem::take(&mut self.tables[0]);
         let bytes = whole.allocation_size();
@@ -290,16 +287,17 @@ impl<T: Data> GroupTable<T> {
         };
         whole.into_iter().for_each(|record| deal(&mut self.tables, record));
         self.memory.shrink(bytes);
-        while let Some(records) = self.take_dense_segment() {
+        while let Some(records) = self.take_dense_segment(selector) {
             records.into_iter().for_each(|record| deal(&mut self.tables, record));
         }
         self.give_dense_up();
         self.memory.force(self.tables.iter().map(HashTable::allocation_size).sum());
     }
 
-    fn take_dense_segment(&mut self) -> Option<Vec<T>> {
-        let records = self.dense.as_mut()?.take_segment()?;
-        self.memory.shrink(DenseTable::<T>::segment_bytes());
+    fn take_dense_segment<S: KeySelector<T, Rest = R>>(&mut self, selector: &S) -> Option<Vec<T>> {
+        let whole = |key, rest| Some(selector.whole(key_of_number(key)?, rest));
+        let records = self.dense.as_mut()?.take_segment(whole)?;
+        self.memory.shrink(DenseTable::<R>::segment_bytes());
         Some(records)
     }
 
@@ -309,7 +307,7 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Splits the table if it isn't, so that a partition can be taken out.
-    pub(crate) fn ensure_split<S: KeySelector<T>>(&mut self, selector: &S) {
+    pub(crate) fn ensure_split<S: KeySelector<T, Rest = R>>(&mut self, selector: &S) {
         if self.tables.len() == 1 {
             self.split(selector);
         }
@@ -333,8 +331,8 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Takes the records of some table, or of a piece of the array, out for good.
-    pub(crate) fn take_any(&mut self) -> Option<Leaving<T>> {
-        if let Some(records) = self.take_dense_segment() {
+    pub(crate) fn take_any<S: KeySelector<T, Rest = R>>(&mut self, selector: &S) -> Option<Leaving<T>> {
+        if let Some(records) = self.take_dense_segment(selector) {
             return Some(Leaving::Dense(records.into_iter()));
         }
         self.release_dense();
@@ -343,9 +341,17 @@ impl<T: Data> GroupTable<T> {
     }
 
     /// Takes all records out and keeps the capacity; says how many buckets and words of bitmaps it looked at.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(T)) -> usize {
+    pub(crate) fn drain<S>(&mut self, selector: &S, mut take: impl FnMut(T)) -> usize
+    where
+        S: KeySelector<T, Rest = R>,
+    {
         self.release_heap();
-        let looked_at = self.dense.as_mut().map_or(0, |dense| dense.drain(&mut take));
+        let mut of_number = |number, rest| {
+            if let Some(key) = key_of_number(number) {
+                take(selector.whole(key, rest));
+            }
+        };
+        let looked_at = self.dense.as_mut().map_or(0, |dense| dense.drain(&mut of_number));
         self.tables.iter_mut().for_each(|table| table.drain().for_each(&mut take));
         looked_at + self.tables.iter().map(HashTable::num_buckets).sum::<usize>()
     }

@@ -84,8 +84,9 @@ impl<T> RecordOrder<T> for Unordered {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoKey;
 
-impl<T> KeySelector<T> for NoKey {
+impl<T: Clone + Send + Sync + 'static> KeySelector<T> for NoKey {
     type Key = ();
+    type Rest = T;
 
     #[inline(always)]
     fn with_key<R>(&self, _record: &T, f: impl FnOnce(&()) -> R) -> R {
@@ -94,6 +95,16 @@ impl<T> KeySelector<T> for NoKey {
 
     fn identity(&self) -> Option<Vec<KeyField>> {
         Some(Vec::new())
+    }
+
+    #[inline(always)]
+    fn rest(&self, record: T) -> T {
+        record
+    }
+
+    #[inline(always)]
+    fn whole(&self, _key: (), rest: T) -> T {
+        rest
     }
 }
 

@@ -103,7 +103,16 @@ pub(crate) struct Scatter<T> {
     /// Records per open batch.
     limit: usize,
     targets: Vec<u32>,
+    /// Room for the records of one channel.
+    sifted: Vec<T>,
 }
+
+/// With so few channels, a pass over the records for each of them is faster than dealing them out: no counter waits for
+/// the one before.
+const SIFTED_CHANNELS: usize = 4;
+
+/// Larger records are moved as fast as they are dealt.
+const SIFTED_BYTES: usize = 32;
 
 struct Open<T> {
     #[expect(clippy::box_collection, reason = "becomes a batch without another allocation")]
@@ -113,7 +122,7 @@ struct Open<T> {
 
 impl<T: Data> Scatter<T> {
     pub(crate) fn new() -> Scatter<T> {
-        Scatter { open: Vec::new(), spare: None, limit: 0, targets: Vec::new() }
+        Scatter { open: Vec::new(), spare: None, limit: 0, targets: Vec::new(), sifted: Vec::new() }
     }
 
     fn ready(&mut self, count: usize) {
@@ -140,7 +149,19 @@ impl<T: Data> Scatter<T> {
         for record in records.iter() {
             targets.push(channel_of(record)? as u32);
         }
-        for (record, channel) in records.drain(..).zip(&targets) {
+        let result =
+            match channels.count() <= SIFTED_CHANNELS && size_of::<T>() <= SIFTED_BYTES && !std::mem::needs_drop::<T>()
+            {
+                true => self.sift(records, &targets, channels),
+                false => self.deal(records, &targets, channels),
+            };
+        self.targets = targets;
+        result
+    }
+
+    /// Puts each record into the open batch of its channel.
+    fn deal(&mut self, records: &mut Vec<T>, targets: &[u32], channels: &mut dyn Channels) -> Result<()> {
+        for (record, channel) in records.drain(..).zip(targets) {
             let channel = *channel as usize;
             let open = &mut self.open[channel];
             if std::mem::needs_drop::<T>() {
@@ -151,7 +172,35 @@ impl<T: Data> Scatter<T> {
                 self.send(channel, channels)?;
             }
         }
-        self.targets = targets;
+        Ok(())
+    }
+
+    /// Does the same, channel by channel, with records that are copied as cheaply as moved.
+    fn sift(&mut self, records: &mut Vec<T>, targets: &[u32], channels: &mut dyn Channels) -> Result<()> {
+        let Some(first) = records.first() else { return Ok(()) };
+        let mut sifted = std::mem::take(&mut self.sifted);
+        if sifted.len() < records.len() {
+            sifted.resize(records.len(), first.clone());
+        }
+        for channel in 0..self.open.len() {
+            let mut count = 0;
+            for (record, target) in records.iter().zip(targets) {
+                sifted[count] = record.clone();
+                count += usize::from(*target as usize == channel);
+            }
+            let mut rest = &sifted[..count];
+            while !rest.is_empty() {
+                let open = &mut self.open[channel].records;
+                let (fit, more) = rest.split_at(rest.len().min(self.limit - open.len()));
+                open.extend_from_slice(fit);
+                rest = more;
+                if open.len() >= self.limit {
+                    self.send(channel, channels)?;
+                }
+            }
+        }
+        self.sifted = sifted;
+        records.clear();
         Ok(())
     }
 

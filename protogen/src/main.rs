@@ -20,7 +20,7 @@ struct Entry {
 
 const ENTRIES: &[Entry] = &[
     Entry { protos: "rpc/proto", module: "rpc/src/generated", grpc: true },
-    Entry { protos: "yarn-am/proto", module: "yarn-am/src/hadoop/generated", grpc: false },
+    Entry { protos: "hadoop/proto", module: "hadoop/src/generated", grpc: false },
 ];
 
 /// Opens every `mod.rs`; the lints are off for what the generators write.

@@ -347,7 +347,12 @@ pub struct Execution {
     pub stored: Vec<bool>,
     /// Where the states of loops are kept, if they are.
     pub snapshots: Option<Snapshots>,
+    /// Values that the client has made so far for all processes of the program, in order.
+    pub once: Vec<Vec<u8>>,
 }
+
+/// Bytes of the values that a program makes for all of its processes at most.
+pub const ONCE_BYTES: usize = 16 << 20;
 
 /// Where and how often the states of loops are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -399,6 +404,8 @@ pub struct Submission {
     pub results: Vec<OperatorId>,
     /// Where the states of loops are kept, if they are.
     pub snapshots: Option<Snapshots>,
+    /// Values that the client has made so far for all processes of the program, in order.
+    pub once: Vec<Vec<u8>>,
     /// The plan as Flink's JSON, for pages.
     pub plan_json: String,
 }

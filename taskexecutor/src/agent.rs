@@ -34,6 +34,8 @@ const SERVER_BYTES: usize = 8 << 20;
 /// What a TaskExecutor is started with.
 #[derive(Clone, Debug)]
 pub struct TaskExecutorOptions {
+    /// What it is called, without `.`; after its host, its process and the time unless it is set.
+    pub name: Option<String>,
     /// Host and port of the JobManager.
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
@@ -60,6 +62,10 @@ pub struct TaskExecutorOptions {
     pub logs: PathBuf,
     /// The ports of which the first that is free shows metrics to Prometheus; `None`: there are none.
     pub metrics_ports: Option<PortRange>,
+    /// A folder with executables that need not be fetched, under the hashes of their content.
+    pub programs: Option<PathBuf>,
+    /// The folder in which programs run; that of their client, where it is here as well, unless it is set.
+    pub worker_directory: Option<PathBuf>,
     /// The folder for spilled data.
     pub temp_dir: PathBuf,
     /// Heartbeats and delays.
@@ -133,7 +139,8 @@ impl TaskExecutor {
                 options.bind, options.data_port
             ),
         })?;
-        let name = format!("{}:{}-{}", options.host, std::process::id(), now().0);
+        let name = options.name.clone();
+        let name = name.unwrap_or_else(|| format!("{}:{}-{}", options.host, std::process::id(), now().0));
         let registration = Registration {
             task_executor: TaskExecutorId::from(name.as_str()),
             host: options.host.as_str().into(),
@@ -147,8 +154,13 @@ impl TaskExecutor {
         Ok(TaskExecutor {
             decider: Decider::new(registration, options.times.clone()),
             link: Link::new(options.jobmanager.clone(), options.secret.clone(), sender.clone()),
-            workers: Workers::new(options.folder.clone(), options.logs.clone(), sender.clone()),
-            artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"))),
+            workers: Workers::new(
+                options.folder.clone(),
+                options.logs.clone(),
+                options.worker_directory.clone(),
+                sender.clone(),
+            ),
+            artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),
             server: None,
             listener,
             data_secret: Vec::new(),

@@ -26,13 +26,15 @@ type Running = Arc<Mutex<BTreeMap<(ApplicationId, WorkerId), Pid>>>;
 pub(crate) struct Workers {
     folder: PathBuf,
     logs: PathBuf,
+    /// The folder in which programs run; that of their client, where it is here as well, if there is none.
+    directory: Option<PathBuf>,
     events: Events,
     running: Running,
 }
 
 impl Workers {
-    pub(crate) fn new(folder: PathBuf, logs: PathBuf, events: Events) -> Workers {
-        Workers { folder, logs, events, running: Running::default() }
+    pub(crate) fn new(folder: PathBuf, logs: PathBuf, directory: Option<PathBuf>, events: Events) -> Workers {
+        Workers { folder, logs, directory, events, running: Running::default() }
     }
 
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
@@ -42,7 +44,8 @@ impl Workers {
         spec_file.write(&body::encode(spec)?)?;
         let [out, err] = logs::of_worker(&self.logs, application, worker)?;
         // On another machine there may be no such folder.
-        let directory = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
+        let of_client = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
+        let directory = self.directory.as_deref().unwrap_or(of_client);
         let mut command = Command::new(executable);
         command
             .args(&spec.program.arguments)

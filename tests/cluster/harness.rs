@@ -298,7 +298,7 @@ fn children_of(parents: &[u32]) -> Vec<u32> {
 }
 
 /// Processes in whose arguments or environment a text stands.
-fn processes_that_name(text: &str) -> Vec<u32> {
+pub(crate) fn processes_that_name(text: &str) -> Vec<u32> {
     let own = std::process::id();
     let processes = fs::read_dir("/proc").expect("there is /proc").filter_map(|entry| {
         let entry = entry.ok()?;

@@ -7,3 +7,4 @@ mod harness;
 mod kills;
 mod observe;
 mod results;
+mod ssh;

@@ -7,6 +7,7 @@
 
 mod applications;
 mod faults;
+mod files;
 mod support;
 
 use flinkrs_tests::hadoop::{Cluster, Daemon};
@@ -17,6 +18,9 @@ use std::time::Instant;
 type Scenario = (&'static str, fn(&mut Cluster));
 
 const SCENARIOS: &[Scenario] = &[
+    ("files_are_files", files::files_are_files),
+    ("programs_are_staged", files::programs_are_staged),
+    ("failures_are_said", files::failures_are_said),
     ("the_cluster_is_described", applications::the_cluster_is_described),
     ("an_application_runs_on_both_nodes", applications::an_application_runs_on_both_nodes),
     ("connections_are_protected_as_asked", applications::connections_are_protected_as_asked),

@@ -1,5 +1,6 @@
 //! What the scenarios share: clients, submissions, and waiting.
 
+use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_tests::hadoop::Cluster;
 use flinkrs_yarn_am::hadoop::ApplicationClient;
 use flinkrs_yarn_am::hadoop::conf::Configuration;
@@ -19,6 +20,17 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 
 pub(crate) fn conf(cluster: &Cluster) -> Configuration {
     Configuration::load(&cluster.conf_dir(), BTreeMap::new()).unwrap()
+}
+
+/// HDFS as its superuser: who runs the NameNode.
+pub(crate) fn hdfs(cluster: &Cluster) -> HdfsFileSystem {
+    HdfsFileSystem::new(&conf(cluster), "").unwrap()
+}
+
+pub(crate) fn hdfs_as(cluster: &Cluster, user: &str) -> HdfsFileSystem {
+    let environment = BTreeMap::from([("HADOOP_USER_NAME".to_owned(), user.to_owned())]);
+    let conf = Configuration::load(&cluster.conf_dir(), environment).unwrap();
+    HdfsFileSystem::new(&conf, "").unwrap()
 }
 
 pub(crate) fn user() -> Auth {
@@ -52,6 +64,7 @@ pub(crate) fn submission(name: &str, launch: Launch) -> Submission {
         tags: vec!["test".to_owned()],
         node_label: None,
         attempts: 1,
+        failures_validity: Duration::from_secs(10),
         keep_containers: false,
         memory_mb: 128,
         vcores: 1,

@@ -2,7 +2,7 @@
 
 use super::*;
 use flinkrs_api::{Executor, JobExecutionResult};
-use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem};
+use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem, OutputFile};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_optimizer::{OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
@@ -474,7 +474,7 @@ enum Trouble {
 
 struct Troubled(Trouble);
 
-struct SmallFile(Box<dyn Write + Send>, usize);
+struct SmallFile(Box<dyn OutputFile>, usize);
 
 impl Write for SmallFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -484,6 +484,12 @@ impl Write for SmallFile {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.0.flush()
+    }
+}
+
+impl OutputFile for SmallFile {
+    fn close(self: Box<Self>) -> std::io::Result<()> {
+        self.0.close()
     }
 }
 
@@ -500,12 +506,15 @@ impl FileSystem for Troubled {
     fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>> {
         LocalFileSystem.open(path, offset)
     }
-    fn create(&self, path: &Path) -> Result<Box<dyn Write + Send>> {
+    fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
         let file = LocalFileSystem.create(path)?;
         Ok(match self.0 {
             Trouble::Full(bytes) => Box::new(SmallFile(file, bytes)),
             _ => file,
         })
+    }
+    fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        LocalFileSystem.append(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         LocalFileSystem.rename(from, to)

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::hadoop::proto::yarn::*;
 use crate::hadoop::token::{Credentials, Format};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a container runs. Arguments and values reach the process as they are given here.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,8 @@ pub struct Submission {
     pub node_label: Option<String>,
     /// How often its ApplicationMaster may be started; 0 for the cluster's own number.
     pub attempts: u32,
+    /// For how long the failure of an ApplicationMaster counts among these.
+    pub failures_validity: Duration,
     /// Whether its containers outlive an ApplicationMaster that is started again.
     pub keep_containers: bool,
     /// Memory of the ApplicationMaster's container.
@@ -83,6 +86,7 @@ impl Submission {
             priority: self.priority.map(|priority| PriorityProto { priority: Some(priority) }),
             am_container_spec: Some(self.launch.to_proto()),
             max_app_attempts: Some(self.attempts as i32),
+            attempt_failures_validity_interval: Some(self.failures_validity.as_millis() as i64),
             resource: Some(resource(self.memory_mb, self.vcores)),
             application_type: Some(self.kind.clone()),
             keep_containers_across_application_attempts: Some(self.keep_containers),

@@ -24,7 +24,8 @@ pub(crate) fn install() {
     let _ = thread::Builder::new().name("signals".into()).spawn(watch);
 }
 
-/// The signal that asked the process to end.
-pub(crate) fn received() -> Option<i32> {
+/// The number of the signal that has asked this process to end, of those that [`main`](crate::main) takes over: SIGINT
+/// and SIGTERM.
+pub fn received() -> Option<i32> {
     Some(RECEIVED.load(Ordering::Acquire)).filter(|signal| *signal != 0)
 }

@@ -92,7 +92,8 @@ impl Place<'_> {
         }
         self.check(decision.mode)?;
         let draft = self.hidden.join(".decision");
-        let written = self.files.create(&draft)?.write_all(decision.text().as_bytes());
+        let mut file = self.files.create(&draft)?;
+        let written = file.write_all(decision.text().as_bytes()).and_then(|()| file.close());
         written.map_err(|e| Error::io("write", &draft, e))?;
         self.files.rename(&draft, &self.decision())?;
         Ok(decision)

@@ -3,7 +3,7 @@
 use crate::output::place::Place;
 use crate::output::{FileOutput, WriteMode};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem};
+use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem, OutputFile};
 use flinkrs_core::id::Subtask;
 use flinkrs_core::sink::{CommitContext, WriterContext};
 use std::fs;
@@ -34,11 +34,14 @@ impl FileSystem for Dying {
     fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>> {
         LocalFileSystem.open(path, offset)
     }
-    fn create(&self, path: &Path) -> Result<Box<dyn Write + Send>> {
+    fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
         self.step(path)?;
         let file = LocalFileSystem.create(path)?;
         self.step(path)?;
         Ok(file)
+    }
+    fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        LocalFileSystem.append(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         self.step(from)?;

@@ -62,6 +62,11 @@ pub enum JobEvent {
         /// Slots of these that nobody uses.
         free_slots: u32,
     },
+    /// There will be no more TaskExecutors than there are: a job that is not being committed fails.
+    NoMoreSlots {
+        /// Why.
+        message: String,
+    },
     /// A TaskExecutor is lost, with its slots, its workers and its finished partitions.
     TaskExecutorLost {
         /// Which.

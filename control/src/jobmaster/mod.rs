@@ -118,6 +118,7 @@ impl JobMaster {
             JobEvent::SlotsMissing { task_executors, slots, free_slots } => {
                 self.capacity = Capacity { task_executors, slots, free_slots };
             }
+            JobEvent::NoMoreSlots { message } => self.with_job(now, |job, cx| job.abandon(message, cx)),
             JobEvent::TaskExecutorLost { task_executor, reason } => self.executor_lost(&task_executor, &reason, now),
             JobEvent::WorkerReady { worker, data_address, .. } => {
                 if self.pool.worker_ready(worker, data_address) {

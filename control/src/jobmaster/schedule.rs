@@ -147,6 +147,13 @@ impl Job {
         }
     }
 
+    /// The job can't have what it needs.
+    pub(crate) fn abandon(&mut self, message: String, cx: &mut Context) {
+        if self.phase != Phase::Committing {
+            self.stop(Goal::Failed(Failure::new(FailureKind::Resource, message)), cx);
+        }
+    }
+
     /// Gives slots back that are kept for nothing: two jobs that have some slots each, and neither enough, would wait
     /// for each other.
     pub(super) fn idle_slots_due(&mut self, cx: &mut Context) {

@@ -107,13 +107,14 @@ pub enum ResourceCommand {
         /// How it was noticed.
         reason: String,
     },
-    /// To the driver: start TaskExecutors. Only where [`ResourceOptions::elastic`](crate::options::ResourceOptions) is
-    /// set.
-    StartTaskExecutors {
-        /// How many.
-        count: u32,
+    /// To the driver: so many TaskExecutors there should be, with those that are registered; replaces the number named
+    /// before. Only where [`ResourceOptions::elastic`](crate::options::ResourceOptions) is set. One that
+    /// [is lost](ResourceCommand::TaskExecutorLost) is not to come back: the driver ends it, unless it has ended.
+    WantTaskExecutors {
+        /// How many in all.
+        total: u32,
     },
-    /// To the driver: a TaskExecutor has been idle for long; it is forgotten.
+    /// To the driver: a TaskExecutor that counts as lost was idle for long, and ends by this.
     ReleaseTaskExecutor {
         /// Which.
         task_executor: TaskExecutorId,

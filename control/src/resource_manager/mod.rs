@@ -8,7 +8,6 @@ pub use message::{Registration, ResourceCommand, ResourceEvent, ResourceView, Ta
 use crate::jobmaster::GrantedSlot;
 use crate::options::ResourceOptions;
 use crate::time::Timestamp;
-use elastic::Pending;
 use flinkrs_protocol::{ApplicationId, SlotId, TaskExecutorId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +24,8 @@ pub struct ResourceManager {
     next_order: u64,
     /// When to look whether a TaskExecutor is still alive.
     deadlines: BTreeSet<(Timestamp, TaskExecutorId)>,
-    pending: Pending,
+    /// How many TaskExecutors the driver was told that there should be.
+    wanted: u32,
     wake_at: Option<Timestamp>,
     commands: Vec<ResourceCommand>,
 }
@@ -37,7 +37,9 @@ struct Member {
     free: u32,
     since: Timestamp,
     last_heartbeat: Timestamp,
-    /// Since when none of its slots is used.
+    /// Applications that have had slots of it and have not ended: they may have partitions there.
+    served: BTreeSet<ApplicationId>,
+    /// Since when nobody needs it.
     idle_since: Timestamp,
 }
 
@@ -61,7 +63,7 @@ impl ResourceManager {
             queue: BTreeMap::new(),
             next_order: 0,
             deadlines: BTreeSet::new(),
-            pending: Pending::default(),
+            wanted: 0,
             wake_at: None,
             commands: Vec::new(),
         }
@@ -80,7 +82,7 @@ impl ResourceManager {
             }
             ResourceEvent::Disconnected { task_executor, reason } => self.lost(&task_executor, reason),
             ResourceEvent::SlotsWanted { application, total } => self.wanted(application, total),
-            ResourceEvent::SlotsReleased { application, slots } => self.released(application, &slots, now),
+            ResourceEvent::SlotsReleased { application, slots } => self.released(application, &slots),
             ResourceEvent::ApplicationClosed { application } => self.closed(application, now),
             ResourceEvent::Tick => self.tick(now),
         }
@@ -106,7 +108,7 @@ impl ResourceManager {
         ResourceView {
             task_executors: self.executors.values().map(member).collect(),
             waiting: self.queue.values().map(waiting).collect(),
-            pending_task_executors: self.pending.count(),
+            pending_task_executors: self.wanted.saturating_sub(self.executors.len() as u32),
         }
     }
 
@@ -123,7 +125,6 @@ impl ResourceManager {
             self.commands.push(ResourceCommand::Refused { task_executor, message });
             return;
         }
-        self.pending.registered();
         self.free.insert((registration.slots, task_executor.clone()));
         self.deadlines.insert((now + self.options.heartbeat_timeout, task_executor.clone()));
         let member = Member {
@@ -131,6 +132,7 @@ impl ResourceManager {
             free: registration.slots,
             since: now,
             last_heartbeat: now,
+            served: BTreeSet::new(),
             idle_since: now,
             registration,
         };
@@ -172,23 +174,20 @@ impl ResourceManager {
         }
     }
 
-    fn released(&mut self, application: ApplicationId, slots: &[SlotId], now: Timestamp) {
+    fn released(&mut self, application: ApplicationId, slots: &[SlotId]) {
         for slot in slots {
-            self.free_slot(application, &slot.task_executor, slot.index as usize, now);
+            self.free_slot(application, &slot.task_executor, slot.index as usize);
         }
         self.requeue(application);
     }
 
-    fn free_slot(&mut self, application: ApplicationId, id: &TaskExecutorId, index: usize, now: Timestamp) {
+    fn free_slot(&mut self, application: ApplicationId, id: &TaskExecutorId, index: usize) {
         let Some(member) = self.executors.get_mut(id) else { return };
         let Some(owner) = member.slots.get_mut(index).filter(|owner| **owner == Some(application)) else { return };
         *owner = None;
         self.free.remove(&(member.free, id.clone()));
         member.free += 1;
         self.free.insert((member.free, id.clone()));
-        if member.free as usize == member.slots.len() {
-            member.idle_since = now;
-        }
         if let Some(wants) = self.applications.get_mut(&application) {
             wants.has -= 1;
         }
@@ -201,10 +200,15 @@ impl ResourceManager {
         };
         if self.applications.get(&application).is_some_and(|wants| wants.has > 0) {
             let slots: Vec<(TaskExecutorId, usize)> = self.executors.iter().flat_map(held).collect();
-            slots.into_iter().for_each(|(id, index)| self.free_slot(application, &id, index, now));
+            slots.into_iter().for_each(|(id, index)| self.free_slot(application, &id, index));
         }
         if let Some(wants) = self.applications.remove(&application) {
             self.queue.remove(&wants.order);
+        }
+        for member in self.executors.values_mut() {
+            if member.served.remove(&application) {
+                member.idle_since = now;
+            }
         }
     }
 
@@ -237,6 +241,7 @@ impl ResourceManager {
         let member = self.executors.get_mut(&id).expect("a TaskExecutor with free slots is registered");
         let index = member.slots.iter().position(Option::is_none).expect("a slot is free");
         member.slots[index] = Some(application);
+        member.served.insert(application);
         member.free = free - 1;
         if member.free > 0 {
             self.free.insert((member.free, id.clone()));

@@ -103,27 +103,34 @@ fn a_name_is_registered_once() {
 
 #[test]
 fn task_executors_are_started_when_missing_and_released_when_idle() {
-    let elastic = Elastic {
-        slots_each: 2,
-        max: 3,
-        idle_timeout: Duration::from_secs(30),
-        start_timeout: Duration::from_secs(60),
-    };
+    let elastic = Elastic { slots_each: 2, slot_bytes: 1, max: 3, idle_timeout: Duration::from_secs(30) };
     let options = ResourceOptions {
         elastic: Some(elastic),
         heartbeat_timeout: Duration::from_secs(1000),
         ..ResourceOptions::default()
     };
     let mut manager = ResourceManager::new(options);
-    assert!(want(&mut manager, A, 3).contains(&ResourceCommand::StartTaskExecutors { count: 2 }));
-    assert!(want(&mut manager, B, 5).contains(&ResourceCommand::StartTaskExecutors { count: 1 }), "no more than 3");
-    register(&mut manager, "a", 2);
-    let commands = manager.handle(ResourceEvent::Tick, Timestamp(60_000));
-    assert!(commands.contains(&ResourceCommand::StartTaskExecutors { count: 2 }), "two are late: {commands:?}");
-    manager.handle(ResourceEvent::ApplicationClosed { application: B }, Timestamp(60_000));
+    let wanted = |total| ResourceCommand::WantTaskExecutors { total };
+    assert!(want(&mut manager, A, 3).contains(&wanted(2)));
+    assert!(want(&mut manager, B, 5).contains(&wanted(3)), "no more than 3");
+    let commands = register(&mut manager, "a", 2);
+    assert!(!commands.iter().any(|command| matches!(command, ResourceCommand::WantTaskExecutors { .. })));
+    assert_eq!(manager.view().pending_task_executors, 2);
+    assert!(want(&mut manager, B, 0).contains(&wanted(2)), "A still waits for one");
+    let gone = ResourceEvent::Disconnected { task_executor: "a".into(), reason: String::new() };
+    assert!(!manager.handle(gone, Timestamp(0)).contains(&wanted(1)), "it is replaced");
+    register(&mut manager, "b", 2);
+    register(&mut manager, "c", 2);
+    let slot = |index| SlotId { task_executor: "b".into(), index };
+    let slots = vec![slot(0), slot(1), SlotId { task_executor: "c".into(), index: 0 }];
+    manager.handle(ResourceEvent::SlotsReleased { application: A, slots }, Timestamp(0));
+    want(&mut manager, A, 0);
+    manager.handle(ResourceEvent::Tick, Timestamp(50_000));
+    assert_eq!(manager.view().task_executors.len(), 2, "partitions of A may be there");
     manager.handle(ResourceEvent::ApplicationClosed { application: A }, Timestamp(60_000));
-    let released = ResourceCommand::ReleaseTaskExecutor { task_executor: "a".into() };
-    assert!(!manager.handle(ResourceEvent::Tick, Timestamp(89_999)).contains(&released));
-    assert!(manager.handle(ResourceEvent::Tick, Timestamp(90_000)).contains(&released));
-    assert!(manager.view().task_executors.is_empty());
+    assert!(!manager.handle(ResourceEvent::Tick, Timestamp(89_999)).contains(&wanted(0)));
+    let commands = manager.handle(ResourceEvent::Tick, Timestamp(90_000));
+    let lost = |command: &&ResourceCommand| matches!(command, ResourceCommand::TaskExecutorLost { .. });
+    assert_eq!(commands.iter().filter(lost).count(), 2);
+    assert!(commands.contains(&wanted(0)));
 }

@@ -23,6 +23,8 @@ pub struct TaskExecutorOptions {
     pub heartbeat_timeout: Duration,
     /// How long before it tries again to connect.
     pub reconnect_delay: Duration,
+    /// How long it may be without a JobManager before it ends (`taskmanager.registration.timeout`).
+    pub registration_timeout: Duration,
 }
 
 impl Default for TaskExecutorOptions {
@@ -30,7 +32,8 @@ impl Default for TaskExecutorOptions {
     fn default() -> TaskExecutorOptions {
         let reconnect_delay = Duration::from_millis(500);
         let (heartbeat_interval, heartbeat_timeout) = (Duration::from_secs(1), Duration::from_secs(4));
-        TaskExecutorOptions { heartbeat_interval, heartbeat_timeout, reconnect_delay }
+        let registration_timeout = Duration::from_secs(300);
+        TaskExecutorOptions { heartbeat_interval, heartbeat_timeout, reconnect_delay, registration_timeout }
     }
 }
 
@@ -41,6 +44,8 @@ pub struct TaskExecutor {
     registration: Registration,
     registrations: u32,
     link: Link,
+    /// Since when it has no JobManager; known from the first event on.
+    alone_since: Option<Timestamp>,
     last_heard: Timestamp,
     next_heartbeat: Timestamp,
     stopping: bool,
@@ -67,6 +72,7 @@ impl TaskExecutor {
             registration,
             registrations: 0,
             link: Link::Down(Timestamp(0)),
+            alone_since: None,
             last_heard: Timestamp(0),
             next_heartbeat: Timestamp(0),
             stopping: false,
@@ -88,10 +94,14 @@ impl TaskExecutor {
     /// Takes in what has happened, and says what is to be done.
     pub fn handle(&mut self, event: TaskExecutorEvent, now: Timestamp) -> Vec<TaskExecutorCommand> {
         let registered = self.link == Link::Registered;
+        if !registered {
+            self.alone_since.get_or_insert(now);
+        }
         match event {
             TaskExecutorEvent::Connected if self.link == Link::Connecting => self.register(now),
             TaskExecutorEvent::Registered if self.link == Link::Registering => {
                 self.link = Link::Registered;
+                self.alone_since = None;
                 (self.last_heard, self.next_heartbeat) = (now, now + self.options.heartbeat_interval);
             }
             TaskExecutorEvent::Refused { message } if self.link == Link::Registering => {
@@ -100,7 +110,10 @@ impl TaskExecutor {
                     .push(TaskExecutorCommand::Exit { error: Some(Failure::new(FailureKind::Usage, message)) });
             }
             TaskExecutorEvent::Heartbeat => self.last_heard = now,
-            TaskExecutorEvent::Disconnected { .. } => self.disconnected(now),
+            TaskExecutorEvent::Disconnected { reason } => {
+                self.disconnected(now);
+                self.give_up_if_alone(&reason, now);
+            }
             TaskExecutorEvent::StartWorker { application, worker } if registered && !self.stopping => {
                 self.workers.start(application, worker, &mut self.commands);
             }
@@ -133,8 +146,23 @@ impl TaskExecutor {
         if matches!(self.link, Link::Down(_)) {
             return;
         }
+        if self.link == Link::Registered {
+            self.alone_since = Some(now);
+        }
         self.link = Link::Down(now + self.options.reconnect_delay);
         self.workers.kill_all(&mut self.commands);
+    }
+
+    /// Ends the process when there has been no JobManager for too long.
+    fn give_up_if_alone(&mut self, reason: &str, now: Timestamp) {
+        let timeout = self.options.registration_timeout;
+        if self.stopping || self.alone_since.is_none_or(|since| now - since < timeout) {
+            return;
+        }
+        let seconds = timeout.as_secs_f64();
+        let message =
+            format!("there has been no JobManager for {seconds} s (taskmanager.registration.timeout): {reason}");
+        self.commands.push(TaskExecutorCommand::Exit { error: Some(Failure::new(FailureKind::Lost, message)) });
     }
 
     fn stop(&mut self, now: Timestamp) {

@@ -77,6 +77,19 @@ fn it_starts_over_when_the_job_manager_is_lost() {
 }
 
 #[test]
+fn it_ends_when_there_is_no_job_manager_for_long() {
+    let mut executor = registered();
+    executor.handle(TaskExecutorEvent::Tick, Timestamp(4000));
+    let away = |executor: &mut TaskExecutor, at| {
+        executor.handle(TaskExecutorEvent::Tick, Timestamp(at));
+        executor.handle(TaskExecutorEvent::Disconnected { reason: "refused".to_owned() }, Timestamp(at))
+    };
+    let ends = |commands: &[TaskExecutorCommand]| matches!(commands[0], TaskExecutorCommand::Exit { error: Some(_) });
+    assert!(!ends(&away(&mut executor, 303_999)));
+    assert!(ends(&away(&mut executor, 304_000)));
+}
+
+#[test]
 fn it_says_that_it_is_alive() {
     let mut executor = registered();
     let commands = executor.handle(TaskExecutorEvent::Tick, Timestamp(1000));

@@ -303,7 +303,7 @@ impl World {
                     self.post(Inner::Master(application, JobEvent::TaskExecutorLost { task_executor, reason }));
                 }
             }
-            ResourceCommand::StartTaskExecutors { .. } | ResourceCommand::ReleaseTaskExecutor { .. } => {
+            ResourceCommand::WantTaskExecutors { .. } | ResourceCommand::ReleaseTaskExecutor { .. } => {
                 panic!("nothing is elastic here")
             }
             ResourceCommand::WakeAt(at) => self.wake(Role::Resources, at.0),

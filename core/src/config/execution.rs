@@ -15,7 +15,27 @@ choices! {
     }
 }
 
+choices! {
+    /// Where programs run.
+    Target {
+        /// On the threads of their own process.
+        Local = "local",
+        /// On the cluster of a JobManager that runs.
+        Remote = "remote",
+        /// In a session on YARN.
+        YarnSession = "yarn-session",
+        /// In an application of their own on YARN, planned here.
+        YarnPerJob = "yarn-per-job",
+        /// In an application of their own on YARN, where their `main` runs, too.
+        YarnApplication = "yarn-application",
+    }
+}
+
 options! {
+    /// Where programs run; in the last session on YARN that was started, or else on the cluster of
+    /// `jobmanager.rpc.address`, unless it is set.
+    TARGET: Option<Target> = "execution.target", "";
+
     /// How many subtasks an operator has that sets none; as many as the client has cores unless it is set.
     PARALLELISM: Option<NonZeroU32> = "parallelism.default", "";
 

@@ -1,6 +1,7 @@
 //! Options of the JobManager.
 
 use crate::config::option::options;
+use crate::resource::ByteSize;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,12 @@ options! {
 
     /// Address on which the JobManager listens for them; other than loopback it needs a cluster secret or mutual TLS.
     BIND_HOST: String = "jobmanager.bind-host", "localhost";
+
+    /// Memory of the container of the JobManager on YARN.
+    PROCESS_MEMORY: ByteSize = "jobmanager.memory.process.size", "256mb";
+
+    /// Arguments for the ssh that `flinkrs cluster start --workers FILE` calls, separated by spaces.
+    SSH_OPTS: Option<String> = "env.ssh.opts", "";
 
     /// How long a job waits for slots that are missing before it fails and says which.
     SLOT_REQUEST_TIMEOUT: Duration = "slot.request.timeout", "5 min";

@@ -29,6 +29,7 @@ pub mod rest;
 pub mod restart;
 pub mod security;
 pub mod taskmanager;
+pub mod yarn;
 
 pub use file::{FILE_NAME, find_file};
 pub use option::{ConfigOption, Declaration};
@@ -51,13 +52,14 @@ pub struct Component {
 }
 
 /// All options there are.
-pub fn components() -> [Component; 8] {
+pub fn components() -> [Component; 9] {
     let component = |title, options| Component { title, options };
     [
         component("JobManager", jobmanager::ALL),
         component("TaskExecutor", taskmanager::ALL),
         component("REST", rest::ALL),
         component("Execution", execution::ALL),
+        component("YARN", yarn::ALL),
         component("Heartbeats", heartbeat::ALL),
         component("Restart strategies", restart::ALL),
         component("Security", security::ALL),

@@ -5,6 +5,7 @@ use crate::config::value::Fraction;
 use crate::resource::ByteSize;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 options! {
     /// Address on which a TaskExecutor and its workers listen; other than loopback it needs a cluster secret or mutual
@@ -35,6 +36,9 @@ options! {
 
     /// The most memory for records on their way.
     NETWORK_MEMORY_MAX: ByteSize = "taskmanager.memory.network.max", "1gb";
+
+    /// How long a TaskExecutor may be without a JobManager before it ends.
+    REGISTRATION_TIMEOUT: Duration = "taskmanager.registration.timeout", "5 min";
 
     /// Folders for spilled records, blocking results and executables; the system's unless it is set.
     TMP_DIRS: Option<Vec<PathBuf>> = "io.tmp.dirs", "";

@@ -159,6 +159,17 @@ impl ConfigValue for PathBuf {
     }
 }
 
+impl ConfigValue for Vec<String> {
+    fn allowed() -> String {
+        "one or more words with commas between them".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Vec<String>> {
+        let words: Vec<String> = text.split(',').map(|word| word.trim().to_owned()).collect();
+        words.iter().all(|word| !word.is_empty()).then_some(words)
+    }
+}
+
 impl ConfigValue for Vec<PathBuf> {
     fn allowed() -> String {
         "one or more paths with commas between them".to_owned()

@@ -1,5 +1,6 @@
 //! Handles for the fields of records: `f0` … `f9` for tuples, `field!` for structs.
 
+use crate::types::selector::rest_is_all;
 use crate::types::{Key, KeyField, KeySelector};
 use std::any::TypeId;
 use std::marker::PhantomData;
@@ -23,6 +24,18 @@ pub trait Field<T>: Clone + Send + Sync + 'static {
     fn path(&self) -> String;
 }
 
+/// A position of a tuple `T`, which can be taken apart there.
+pub trait Position<T>: Field<T> {
+    /// The other fields, as a tuple.
+    type Rest: Clone + Send + Sync + 'static;
+
+    /// The other fields of a record.
+    fn rest(record: T) -> Self::Rest;
+
+    /// The record that has this field and these others.
+    fn whole(value: Self::Value, rest: Self::Rest) -> T;
+}
+
 macro_rules! positions {
     ($($name:ident $index:literal;)*) => {$(
         #[doc = concat!("Position ", stringify!($index), " of a tuple.")]
@@ -32,9 +45,20 @@ macro_rules! positions {
 
         impl<T> KeySelector<T> for $name
         where
-            $name: Field<T, Value: Key>,
+            $name: Position<T, Value: Key>,
         {
             type Key = <$name as Field<T>>::Value;
+            type Rest = <$name as Position<T>>::Rest;
+
+            #[inline(always)]
+            fn rest(&self, record: T) -> Self::Rest {
+                <$name as Position<T>>::rest(record)
+            }
+
+            #[inline(always)]
+            fn whole(&self, key: Self::Key, rest: Self::Rest) -> T {
+                <$name as Position<T>>::whole(key, rest)
+            }
 
             #[inline(always)]
             fn with_key<R>(&self, record: &T, f: impl FnOnce(&Self::Key) -> R) -> R {
@@ -51,10 +75,32 @@ macro_rules! positions {
 positions! { f0 0; f1 1; f2 2; f3 3; f4 4; f5 5; f6 6; f7 7; f8 8; f9 9; }
 
 macro_rules! tuple {
-    ($all:tt; $($name:ident $type:ident $index:tt),*) => {
-        $(tuple!(@one $all $name $type $index);)*
+    ($all:tt; $($fields:tt)*) => {
+        tuple!(@next $all () $($fields)*,);
     };
-    (@one ($($all:ident)*) $name:ident $type:ident $index:tt) => {
+    (@next $all:tt $before:tt) => {};
+    (@next $all:tt ($($before:ident)*) $name:ident $type:ident $index:tt, $($after:ident $other:ident $place:tt,)*) => {
+        tuple!(@one $all ($($before)*) ($($other)*) $name $type $index);
+        tuple!(@next $all ($($before)* $type) $($after $other $place,)*);
+    };
+    (@one ($($all:ident)*) ($($before:ident)*) ($($after:ident)*) $name:ident $type:ident $index:tt) => {
+        impl<$($all: Clone + Send + Sync + 'static),*> Position<($($all,)*)> for $name {
+            type Rest = ($($before,)* $($after,)*);
+
+            #[inline(always)]
+            #[allow(non_snake_case, reason = "each field is named like its type")]
+            fn rest(($($all,)*): ($($all,)*)) -> Self::Rest {
+                let _ = $type;
+                ($($before,)* $($after,)*)
+            }
+
+            #[inline(always)]
+            #[allow(non_snake_case, reason = "each field is named like its type")]
+            fn whole($type: $type, ($($before,)* $($after,)*): Self::Rest) -> ($($all,)*) {
+                ($($all,)*)
+            }
+        }
+
         impl<$($all: 'static),*> Field<($($all,)*)> for $name {
             type Value = $type;
 
@@ -137,12 +183,13 @@ where
 
 impl<T, V, G, M> KeySelector<T> for FieldOf<T, V, G, M>
 where
-    T: 'static,
+    T: Clone + Send + Sync + 'static,
     V: Key,
     G: Fn(&T) -> &V + Clone + Send + Sync + 'static,
     M: Fn(&mut T) -> &mut V + Clone + Send + Sync + 'static,
 {
     type Key = V;
+    rest_is_all!(T);
 
     #[inline(always)]
     fn with_key<R>(&self, record: &T, f: impl FnOnce(&V) -> R) -> R {
@@ -172,6 +219,7 @@ macro_rules! field {
 mod tests {
     use super::*;
 
+    #[derive(Clone)]
     struct Person {
         name: String,
         age: u32,
@@ -185,6 +233,19 @@ mod tests {
         assert_eq!(KeySelector::<Person>::identity(&by_name), Some(vec![KeyField::Path("name".into())]));
         *field!(Person, age).get_mut(&mut person) += 1;
         assert_eq!(person.age, 37);
+    }
+
+    #[test]
+    fn a_tuple_is_taken_apart_at_its_key_and_put_together_again() {
+        let record = (1u8, 2u16, "three".to_owned());
+        assert_eq!(KeySelector::rest(&f0, record.clone()), (2u16, "three".to_owned()));
+        let mut rest = KeySelector::rest(&f1, record.clone());
+        assert_eq!(rest, (1u8, "three".to_owned()));
+        assert_eq!(KeySelector::whole(&f1, 2, rest.clone()), record);
+        KeySelector::change(&f1, 2, &mut rest, |(first, key, _): &mut (u8, u16, String)| *first += *key as u8);
+        assert_eq!(rest.0, 3);
+        let by_sum = |record: &(u8, u16)| u16::from(record.0) + record.1;
+        assert_eq!(by_sum.rest((1, 2)), (1, 2), "a computed key can't be taken away");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod walk;
 mod words;
 
 pub use data::{Data, Key};
-pub use fields::{Field, FieldOf, f0, f1, f2, f3, f4, f5, f6, f7, f8, f9};
+pub use fields::{Field, FieldOf, Position, f0, f1, f2, f3, f4, f5, f6, f7, f8, f9};
 pub use float::{Float, Total};
 pub use hash::{hash_key, table_hash};
 pub use prefix::{KeyPrefix, key_prefix};

@@ -39,11 +39,28 @@ pub trait KeySelector<T>: Clone + Send + Sync + 'static {
     /// The key's type.
     type Key: Key;
 
+    /// What a record has beside its key: the other fields of a tuple, or all of it where the key can't be taken away.
+    type Rest: Clone + Send + Sync + 'static;
+
     /// Calls `f` with the key, borrowed from the record where that is possible.
     fn with_key<R>(&self, record: &T, f: impl FnOnce(&Self::Key) -> R) -> R;
 
     /// What the optimizer compares; `None` for a selector that equals only itself.
     fn identity(&self) -> Option<Vec<KeyField>>;
+
+    /// What the record has beside its key.
+    fn rest(&self, record: T) -> Self::Rest;
+
+    /// The record that has this key and this rest.
+    fn whole(&self, key: Self::Key, rest: Self::Rest) -> T;
+
+    /// Calls `f` with the record that has this key and this rest, and keeps its rest; `f` doesn't change the key.
+    #[inline(always)]
+    fn change(&self, key: Self::Key, rest: &mut Self::Rest, f: impl FnOnce(&mut T)) {
+        let mut record = self.whole(key, rest.clone());
+        f(&mut record);
+        *rest = self.rest(record);
+    }
 
     /// The key as a value of its own.
     #[inline(always)]
@@ -64,8 +81,32 @@ pub trait KeySelector<T>: Clone + Send + Sync + 'static {
     }
 }
 
-impl<T, K: Key, F: Fn(&T) -> K + Clone + Send + Sync + 'static> KeySelector<T> for F {
+/// For selectors whose key can't be taken away from a record of this type: its rest is the record.
+macro_rules! rest_is_all {
+    ($record:ty) => {
+        type Rest = $record;
+
+        #[inline(always)]
+        fn rest(&self, record: $record) -> $record {
+            record
+        }
+
+        #[inline(always)]
+        fn whole(&self, _key: Self::Key, rest: $record) -> $record {
+            rest
+        }
+
+        #[inline(always)]
+        fn change(&self, _key: Self::Key, rest: &mut $record, f: impl FnOnce(&mut $record)) {
+            f(rest);
+        }
+    };
+}
+pub(crate) use rest_is_all;
+
+impl<T: Clone + Send + Sync + 'static, K: Key, F: Fn(&T) -> K + Clone + Send + Sync + 'static> KeySelector<T> for F {
     type Key = K;
+    rest_is_all!(T);
 
     #[inline(always)]
     fn with_key<R>(&self, record: &T, f: impl FnOnce(&K) -> R) -> R {
@@ -88,6 +129,7 @@ pub struct Whole;
 
 impl<T: Key> KeySelector<T> for Whole {
     type Key = T;
+    rest_is_all!(T);
 
     #[inline(always)]
     fn with_key<R>(&self, record: &T, f: impl FnOnce(&T) -> R) -> R {
@@ -101,8 +143,9 @@ impl<T: Key> KeySelector<T> for Whole {
 
 macro_rules! composite {
     ($($selector:ident.$index:tt),+) => {
-        impl<T, $($selector: KeySelector<T>),+> KeySelector<T> for ($($selector,)+) {
+        impl<T: Clone + Send + Sync + 'static, $($selector: KeySelector<T>),+> KeySelector<T> for ($($selector,)+) {
             type Key = ($($selector::Key,)+);
+            rest_is_all!(T);
 
             #[inline(always)]
             fn with_key<R>(&self, record: &T, f: impl FnOnce(&Self::Key) -> R) -> R {

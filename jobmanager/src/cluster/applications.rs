@@ -1,7 +1,7 @@
 //! Applications: runs of programs, with their JobMaster, their workers, and what came of their executions.
 
 use crate::cluster::workers::WorkerHandle;
-use crate::cluster::{Cluster, JobRecord, Reply, Timer, log, now};
+use crate::cluster::{Cluster, JobEnd, JobRecord, Reply, Timer, log, now};
 use flinkrs_control::Timestamp;
 use flinkrs_control::dispatcher::{DispatcherEvent, OnClientLoss};
 use flinkrs_control::jobmaster::{JobMaster, JobOutcome, JobSubmission, Recovered};
@@ -178,6 +178,7 @@ impl Cluster {
                 (_, None) => Err(Failure::new(FailureKind::Lost, format!("job {job} was cancelled"))),
             };
             record.ended = Some(result.clone());
+            self.last_end = Some(JobEnd { job, state: outcome.state, failure: outcome.failure.clone() });
             let execution = record.number;
             if let Some(of) = self.applications.get_mut(&application) {
                 of.history.push(result.clone());
@@ -210,11 +211,13 @@ impl Cluster {
     pub(super) fn client_done(&mut self, application: ApplicationId) {
         if self.applications.get(&application).is_some_and(|of| of.master.is_none()) {
             self.applications.remove(&application);
+            self.is_over = self.options.ends_with_application;
         }
     }
 
     /// An application has ended.
     pub(super) fn close(&mut self, application: ApplicationId) {
+        self.is_over = self.options.ends_with_application;
         self.applications.remove(&application);
         self.timers.remove(&Timer::Job(application));
     }

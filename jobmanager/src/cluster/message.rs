@@ -54,6 +54,8 @@ pub(crate) enum Message {
     FromWorker { application: ApplicationId, worker: WorkerId, message: FromWorker },
     /// The connection of a worker has ended.
     WorkerGone { application: ApplicationId, worker: WorkerId },
+    /// There will be no more TaskExecutors than there are.
+    NoMoreSlots(String),
     /// The process shall end.
     ShutDown(Reply<()>),
 }

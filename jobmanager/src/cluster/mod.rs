@@ -12,6 +12,7 @@ pub(crate) use jobs::JobRecord;
 pub(crate) use message::{Message, OUTGOING_MAX, Outgoing, Reply};
 
 use crate::cluster::applications::Application;
+use crate::driver::Driver;
 use crate::store::Store;
 use flinkrs_control::Timestamp;
 use flinkrs_control::dispatcher::{Dispatcher, DispatcherEvent};
@@ -19,7 +20,7 @@ use flinkrs_control::jobmaster::JobEvent;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
 use flinkrs_core::error::Result;
-use flinkrs_protocol::{ApplicationId, JobId, ProcessUse, TaskExecutorId, WorkerUse};
+use flinkrs_protocol::{ApplicationId, Failure, JobId, JobState, ProcessUse, TaskExecutorId, WorkerUse};
 use flinkrs_rpc::auth::Secret;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,6 +39,10 @@ pub(crate) struct Options {
     pub(crate) dispatcher: DispatcherOptions,
     pub(crate) resources: ResourceOptions,
     pub(crate) job: JobOptions,
+    /// What starts TaskExecutors.
+    pub(crate) driver: Option<Driver>,
+    /// Whether the cluster is there for one application, and ends with it.
+    pub(crate) ends_with_application: bool,
 }
 
 /// All state of a JobManager.
@@ -62,6 +67,21 @@ pub(crate) struct Cluster {
     /// When workers were looked at, and who follows jobs was told.
     swept: Instant,
     ending: Option<Reply<()>>,
+    /// Whether the application that the cluster is there for has ended.
+    is_over: bool,
+    /// How the last job ended.
+    last_end: Option<JobEnd>,
+}
+
+/// How a job has ended.
+#[derive(Clone, Debug)]
+pub struct JobEnd {
+    /// Which.
+    pub job: JobId,
+    /// In which state.
+    pub state: JobState,
+    /// Why, if it has failed.
+    pub failure: Option<Failure>,
 }
 
 /// What is to be done next; each may add others.
@@ -98,14 +118,16 @@ impl Cluster {
             timers: BTreeMap::new(),
             swept: Instant::now(),
             ending: None,
+            is_over: false,
+            last_end: None,
         };
         cluster.recover()?;
         cluster.work();
         Ok(cluster)
     }
 
-    /// Works until the cluster is told to end.
-    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+    /// Works until the cluster is told to end, or has nothing more to do; how its last job ended.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Option<JobEnd> {
         loop {
             let wake = self.timers.values().min().map(|at| Duration::from_millis(at.0.saturating_sub(now().0)));
             let sweep = STATUS_INTERVAL.saturating_sub(self.swept.elapsed());
@@ -118,7 +140,7 @@ impl Cluster {
             };
             match tokio::time::timeout(wait, messages.recv()).await {
                 Ok(Some(message)) => self.take(message),
-                Ok(None) => return,
+                Ok(None) => return self.last_end,
                 Err(_) => {}
             }
             self.tick();
@@ -126,7 +148,11 @@ impl Cluster {
             if let Some(reply) = self.ending.take() {
                 self.tell_all_to_end();
                 let _ = reply.send(Ok(()));
-                return;
+                return self.last_end;
+            }
+            if self.is_over {
+                self.tell_all_to_end();
+                return self.last_end;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Where messages, and the commands of the deciders, go.
 
 use crate::cluster::{Cluster, Message, Step, Timer, log};
+use crate::driver::DriverCommand;
 use flinkrs_control::dispatcher::{DispatcherCommand, DispatcherEvent};
 use flinkrs_control::jobmaster::{JobCommand, JobEvent};
 use flinkrs_control::resource_manager::{ResourceCommand, ResourceEvent};
@@ -51,6 +52,12 @@ impl Cluster {
             Message::FromWorker { application, worker, message } => self.worker_says(application, worker, message),
             Message::WorkerGone { application, worker } => {
                 self.worker_gone(application, worker, "its connection has ended")
+            }
+            Message::NoMoreSlots(reason) => {
+                let all: Vec<ApplicationId> = self.applications.keys().copied().collect();
+                for application in all {
+                    self.job(application, JobEvent::NoMoreSlots { message: reason.clone() });
+                }
             }
             Message::ShutDown(reply) => self.ending = Some(reply),
         }
@@ -109,15 +116,26 @@ impl Cluster {
             ResourceCommand::TaskExecutorLost { task_executor, reason } => {
                 log(&format!("TaskExecutor {task_executor} is lost: {reason}"));
                 self.forget_task_executor(&task_executor);
+                self.drive(DriverCommand::Lost(task_executor.clone()));
                 let all: Vec<ApplicationId> = self.applications.keys().copied().collect();
                 for application in all {
                     let (task_executor, reason) = (task_executor.clone(), reason.clone());
                     self.job(application, JobEvent::TaskExecutorLost { task_executor, reason });
                 }
             }
-            // TaskExecutors of a standalone cluster are started by others.
-            ResourceCommand::StartTaskExecutors { .. } | ResourceCommand::ReleaseTaskExecutor { .. } => {}
+            ResourceCommand::WantTaskExecutors { total } => self.drive(DriverCommand::Want(total)),
+            ResourceCommand::ReleaseTaskExecutor { task_executor } => {
+                self.drive(DriverCommand::Release(task_executor));
+            }
             ResourceCommand::WakeAt(at) => drop(self.timers.insert(Timer::Resources, at)),
+        }
+    }
+
+    /// Tells whoever starts TaskExecutors; in a standalone cluster nobody does.
+    fn drive(&self, command: DriverCommand) {
+        if let Some(driver) = &self.options.driver {
+            // A driver that has ended takes the JobManager with it.
+            let _ = driver.send(command);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::rest::route::Fault;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flinkrs_rpc::auth::Secret;
@@ -12,12 +12,21 @@ use std::sync::Arc;
 /// What requests are checked against.
 pub(super) struct Guard {
     pub(super) secret: Option<Secret>,
+    /// What the path of who may look begins with, as in `/view/WORD`.
+    pub(super) view: Option<Secret>,
     /// The host by which others reach this server.
     pub(super) host: String,
 }
 
+/// What a request bears whose path has shown that its sender may look.
+#[derive(Clone, Copy)]
+struct MayLook;
+
 /// Lets a request through, or answers it.
 pub(super) async fn check(guard: Arc<Guard>, request: Request, next: Next) -> Response {
+    if request.extensions().get::<MayLook>().is_some() {
+        return next.run(request).await;
+    }
     match guard.objection(request.headers()) {
         Some(fault) => fault.into_response(),
         None => next.run(request).await,
@@ -25,6 +34,23 @@ pub(super) async fn check(guard: Arc<Guard>, request: Request, next: Next) -> Re
 }
 
 impl Guard {
+    /// Takes the word of who may look off a path, where it is right and nothing but a look is asked for.
+    pub(super) fn admit<B>(&self, request: &mut hyper::Request<B>) {
+        let Some(view) = &self.view else { return };
+        let Some(rest) = request.uri().path().strip_prefix("/view/") else { return };
+        let (word, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !looks || !view.is(word.as_bytes()) {
+            return;
+        }
+        let path = if path.is_empty() { "/" } else { path };
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        if let Ok(uri) = format!("{path}{query}").parse() {
+            *request.uri_mut() = uri;
+            request.extensions_mut().insert(MayLook);
+        }
+    }
+
     /// Why a request with these headers isn't answered.
     fn objection(&self, headers: &HeaderMap) -> Option<Fault> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -63,7 +89,7 @@ mod tests {
     use axum::http::HeaderName;
 
     fn status(secret: Option<&[u8]>, sent: &[(HeaderName, &str)]) -> Option<StatusCode> {
-        let guard = Guard { secret: secret.map(Secret::new), host: "jm.example".to_owned() };
+        let guard = Guard { secret: secret.map(Secret::new), view: None, host: "jm.example".to_owned() };
         let headers = sent.iter().map(|(name, value)| (name.clone(), value.parse().expect("a header"))).collect();
         guard.objection(&headers).map(|fault| fault.into_response().status())
     }
@@ -77,6 +103,28 @@ mod tests {
             assert_eq!(bearer(wrong), Some(StatusCode::UNAUTHORIZED), "{wrong}");
         }
         assert_eq!(status(Some(secret), &[]), Some(StatusCode::UNAUTHORIZED));
+    }
+
+    #[test]
+    fn who_has_the_word_may_look_and_nothing_else() {
+        let secret = Some(Secret::random());
+        let guard = Guard { secret, view: Some(Secret::new(b"word")), host: "jm.example".to_owned() };
+        let admitted = |method: Method, uri: &str| {
+            let mut request = hyper::Request::builder().method(method).uri(uri).body(()).expect("a request");
+            guard.admit(&mut request);
+            request.extensions().get::<MayLook>().map(|_| request.uri().to_string())
+        };
+        assert_eq!(admitted(Method::GET, "/view/word/jobs/overview?a=b").as_deref(), Some("/jobs/overview?a=b"));
+        assert_eq!(admitted(Method::GET, "/view/word").as_deref(), Some("/"));
+        for (method, uri) in [
+            (Method::GET, "/view/other/jobs"),
+            (Method::GET, "/view/wor"),
+            (Method::GET, "/jobs"),
+            (Method::PATCH, "/view/word/jobs/1"),
+            (Method::POST, "/view/word/jars/upload"),
+        ] {
+            assert_eq!(admitted(method, uri), None, "{uri}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::rest::route::{Answer, Call, Context, Fault, json_of, ok};
 use crate::store::{Jar, Upload};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
-use flinkrs_rpc::roles::{ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
+use flinkrs_rpc::roles::{Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -139,8 +139,7 @@ fn spec(context: &Context, parallelism: Option<u32>) -> Result<String, Fault> {
     let at = context.jobmanager;
     let here = if at.ip().is_unspecified() { SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), at.port()) } else { at };
     let spec = SubmitSpec {
-        jobmanager: here.to_string(),
-        secret_file: context.options.secret_file.clone(),
+        to: Destination::JobManager { address: here.to_string(), secret_file: context.options.secret_file.clone() },
         parallelism,
         detached: true,
         cancel_on_lost_client: false,

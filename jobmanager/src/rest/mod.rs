@@ -46,6 +46,7 @@ pub use openapi::reference_page;
 pub(crate) use server::{Rest, serve};
 
 use flinkrs_core::config::PortRange;
+use flinkrs_rpc::auth::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -62,6 +63,8 @@ pub struct RestOptions {
     pub logs: PathBuf,
     /// The file of the cluster's secret, for programs that are started here.
     pub secret_file: Option<PathBuf>,
+    /// Who knows this word may look: requests that only read are answered under `/view/WORD`, without the secret.
+    pub view: Option<Secret>,
     /// What is set in the configuration, as keys and values, for pages; holds no secret.
     pub settings: Vec<(String, String)>,
 }

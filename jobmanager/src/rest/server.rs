@@ -13,6 +13,7 @@ use flinkrs_core::config::PortRange;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::{IpAddr, SocketAddr};
@@ -92,7 +93,8 @@ pub(crate) async fn serve(
     secret: Option<Secret>,
     jobmanager: SocketAddr,
 ) {
-    let guard = Arc::new(guard::Guard { secret, host: rest.options.host.clone() });
+    let view = rest.options.view.clone();
+    let guard = Arc::new(guard::Guard { secret, view, host: rest.options.host.clone() });
     let context = Arc::new(Context { messages, store, options: rest.options, address: rest.address, jobmanager });
     let guarded = |router: Router| {
         let guard = Arc::clone(&guard);
@@ -105,9 +107,9 @@ pub(crate) async fn serve(
             async move || prometheus::page(context).await.unwrap_or_else(IntoResponse::into_response)
         }),
     );
-    let api = accept(rest.listener, guarded(routes(&context)));
+    let api = accept(rest.listener, guarded(routes(&context)), &guard);
     match rest.metrics {
-        Some(listener) => drop(tokio::join!(api, accept(listener, guarded(metrics)))),
+        Some(listener) => drop(tokio::join!(api, accept(listener, guarded(metrics), &guard))),
         None => api.await,
     }
 }
@@ -147,7 +149,7 @@ async fn answer(
 }
 
 /// Takes connections, each with its own task; a malformed request closes its connection and nothing else.
-async fn accept(listener: TcpListener, router: Router) {
+async fn accept(listener: TcpListener, router: Router, guard: &Arc<guard::Guard>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -155,7 +157,11 @@ async fn accept(listener: TcpListener, router: Router) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
+        let (routes, guard) = (TowerToHyperService::new(router.clone()), Arc::clone(guard));
+        let service = service_fn(move |mut request| {
+            guard.admit(&mut request);
+            routes.call(request)
+        });
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new())

@@ -79,6 +79,7 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
             metrics_ports: Some(PortRange { first: 0, last: 0 }),
             logs: folder.join("logs"),
             secret_file: None,
+            view: None,
             settings,
         }),
         store: folder.to_path_buf(),
@@ -86,6 +87,8 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
         resources: Default::default(),
         job: JobOptions { restart, ..JobOptions::default() },
         dispatcher: Default::default(),
+        driver: None,
+        ends_with_application: false,
     }
 }
 
@@ -99,7 +102,7 @@ impl TestCluster {
         let manager = JobManager::bind(options(folder.path(), secret.clone())).await.expect("listens");
         let (rest, metrics) = (manager.rest_address().expect("REST"), manager.metrics_address().expect("metrics"));
         let address = manager.address().to_string();
-        let running = tokio::spawn(async move { manager.run(std::future::pending()).await.expect("ends well") });
+        let running = tokio::spawn(async move { drop(manager.run(std::future::pending()).await.expect("ends well")) });
         let client = JobManagerClient::connect(&address, secret).await.expect("connects");
         assert_eq!(client.rest_address, format!("localhost:{}", rest.port()));
         let finish = Arc::new(Notify::new());
@@ -177,6 +180,7 @@ impl TestCluster {
             has_sinks: false,
             results: Vec::new(),
             snapshots: None,
+            once: Vec::new(),
             plan_json: plan().to_string(),
         };
         let graph = body::encode(&submission).expect("encodes");

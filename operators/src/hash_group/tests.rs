@@ -145,7 +145,9 @@ fn check_supersteps<K: flinkrs_core::types::Key + Debug>(parts: &[Vec<(K, u64)>]
     check(&parts.concat());
 }
 
-fn is_dense<K: flinkrs_core::types::Key, S, F>(operator: &mut HashGroup<(K, u64), S, F>) -> bool {
+fn is_dense<K: flinkrs_core::types::Key, S: KeySelector<(K, u64)>, F>(
+    operator: &mut HashGroup<(K, u64), S, F>,
+) -> bool {
     operator.state.as_mut().expect("it is open").table.dense().is_some()
 }
 
@@ -263,7 +265,7 @@ fn a_small_superstep_does_not_pay_for_a_large_one() {
             let mut batch = Batch::new(records(10));
             let mut sink = Sink { mode: GroupMode::Final, out: &mut out, buffer: &mut operator.buffer };
             group(&mut operator.grouping, state, batch.records(), &mut sink).expect("it works");
-            let looked_at = sink.emit_superstep(state).expect("it works");
+            let looked_at = sink.emit_superstep(state, &f0).expect("it works");
             assert_eq!(out.records.len(), 10);
             assert!(round < 10 || looked_at <= LOOKED_AT_END, "{looked_at} in round {round}");
             all += looked_at;

@@ -3,6 +3,7 @@
 use crate::snapshot::{LoopStore, StateFile, advised};
 use crc32fast::Hasher;
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::OutputFile;
 use flinkrs_core::state::{StateReader, StateWriter};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
@@ -17,13 +18,13 @@ const HEADER_BYTES: usize = 4;
 /// Writes one file.
 pub(crate) struct StateFileWriter<'a> {
     store: &'a LoopStore,
-    file: BufWriter<Box<dyn Write + Send>>,
+    file: BufWriter<Box<dyn OutputFile>>,
     hash: Hasher,
     state: StateFile,
 }
 
 impl<'a> StateFileWriter<'a> {
-    pub(crate) fn new(store: &'a LoopStore, name: String, file: Box<dyn Write + Send>) -> StateFileWriter<'a> {
+    pub(crate) fn new(store: &'a LoopStore, name: String, file: Box<dyn OutputFile>) -> StateFileWriter<'a> {
         let state = StateFile { name, bytes: 0, crc32: 0 };
         StateFileWriter { store, file: BufWriter::with_capacity(BUFFER_BYTES, file), hash: Hasher::new(), state }
     }
@@ -39,9 +40,11 @@ impl<'a> StateFileWriter<'a> {
     }
 
     /// Hands all to the system; the file isn't safe from a crash of the machine yet.
-    pub(crate) fn finish(mut self) -> Result<StateFile> {
-        self.file.flush().map_err(|error| self.error(error))?;
-        Ok(StateFile { crc32: self.hash.finalize(), ..self.state })
+    pub(crate) fn finish(self) -> Result<StateFile> {
+        let StateFileWriter { store, file, hash, state } = self;
+        let closed = file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.close());
+        closed.map_err(|error| advised(Error::io("write", store.path(&state.name), error)))?;
+        Ok(StateFile { crc32: hash.finalize(), ..state })
     }
 }
 

@@ -39,8 +39,7 @@ impl LoopStore {
         let file = self.path(NEW_MANIFEST);
         self.files.create_dir(&self.folder)?;
         let mut written = self.files.create(&file)?;
-        written.write_all(b"\n").and_then(|()| written.flush()).map_err(|error| Error::io("write", &file, error))?;
-        drop(written);
+        written.write_all(b"\n").and_then(|()| written.close()).map_err(|error| Error::io("write", &file, error))?;
         self.files.sync(&file)?;
         self.files.remove(&file)
     }
@@ -113,9 +112,8 @@ impl LoopStore {
         let (new, path) = (self.path(NEW_MANIFEST), self.path(MANIFEST));
         let text = manifest.text().map_err(|error| Error::internal(format!("a manifest isn't JSON: {error}")))?;
         let mut file = self.files.create(&new).map_err(advised)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.flush());
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.close());
         written.map_err(|error| advised(Error::io("write", &new, error)))?;
-        drop(file);
         let in_place = self.files.sync(&new).and_then(|()| self.files.rename(&new, &path));
         in_place.and_then(|()| self.files.sync(&self.folder)).map_err(advised)
     }

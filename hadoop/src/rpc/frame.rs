@@ -1,10 +1,10 @@
 //! Frames of Hadoop IPC version 9: four bytes of length, then messages that each begin with their own.
 
-use super::super::digest::Sealer;
-use super::super::proto::common::rpc_request_header_proto::OperationProto;
-use super::super::proto::common::rpc_sasl_proto::SaslState;
-use super::super::proto::common::{RequestHeaderProto, RpcKindProto, RpcRequestHeaderProto};
-use super::super::proto::common::{RpcResponseHeaderProto, RpcSaslProto};
+use crate::digest::Sealer;
+use crate::proto::common::rpc_request_header_proto::OperationProto;
+use crate::proto::common::rpc_sasl_proto::SaslState;
+use crate::proto::common::{RequestHeaderProto, RpcKindProto, RpcRequestHeaderProto};
+use crate::proto::common::{RpcResponseHeaderProto, RpcSaslProto};
 use prost::Message;
 use prost::bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};

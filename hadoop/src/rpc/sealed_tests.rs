@@ -1,12 +1,12 @@
 //! Logins by token, and calls on connections that are protected.
 
-use super::super::digest::{Login, Protection, Sealer};
-use super::super::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
-use super::super::proto::common::{IpcConnectionContextProto, RpcRequestHeaderProto, RpcResponseHeaderProto};
-use super::super::proto::common::{RpcSaslProto, UserInformationProto};
-use super::super::token::Token;
 use super::frame::{CALL_SASL, Frames};
 use super::*;
+use crate::digest::{Login, Protection, Sealer};
+use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
+use crate::proto::common::{IpcConnectionContextProto, RpcRequestHeaderProto, RpcResponseHeaderProto};
+use crate::proto::common::{RpcSaslProto, UserInformationProto};
+use crate::token::Token;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,6 +62,24 @@ impl Configuration {
     /// The folder that was read; empty for a configuration that was made by hand.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// All keys that are set, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.properties.keys().map(String::as_str)
+    }
+
+    /// The user as whom Hadoop is asked, where nothing has to prove it: `HADOOP_USER_NAME`, or else the user of this
+    /// process.
+    ///
+    /// # Errors
+    /// When the process's user has no name in `/etc/passwd`, and `USER` isn't set either.
+    pub fn user(&self) -> Result<String> {
+        let variable = |name: &str| self.environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let of_process = || user_of_process().or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        variable("HADOOP_USER_NAME").or_else(of_process).ok_or_else(|| {
+            Error::configuration("the user of this process has no name in /etc/passwd: set HADOOP_USER_NAME")
+        })
     }
 
     /// Sets a property, final or not.
@@ -207,6 +226,17 @@ impl Configuration {
         }
         self.read(&included, depth + 1)
     }
+}
+
+/// The name of the user that this process runs as.
+fn user_of_process() -> Option<String> {
+    let id = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = users.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1) == Some(id.as_str())).then(|| name.to_owned())
+    })
 }
 
 #[cfg(test)]

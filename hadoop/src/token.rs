@@ -244,8 +244,8 @@ mod tests {
         expected.tokens.insert("nm".to_owned(), token(&long, &long[..200], "NMToken", "127.0.0.1:8041"));
         expected.secrets.insert("geheim-ä".to_owned(), b"secret".to_vec());
         let files: [(&[u8], Format); 2] = [
-            (include_bytes!("../../testdata/tokens.v0"), Format::Writable),
-            (include_bytes!("../../testdata/tokens.v1"), Format::Protobuf),
+            (include_bytes!("../testdata/tokens.v0"), Format::Writable),
+            (include_bytes!("../testdata/tokens.v1"), Format::Protobuf),
         ];
         for (bytes, format) in files {
             assert_eq!(Credentials::decode(bytes).unwrap(), expected, "{format:?}");

@@ -1,12 +1,12 @@
 //! One connection to a server, with many calls on their way at once.
 
-use super::super::digest::Sealer;
-use super::super::proto::common::RequestHeaderProto;
-use super::super::proto::common::rpc_response_header_proto::RpcStatusProto;
 use super::Options;
 use super::frame::{CALL_PING, Frames, NO_RETRY, Unreadable, encode, encode_sealed, take_header};
 use super::login::Opening;
+use crate::digest::Sealer;
 use crate::error::{Error, ServerException};
+use crate::proto::common::RequestHeaderProto;
+use crate::proto::common::rpc_response_header_proto::RpcStatusProto;
 use prost::bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

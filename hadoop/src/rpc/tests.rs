@@ -1,11 +1,11 @@
 //! Calls to servers that misbehave.
 
-use super::super::proto::common::rpc_response_header_proto::RpcStatusProto;
-use super::super::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
-use super::super::proto::common::{RpcRequestHeaderProto, RpcResponseHeaderProto, RpcSaslProto, UserInformationProto};
 use super::frame::{CALL_CONTEXT, CALL_PING, CALL_SASL, Frames};
 use super::*;
 use crate::error::Meaning;
+use crate::proto::common::rpc_response_header_proto::RpcStatusProto;
+use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
+use crate::proto::common::{RpcRequestHeaderProto, RpcResponseHeaderProto, RpcSaslProto, UserInformationProto};
 use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -298,7 +298,7 @@ fn a_login_that_isnt_offered_is_refused_by_name() {
 fn a_server_without_tokens_is_not_taken_for_one_that_knows_ours() {
     run(async {
         let server = Fake::start(&[], |_, _| Reply::Echo).await;
-        let token = super::super::token::Token {
+        let token = crate::token::Token {
             identifier: vec![1],
             password: vec![2],
             kind: "K".to_owned(),

@@ -1,11 +1,11 @@
 //! Opens a connection: the preamble, the login, and the context that names user and protocol.
 
-use super::super::digest::{Login, Protection, Response, Sealer};
-use super::super::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
-use super::super::proto::common::{IpcConnectionContextProto, RpcSaslProto, UserInformationProto};
-use super::super::token::Token;
 use super::frame::{CALL_CONTEXT, Frames, NO_RETRY, Unreadable, encode, encode_sasl, encode_sealed, take_header};
+use crate::digest::{Login, Protection, Response, Sealer};
 use crate::error::{Error, ServerException};
+use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
+use crate::proto::common::{IpcConnectionContextProto, RpcSaslProto, UserInformationProto};
+use crate::token::Token;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 

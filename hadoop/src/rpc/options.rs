@@ -1,7 +1,7 @@
 //! Times and limits of calls.
 
-use super::super::conf::Configuration;
-use super::super::digest::Protection;
+use crate::conf::Configuration;
+use crate::digest::Protection;
 use crate::error::{Error, Result};
 use std::time::Duration;
 

@@ -1,0 +1,270 @@
+//! An application: what it is submitted with, how it is followed and ended.
+
+use crate::options::taskexecutor_options;
+use crate::yarn::staging::{Staging, hash_of};
+use crate::yarn::{Yarn, ended_error, has_ended};
+use flinkrs_core::config::{Configuration, Declaration, jobmanager, security, taskmanager, yarn};
+use flinkrs_core::error::{Error, Result};
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_rpc::auth::random_bytes;
+use flinkrs_yarn_am::launch::{Launch, Submission};
+use flinkrs_yarn_am::spec::{ApplicationSpec, Common, EXECUTABLE, PROGRAMS, StagedFile, Work};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often the ResourceManager is asked how an application is that is about to start or to end.
+const POLL: Duration = Duration::from_millis(20);
+
+/// How long an application that was told to end may take.
+const END_MAX: Duration = Duration::from_secs(20);
+
+/// Nodes of which an ApplicationMaster is told at most.
+const NODES_MAX: usize = 256;
+
+/// The name of the file with the secret in an application's folder.
+pub(super) const SECRET: &str = "secret";
+
+/// Memory of a TaskExecutor, and slots of it, unless options say otherwise; Flink's defaults.
+const DEFAULTS: [(&dyn Declaration, &str); 2] = [(&taskmanager::PROCESS_MEMORY, "1728mb"), (&taskmanager::SLOTS, "1")];
+
+/// Options that mean files of the client's machine, and so nothing in a container.
+const OF_CLIENT: [&dyn Declaration; 3] = [&security::CLUSTER_SECRET_FILE, &taskmanager::TMP_DIRS, &yarn::SHIP_FILES];
+
+/// What is to be started.
+pub(super) struct Deployment<'a> {
+    pub(super) config: &'a Configuration,
+    /// What lists call it, unless the user names it.
+    pub(super) name: String,
+    /// Programs that containers run, with their hashes.
+    pub(super) programs: Vec<(PathBuf, String)>,
+}
+
+/// An application that YARN has accepted.
+pub(super) struct Accepted {
+    pub(super) id: ApplicationIdProto,
+    /// The secret of its processes and clients.
+    pub(super) secret: Vec<u8>,
+}
+
+/// The configuration that client and containers share: what YARN has to know is set.
+pub(super) fn completed(config: &Configuration) -> Result<Configuration> {
+    let mut settings: Vec<String> = config.settings().map(|(key, value)| format!("{key}={value}")).collect();
+    for (option, default) in DEFAULTS {
+        if !config.settings().any(|(key, _)| key == option.key()) {
+            settings.push(format!("{}={default}", option.key()));
+        }
+    }
+    Configuration::load(None, &settings)
+}
+
+impl Deployment<'_> {
+    /// Stages what containers need, and submits. `work` is made once the application has a folder, of which it is told
+    /// how to write to it; with it come files for the ApplicationMaster.
+    ///
+    /// Errors when YARN can't run what is asked for, when its queue is unknown, and when files can't be staged; nothing
+    /// is left then.
+    pub(super) async fn submit(
+        self,
+        yarn: &Yarn,
+        work: impl FnOnce(&Staging, ApplicationIdProto) -> Result<(Work, Vec<StagedFile>)>,
+    ) -> Result<Accepted> {
+        let config = completed(self.config)?;
+        let executable = std::env::current_exe().map_err(|error| Error::io("find", "this executable", error))?;
+        let new = yarn.client.new_application().await?;
+        let id = new.application_id.unwrap_or_default();
+        check_sizes(&config, &new.maximum_capability.unwrap_or_default())?;
+        check_queue(yarn, &config).await?;
+        let nodes = nodes(yarn).await?;
+        let staging = Staging::new(&yarn.hdfs, self.config);
+        let submitted = self.stage_and_submit(yarn, &config, &staging, id, &executable, nodes, work).await;
+        if submitted.is_err() {
+            // The first error is what counts.
+            let _ = staging.remove(id);
+        }
+        submitted
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what was found out before anything was written")]
+    async fn stage_and_submit(
+        &self,
+        yarn: &Yarn,
+        config: &Configuration,
+        staging: &Staging<'_>,
+        id: ApplicationIdProto,
+        executable: &Path,
+        nodes: Vec<(String, String)>,
+        work: impl FnOnce(&Staging, ApplicationIdProto) -> Result<(Work, Vec<StagedFile>)>,
+    ) -> Result<Accepted> {
+        let secret: String = random_bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = secret.into_bytes();
+        staging.write(id, SECRET, &secret)?;
+        let mut files = vec![staging.executable(executable, &hash_of(executable)?, EXECUTABLE)?];
+        for (path, sha256) in &self.programs {
+            files.push(staging.executable(path, sha256, &format!("{PROGRAMS}/{sha256}"))?);
+        }
+        for local in self.config.get(&yarn::SHIP_FILES).unwrap_or_default() {
+            files.push(staging.ship(id, &local)?);
+        }
+        let (work, of_master) = work(staging, id)?;
+        let is_own = |key: &str| OF_CLIENT.iter().any(|option| option.key() == key);
+        let settings = config.settings().filter(|(key, _)| !is_own(key));
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let common = Common::new(settings, &yarn.conf, &secret)?;
+        let attempts = config.get(&yarn::APPLICATION_ATTEMPTS).get();
+        let in_folder = staging.of(id).display().to_string();
+        let mut launch = Launch { log_name: "jobmanager".to_owned(), ..Launch::default() };
+        launch.command = vec![format!("./{EXECUTABLE}"), "yarn-master".to_owned()];
+        launch.environment = environment(&common);
+        for file in files.iter().chain(&of_master) {
+            let (name, resource) = file.to_proto()?;
+            launch.resources.insert(name, resource);
+        }
+        let spec = ApplicationSpec { common, staging: in_folder, attempts, work, files, nodes };
+        spec.store(&mut launch.credentials)?;
+        yarn.client.submit(self.submission(config, launch, attempts).to_proto(id)).await?;
+        Ok(Accepted { id, secret })
+    }
+
+    fn submission(&self, config: &Configuration, launch: Launch, attempts: u32) -> Submission {
+        Submission {
+            name: config.get(&yarn::APPLICATION_NAME).unwrap_or_else(|| self.name.clone()),
+            kind: config.get(&yarn::APPLICATION_TYPE),
+            queue: config.get(&yarn::APPLICATION_QUEUE),
+            priority: config.get(&yarn::APPLICATION_PRIORITY).map(|priority| priority.get() as i32),
+            tags: config.get(&yarn::TAGS).unwrap_or_default(),
+            node_label: config.get(&yarn::APPLICATION_NODE_LABEL),
+            attempts,
+            failures_validity: config.get(&yarn::ATTEMPT_FAILURES_VALIDITY_INTERVAL),
+            keep_containers: attempts > 1,
+            memory_mb: config.get(&jobmanager::PROCESS_MEMORY).0.div_ceil(1 << 20),
+            vcores: config.get(&yarn::APPMASTER_VCORES).get(),
+            launch,
+        }
+    }
+}
+
+/// The environment of a container's process, besides what YARN sets.
+pub(super) fn environment(common: &Common) -> std::collections::BTreeMap<String, String> {
+    let variable = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    [variable("HADOOP_CONF_DIR", super::container::HADOOP_CONF), variable("HADOOP_USER_NAME", &common.user)].into()
+}
+
+/// Refuses containers that no node could hold, before anything is staged.
+fn check_sizes(config: &Configuration, most: &ResourceProto) -> Result<()> {
+    // Says what is wrong with the division of that memory.
+    let slots = taskexecutor_options(config, Some("none:0"))?.slots;
+    let vcores = config.get(&yarn::CONTAINERS_VCORES).map_or(slots, std::num::NonZeroU32::get);
+    let memory = |bytes: u64| i64::try_from(bytes.div_ceil(1 << 20)).unwrap_or(i64::MAX);
+    let executor = memory(config.get(&taskmanager::PROCESS_MEMORY).map_or(0, |size| size.0));
+    let master = memory(config.get(&jobmanager::PROCESS_MEMORY).0);
+    for (what, option, wanted, most, unit) in [
+        ("TaskExecutor", taskmanager::PROCESS_MEMORY.key(), executor, most.memory(), "MB"),
+        ("JobManager", jobmanager::PROCESS_MEMORY.key(), master, most.memory(), "MB"),
+        ("TaskExecutor", yarn::CONTAINERS_VCORES.key(), i64::from(vcores), i64::from(most.virtual_cores()), "cores"),
+    ] {
+        if wanted > most {
+            return Err(Error::Resource {
+                message: format!(
+                    "the container of a {what} would have {wanted} {unit}, and YARN gives {most} {unit} at most \
+                     (option {option})"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn check_queue(yarn: &Yarn, config: &Configuration) -> Result<()> {
+    let name = config.get(&yarn::APPLICATION_QUEUE);
+    // A ResourceManager says of an unknown queue that there is none, or that it doesn't know it.
+    match yarn.client.queue(&name).await {
+        Ok(Some(queue)) if queue.state() == QueueStateProto::QStopped => {
+            Err(Error::Resource { message: format!("queue '{name}' is stopped (option yarn.application.queue)") })
+        }
+        Ok(Some(_)) => Ok(()),
+        Err(error) if error.is_transient() => Err(error.into()),
+        Ok(None) | Err(_) => {
+            let root = yarn.client.queue("root").await?.unwrap_or_default();
+            let names: Vec<&str> = root.child_queues.iter().map(|queue| queue.queue_name()).collect();
+            let names = names.join(", ");
+            Err(Error::usage(format!("there is no queue '{name}' (option yarn.application.queue); there are: {names}")))
+        }
+    }
+}
+
+/// Nodes and their racks, those with the most free memory first.
+async fn nodes(yarn: &Yarn) -> Result<Vec<(String, String)>> {
+    let with_ports = yarn.conf.flag("yarn.scheduler.include-port-in-node-name", false)?;
+    let mut nodes = yarn.client.nodes(&[NodeStateProto::NsRunning]).await?;
+    let free = |node: &NodeReportProto| {
+        node.capability.map_or(0, |all| all.memory()) - node.used.map_or(0, |used| used.memory())
+    };
+    nodes.sort_by_key(|node| std::cmp::Reverse(free(node)));
+    let name = |node: NodeReportProto| {
+        let id = node.node_id.clone().unwrap_or_default();
+        let name = if with_ports { id.to_string() } else { id.host().to_owned() };
+        (name, node.rack_name().to_owned())
+    };
+    Ok(nodes.into_iter().take(NODES_MAX).map(name).collect())
+}
+
+impl Yarn {
+    /// Waits until an application runs, and says on the way what it waits for.
+    ///
+    /// Errors when it has ended, or doesn't run within `yarn.application.start-timeout`; it is killed then.
+    pub(super) async fn until_it_runs(
+        &self,
+        id: ApplicationIdProto,
+        config: &Configuration,
+    ) -> Result<ApplicationReportProto> {
+        let (since, timeout) = (Instant::now(), config.get(&yarn::START_TIMEOUT));
+        let mut said = String::new();
+        loop {
+            let report = self.report(id).await?;
+            if has_ended(&report) {
+                return Err(ended_error(id, &report));
+            }
+            if report.yarn_application_state() == YarnApplicationStateProto::Running && report.rpc_port() > 0 {
+                return Ok(report);
+            }
+            let waits = super::first_lines(report.diagnostics());
+            if since.elapsed() > timeout {
+                let seconds = timeout.as_secs_f64();
+                let message =
+                    format!("{id} has not started within {seconds} s (option yarn.application.start-timeout): {waits}");
+                // It may have ended meanwhile.
+                let _ = self.end(id, "its client has waited for too long").await;
+                return Err(Error::Resource { message });
+            }
+            if since.elapsed() > Duration::from_secs(2) && !waits.is_empty() && waits != said {
+                eprintln!("{id} waits: {waits}");
+                said = waits;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Ends an application from YARN's side, and removes its folder.
+    pub(super) async fn end(&self, id: ApplicationIdProto, why: &str) -> Result<()> {
+        let since = Instant::now();
+        while !self.client.kill(id, why).await? && since.elapsed() < END_MAX {
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until an application that ends has ended; kills it when it takes too long.
+    pub(super) async fn until_it_ends(&self, id: ApplicationIdProto) -> Result<ApplicationReportProto> {
+        let since = Instant::now();
+        loop {
+            let report = self.report(id).await?;
+            if has_ended(&report) {
+                return Ok(report);
+            }
+            if since.elapsed() > END_MAX {
+                self.end(id, "it has not ended by itself").await?;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What is asked of HDFS's NameNode beyond files and folders: where blocks are, and where new ones may go.
+
+use crate::conf::Configuration;
+use crate::error::{Error, Result};
+use crate::proto::hdfs::*;
+use crate::rpc::{Auth, Client, Method, Options, Protocol};
+
+/// ClientProtocol, under the name by which NameNodes know it.
+const PROTOCOL: Protocol = Protocol { name: "org.apache.hadoop.hdfs.protocol.ClientProtocol", service: "NameNode" };
+
+/// The port of a NameNode that is named without one.
+const PORT: u16 = 8020;
+
+/// The block calls of ClientProtocol, on the active one of the NameNodes.
+pub struct NameNode {
+    rpc: Client,
+}
+
+impl NameNode {
+    /// A client of the NameNodes at `authority`: `HOST:PORT`, `HOST`, or a nameservice of the configuration.
+    pub fn new(conf: &Configuration, authority: &str, auth: Auth, options: Options) -> Result<NameNode> {
+        Ok(NameNode { rpc: Client::new(PROTOCOL, name_nodes(conf, authority)?, auth, options) })
+    }
+
+    /// The blocks of a file that lie between `offset` and `offset + length`; `None` if there is no such file.
+    pub async fn block_locations(&self, path: &str, offset: u64, length: u64) -> Result<Option<LocatedBlocksProto>> {
+        let request = GetBlockLocationsRequestProto { src: path.to_owned(), offset, length };
+        let method = Method::repeatable("getBlockLocations");
+        let response: Result<GetBlockLocationsResponseProto> = self.rpc.call(method, &request).await;
+        match response {
+            Ok(response) => Ok(response.locations),
+            Err(Error::Server { exception, .. }) if exception.class == "java.io.FileNotFoundException" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new block behind `previous`, the file's last one, on none of the nodes in `excluded`. When it is asked for
+    /// again and nothing was written to it, the same block comes again.
+    pub async fn add_block(
+        &self,
+        path: &str,
+        writer: &str,
+        previous: Option<ExtendedBlockProto>,
+        excluded: Vec<DatanodeInfoProto>,
+    ) -> Result<LocatedBlockProto> {
+        let request = AddBlockRequestProto {
+            src: path.to_owned(),
+            client_name: writer.to_owned(),
+            previous,
+            exclude_nodes: excluded,
+            file_id: None,
+        };
+        let response: AddBlockResponseProto = self.rpc.call(Method::repeatable("addBlock"), &request).await?;
+        Ok(response.block)
+    }
+
+    /// Takes the last block, to which nothing was written, off a file.
+    pub async fn abandon_block(&self, path: &str, writer: &str, block: ExtendedBlockProto) -> Result<()> {
+        let request =
+            AbandonBlockRequestProto { b: block, src: path.to_owned(), holder: writer.to_owned(), file_id: None };
+        let _: AbandonBlockResponseProto = self.rpc.call(Method::repeatable("abandonBlock"), &request).await?;
+        Ok(())
+    }
+
+    /// Closes a file whose last block is `last`; `false` as long as too few replicas of it have been reported.
+    pub async fn complete(&self, path: &str, writer: &str, last: Option<ExtendedBlockProto>) -> Result<bool> {
+        let request =
+            CompleteRequestProto { src: path.to_owned(), client_name: writer.to_owned(), last, file_id: None };
+        let response: CompleteResponseProto = self.rpc.call(Method::repeatable("complete"), &request).await?;
+        Ok(response.result)
+    }
+}
+
+/// The addresses of the NameNodes that `authority` stands for.
+///
+/// # Errors
+/// When it is a nameservice whose addresses the configuration doesn't say.
+pub fn name_nodes(conf: &Configuration, authority: &str) -> Result<Vec<String>> {
+    let ids = conf.list(&format!("dfs.ha.namenodes.{authority}"))?;
+    if ids.is_empty() {
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        return Ok(vec![if has_port { authority.to_owned() } else { format!("{authority}:{PORT}") }]);
+    }
+    let address = |id: &String| {
+        let key = format!("dfs.namenode.rpc-address.{authority}.{id}");
+        conf.get(&key)?.ok_or_else(|| {
+            let file = conf.folder().join("hdfs-site.xml");
+            Error::configuration(format!("{} doesn't set {key}, and names {id} as a NameNode", file.display()))
+        })
+    };
+    ids.iter().map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_nodes_are_one_or_those_of_a_nameservice() {
+        let mut conf = Configuration::default();
+        assert_eq!(name_nodes(&conf, "nn:9000").unwrap(), ["nn:9000"]);
+        assert_eq!(name_nodes(&conf, "nn").unwrap(), ["nn:8020"]);
+        conf.set("dfs.ha.namenodes.ns", "a, b");
+        conf.set("dfs.namenode.rpc-address.ns.a", "ha:8020");
+        let message = name_nodes(&conf, "ns").unwrap_err().to_string();
+        assert!(message.contains("dfs.namenode.rpc-address.ns.b"), "{message}");
+        conf.set("dfs.namenode.rpc-address.ns.b", "hb:8020");
+        assert_eq!(name_nodes(&conf, "ns").unwrap(), ["ha:8020", "hb:8020"]);
+    }
+}

@@ -1,0 +1,30 @@
+//! Where HDFS's futures run: a few threads beside those of the tasks.
+
+use flinkrs_core::error::{Error, Result};
+use std::future::Future;
+use std::sync::{OnceLock, mpsc};
+use tokio::runtime::{Builder, Runtime};
+
+/// Threads that wait for sockets and check sums; two keep a reader of each core busy here and don't get in the way.
+const THREADS: usize = 2;
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// The runtime, made when it is first asked for.
+pub(crate) fn runtime() -> Result<&'static Runtime> {
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let built = Builder::new_multi_thread().worker_threads(THREADS).thread_name("hdfs").enable_all().build();
+    let built =
+        built.map_err(|error| Error::Resource { message: format!("cannot start threads for HDFS: {error}") })?;
+    Ok(RUNTIME.get_or_init(|| built))
+}
+
+/// Runs a future there and waits for its result; from any thread, those of other runtimes too.
+pub(crate) fn wait<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // Nobody waits any more when the thread that called has ended.
+    runtime()?.spawn(async move { drop(sender.send(future.await)) });
+    receiver.recv().map_err(|_| Error::internal("a call to HDFS ended without a result"))
+}
