@@ -3,11 +3,11 @@
 use crate::dataset::{DataSet, SortSpec};
 use crate::program::{Code, Program};
 use flinkrs_core::config::{Configuration, execution};
-use flinkrs_core::error::Result;
+use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::{AccumulatorValue, FunctionSource};
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::resource::ByteSize;
-use flinkrs_core::types::{Data, KeyField, KeySelector};
+use flinkrs_core::types::{Data, KeyField, KeySelector, codec};
 use flinkrs_plan::{
     ChainingPolicy, ForwardedFields, KeySpec, OperatorKind, Plan, PlanOperator, SizeHints, SortField, SortOrder,
 };
@@ -48,6 +48,14 @@ pub trait Executor: Send + Sync {
     /// Whether plans need the splits of their sources; where others have planned, no source is looked at.
     fn enumerates(&self) -> bool {
         true
+    }
+
+    /// What `make` makes, or what it has made in the process that the others follow: values are told apart by the order
+    /// of calls.
+    ///
+    /// Errors when `make` does, and where the others have no such value.
+    fn once(&self, make: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        make()
     }
 
     /// Runs the sinks of `plan` with the code of `program` and waits for the end.
@@ -103,6 +111,34 @@ impl ExecutionEnvironment {
 
     pub(crate) fn collect_limit(&self) -> ByteSize {
         self.state().collect_limit
+    }
+
+    /// A value that may differ between processes, such as the time, a random number, or what a file says: `make` is
+    /// called in the program's own process, and all processes that run its tasks get what it returned there.
+    ///
+    /// A plan, and what closures capture, may depend on such a value; see `docs/cluster.md`. All processes have to ask for
+    /// the same values in the same order.
+    ///
+    /// Errors when the values of a program have more than 16 MiB together.
+    ///
+    /// ```
+    /// # fn describe(env: &flinkrs_api::ExecutionEnvironment) -> flinkrs_core::Result<()> {
+    /// let seed = env.once(|| std::process::id())?;
+    /// let numbers = env.from_collection(0..10u32).map(move |n| n ^ seed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn once<T: Data>(&self, make: impl FnOnce() -> T) -> Result<T> {
+        let mut make = Some(make);
+        let mut encoded = || {
+            let make = make.take().ok_or_else(|| Error::internal("a value is made twice"))?;
+            let mut bytes = Vec::new();
+            codec::encode(&[make()], &mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = self.executor.once(&mut encoded)?;
+        let values: Vec<T> = codec::decode(&bytes)?;
+        values.into_iter().next().ok_or_else(|| Error::internal("a value without a value"))
     }
 
     /// Runs all sinks defined since the last execution, and waits for the end.

@@ -9,6 +9,7 @@ use crate::note;
 use flinkrs_api::{Executor, JobExecutionResult};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
+use flinkrs_core::resource::ByteSize;
 use flinkrs_plan::Plan;
 use flinkrs_rpc::roles::{self, PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE, SubmitSpec};
 use flinkrs_worker::Worker;
@@ -37,6 +38,9 @@ enum PlanFormat {
 /// The role, found out when a program first asks; a process has one.
 static OF_PROCESS: OnceLock<Role> = OnceLock::new();
 
+/// Values that this process has asked for once, of all of its environments.
+static ONCE: AtomicU32 = AtomicU32::new(0);
+
 /// Executions of this process so far, of all of its environments.
 static EXECUTIONS: AtomicU32 = AtomicU32::new(0);
 
@@ -58,6 +62,36 @@ pub(crate) fn parallelism() -> Result<Option<u32>> {
     match role()? {
         Role::Submit(submitter) => Ok(Some(submitter.parallelism())),
         Role::Embedded | Role::Plan { .. } | Role::Worker(_) => Ok(None),
+    }
+}
+
+/// How much memory the records of one `collect` may take, where the role has been told; the same in all processes of a
+/// program.
+pub(crate) fn collect_limit() -> Result<Option<ByteSize>> {
+    let told = || std::env::var(roles::COLLECT_LIMIT).unwrap_or_default();
+    let text = match role()? {
+        role @ (Role::Submit(_) | Role::Worker(_)) => role.once(&mut || Ok(told().into_bytes()))?,
+        Role::Embedded | Role::Plan { .. } => told().into_bytes(),
+    };
+    let text = String::from_utf8_lossy(&text);
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
+impl Role {
+    /// A value that is made in the program's own process, or was made there.
+    fn once(&self, make: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        let number = ONCE.fetch_add(1, Ordering::AcqRel);
+        match self {
+            Role::Embedded | Role::Plan { .. } => make(),
+            Role::Submit(submitter) => {
+                let value = make()?;
+                submitter.keep(value.clone())?;
+                Ok(value)
+            }
+            Role::Worker(worker) => {
+                Ok(worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner).once(number as usize))
+            }
+        }
     }
 }
 
@@ -137,6 +171,10 @@ fn variable(name: &str) -> Result<String> {
 impl Executor for RoleExecutor {
     fn enumerates(&self) -> bool {
         !matches!(self.role, Role::Worker(_))
+    }
+
+    fn once(&self, make: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        self.role.once(make)
     }
 
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {

@@ -8,6 +8,7 @@
 //! | `processes` | `jobmanager` and `taskexecutor`: this process is one |
 //! | `program` | a program is read before it is run |
 //! | `cluster` | `cluster start`, `stop` and `status`: a standalone cluster |
+//! | `output` | what a process prints, in files besides |
 //! | `yarn` | clusters on YARN |
 //! | `flink` | options in Flink's own spelling |
 //! | `options` | configuration: its file, `-D`, and what follows from them |
@@ -17,6 +18,7 @@ mod flink;
 mod info;
 mod jobs;
 mod options;
+mod output;
 mod processes;
 mod program;
 mod run;

@@ -185,14 +185,15 @@ fn rest_tls_of(config: &Configuration) -> Result<Option<(Arc<ServerConfig>, bool
 pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOptions> {
     let port = config.get(&jobmanager::RPC_PORT);
     let bind = SocketAddr::new(ip_of("jobmanager.bind-host", &config.get(&jobmanager::BIND_HOST))?, port);
-    let store = config.get(&jobmanager::HA_STORAGE_DIR).or_else(|| config.get(&jobmanager::BLOB_STORAGE_DIRECTORY));
-    let store =
-        store.unwrap_or_else(|| std::env::temp_dir().join(format!("flinkrs-jobmanager-{}", std::process::id())));
+    let blobs = config.get(&jobmanager::BLOB_STORAGE_DIRECTORY);
+    let store = config.get(&jobmanager::HA_STORAGE_DIR);
+    let store = store.unwrap_or_else(|| process_folder(config, JOBMANAGER).join("store"));
     Ok(JobManagerOptions {
         bind,
         secret: secret_of(config)?,
         tls: tls_files_of(config)?.map(Tls::read).transpose()?,
         rest: Some(rest_options(config)?),
+        artifacts: blobs.unwrap_or_else(|| store.join("artifacts")),
         store,
         resources: ResourceOptions {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
@@ -220,7 +221,8 @@ fn rest_options(config: &Configuration) -> Result<RestOptions> {
     Ok(RestOptions {
         bind: SocketAddr::new(ip, config.get(&rest::PORT)),
         host: config.get(&rest::ADDRESS),
-        metrics_port: config.get(&observation::PROMETHEUS_PORT),
+        metrics_ports: config.get(&observation::PROMETHEUS_PORT),
+        logs: log_folder(config, JOBMANAGER),
         secret_file: config.get(&security::CLUSTER_SECRET_FILE),
         tls_files: tls_files_of(config)?,
         tls: rest_tls_of(config)?,
@@ -229,9 +231,33 @@ fn rest_options(config: &Configuration) -> Result<RestOptions> {
     })
 }
 
-/// Whether the configuration says where the JobManager keeps jobs and executables.
-pub(crate) fn is_store_named(config: &Configuration) -> bool {
-    config.get(&jobmanager::HA_STORAGE_DIR).is_some() || config.get(&jobmanager::BLOB_STORAGE_DIRECTORY).is_some()
+/// What a JobManager is called in names of files.
+pub(crate) const JOBMANAGER: &str = "jobmanager";
+
+/// What a TaskExecutor is called in names of files.
+pub(crate) const TASK_EXECUTOR: &str = "taskexecutor";
+
+/// The folder of this process for what is of no use after it.
+pub(crate) fn process_folder(config: &Configuration, role: &str) -> PathBuf {
+    temp_dir(config).join(process_name(role))
+}
+
+/// The folder of this process for logs.
+pub(crate) fn log_folder(config: &Configuration, role: &str) -> PathBuf {
+    match config.get(&observation::LOG_DIR) {
+        Some(folder) => folder.join(process_name(role)),
+        None => process_folder(config, role).join("logs"),
+    }
+}
+
+/// A name that no other process has that sees the same files.
+fn process_name(role: &str) -> String {
+    format!("flinkrs-{role}-{}-{}", machine_name(), std::process::id())
+}
+
+fn temp_dir(config: &Configuration) -> PathBuf {
+    let named = config.get(&taskmanager::TMP_DIRS).and_then(|dirs| dirs.into_iter().next());
+    named.unwrap_or_else(std::env::temp_dir)
 }
 
 fn restart_of(config: &Configuration) -> RestartStrategy {
@@ -277,8 +303,6 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         )));
     }
     let bind = ip_of("taskmanager.bind-host", &config.get(&taskmanager::BIND_HOST))?;
-    let temp_dir = config.get(&taskmanager::TMP_DIRS).and_then(|dirs| dirs.into_iter().next());
-    let temp_dir = temp_dir.unwrap_or_else(std::env::temp_dir);
     Ok(TaskExecutorOptions {
         name: None,
         jobmanager: jobmanager.map_or_else(|| address_of(config), str::to_owned),
@@ -292,10 +316,12 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         network_bytes,
         compress: false,
         threads: slots.min(cores),
-        folder: temp_dir.join(format!("flinkrs-taskexecutor-{}-{}", machine_name(), std::process::id())),
+        folder: process_folder(config, TASK_EXECUTOR),
+        logs: log_folder(config, TASK_EXECUTOR),
+        metrics_ports: config.get(&observation::PROMETHEUS_PORT),
+        temp_dir: temp_dir(config),
         programs: None,
         worker_directory: None,
-        temp_dir,
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
             heartbeat_timeout: config.get(&heartbeat::TIMEOUT),

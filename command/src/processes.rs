@@ -1,6 +1,9 @@
 //! `flinkrs jobmanager` and `flinkrs taskexecutor`: this process is one of a cluster, until it is told to end.
 
-use crate::options::{Common, is_store_named, jobmanager_options, taskexecutor_options};
+use crate::options::{
+    Common, JOBMANAGER, TASK_EXECUTOR, jobmanager_options, log_folder, process_folder, taskexecutor_options,
+};
+use crate::output::Output;
 use crate::runtime;
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
@@ -36,8 +39,10 @@ impl JobManagerCommand {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.common.configuration()?;
         let options = jobmanager_options(&config)?;
-        let store = options.store.clone();
         let scheme = options.rest.as_ref().map_or("http", RestOptions::scheme);
+        let (folder, logs) = (process_folder(&config, JOBMANAGER), log_folder(&config, JOBMANAGER));
+        remove_those_of_the_dead(&folder);
+        let output = Output::copy_to(&logs, JOBMANAGER)?;
         let result = runtime()?.block_on(async {
             let manager = JobManager::bind(options).await?;
             let address = manager.address();
@@ -50,10 +55,9 @@ impl JobManagerCommand {
             }
             manager.run(ended()).await.map(drop)
         });
-        if !is_store_named(&config) {
-            // Nobody would find it again.
-            let _ = std::fs::remove_dir_all(store);
-        }
+        output.finish(result.as_ref().err());
+        // Nobody would find again what is in there.
+        let _ = std::fs::remove_dir_all(folder);
         result
     }
 }
@@ -63,14 +67,16 @@ impl TaskExecutorCommand {
         let options = taskexecutor_options(&self.common.configuration()?, self.jobmanager.as_deref())?;
         let folder = options.folder.clone();
         remove_those_of_the_dead(&folder);
+        let output = Output::copy_to(&options.logs, TASK_EXECUTOR)?;
         let result = runtime()?.block_on(async { TaskExecutor::new(options)?.run(ended()).await });
+        output.finish(result.as_ref().err());
         // Executables, partitions and logs are of no use to anybody else.
         let _ = std::fs::remove_dir_all(folder);
         result
     }
 }
 
-/// Removes the folders beside `folder` that TaskExecutors which were killed have left: their names end in process ids.
+/// Removes the folders beside `folder` that processes which were killed have left: their names end in process ids.
 fn remove_those_of_the_dead(folder: &std::path::Path) {
     let (Some(place), Some(name)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str())) else {
         return;

@@ -7,7 +7,7 @@ use flinkrs_core::config::Configuration;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
-use flinkrs_rpc::roles::{Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
+use flinkrs_rpc::roles::{COLLECT_LIMIT, Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use rustix::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::fs::File;
 use std::io::Write;
@@ -49,7 +49,7 @@ impl Run {
         let config = self.cluster.common.configuration()?;
         let program = Program { path: program::find(&self.program)?, arguments: self.arguments.clone() };
         match self.cluster.target(&config) {
-            execution::Target::Local => self.embedded(&program),
+            execution::Target::Local => self.embedded(&program, &config),
             execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
             execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
             execution::Target::Remote | execution::Target::YarnSession => {
@@ -62,14 +62,16 @@ impl Run {
                 };
                 let spec = self.how(&config).to(Destination::JobManager { address, secret_file, tls });
                 let mut command = program.command();
+                command.env(COLLECT_LIMIT, collect_limit(&config));
                 command.env(ROLE, SUBMIT).env(SUBMIT_SPEC, json(&spec)?);
                 Err(Error::io("start program", &program.path, command.exec()))
             }
         }
     }
 
-    fn embedded(&self, program: &Program) -> Result<()> {
+    fn embedded(&self, program: &Program, config: &Configuration) -> Result<()> {
         let mut command = program.command();
+        command.env(COLLECT_LIMIT, collect_limit(config));
         if let Some(parallelism) = self.parallelism {
             command.arg("--parallelism").arg(parallelism.to_string());
         }
@@ -84,6 +86,11 @@ impl Run {
             blocking_exchanges: config.get(&execution::BATCH_SHUFFLE_MODE) == BatchShuffleMode::Blocking,
         }
     }
+}
+
+/// How much memory the records of one `collect` may take, in bytes.
+fn collect_limit(config: &Configuration) -> String {
+    config.get(&execution::COLLECT_LIMIT).0.to_string()
 }
 
 /// A program and its arguments.

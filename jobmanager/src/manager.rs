@@ -37,8 +37,10 @@ pub struct JobManagerOptions {
     pub tls: Option<Tls>,
     /// REST and metrics; `None`: there are none.
     pub rest: Option<RestOptions>,
-    /// The folder for jobs, results and executables.
+    /// The folder for jobs and results.
     pub store: PathBuf,
+    /// The folder for executables.
+    pub artifacts: PathBuf,
     /// How TaskExecutors and slots are treated.
     pub resources: ResourceOptions,
     /// How jobs are treated.
@@ -139,7 +141,7 @@ impl JobManager {
             Some(rest) => Some(Rest::bind(rest, options.secret.as_ref()).await?),
             None => None,
         };
-        let store = Store::open(&options.store)?;
+        let store = Store::open(&options.store, &options.artifacts)?;
         let JobManagerOptions { dispatcher, resources, job, driver, ends_with_application, .. } = options;
         let has_driver = driver.is_some();
         let of_cluster = Options { dispatcher, resources, job, driver, ends_with_application };

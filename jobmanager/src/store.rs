@@ -1,8 +1,9 @@
 //! What outlives a JobManager: executables, jobs, results, in a folder.
 //!
 //! ```text
-//! folder ─ artifacts ─ SHA256                     an executable
-//!        ─ jars ─ SHA256_NAME                     the name that an executable was uploaded under; empty
+//! artifacts ─ SHA256                              an executable
+//!
+//! folder ─ jars ─ SHA256_NAME                     the name that an executable was uploaded under; empty
 //!        ─ jobs ─ JOB.job                         a job that has not ended
 //!               ─ JOB.commit                      its sinks will be committed
 //!        ─ outcomes ─ JOB                         how a job has ended
@@ -38,23 +39,26 @@ const BLOCK_BYTES: u64 = 1 << 30;
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
+    artifacts: PathBuf,
 }
 
 impl Store {
-    /// Opens or makes the folder; only its owner may read it.
-    pub(crate) fn open(folder: &Path) -> Result<Store> {
-        for part in ["artifacts", "jars", "jobs", "outcomes", "results"] {
-            let path = folder.join(part);
-            fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))?;
+    /// Opens or makes the folder, and the one for executables; only their owner may read them.
+    pub(crate) fn open(folder: &Path, artifacts: &Path) -> Result<Store> {
+        let parts = ["jars", "jobs", "outcomes", "results"].map(|part| folder.join(part));
+        for path in parts.iter().map(PathBuf::as_path).chain([artifacts]) {
+            fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
         }
-        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(folder, owner).map_err(|error| Error::io("protect", folder, error))?;
-        Ok(Store { folder: folder.to_path_buf() })
+        for path in [folder, artifacts] {
+            let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            fs::set_permissions(path, owner).map_err(|error| Error::io("protect", path, error))?;
+        }
+        Ok(Store { folder: folder.to_path_buf(), artifacts: artifacts.to_path_buf() })
     }
 
     /// Where an executable is, or will be.
     pub(crate) fn artifact(&self, sha256: &str) -> PathBuf {
-        self.folder.join("artifacts").join(sha256)
+        self.artifacts.join(sha256)
     }
 
     /// Takes an executable in that is a file here: as a link to it where that can be, else as a copy.
@@ -258,7 +262,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("opens");
+        let store = Store::open(folder.path(), &folder.path().join("artifacts")).expect("opens");
         (folder, store)
     }
 

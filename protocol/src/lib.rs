@@ -20,5 +20,5 @@ pub use id::{ApplicationId, ExecutionId, JobId, PartitionId, SlotId, TaskExecuto
 pub use jobgraph::{
     BroadcastInput, ChainedOperator, EdgeLists, JobEdge, JobGraph, JobLoop, JobSource, JobVertex, LoopEnd,
 };
-pub use report::{OperatorCounts, OperatorPrint, TaskReport};
+pub use report::{NetworkUse, OperatorCounts, OperatorPrint, ProcessUse, TaskReport, WorkerUse};
 pub use state::{JobState, TaskState};

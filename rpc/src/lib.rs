@@ -19,11 +19,15 @@
 //! | [`body`] | messages as bytes |
 //! | [`program`] | what a program says of itself before it is run: its note, and the GLIBC it needs |
 //! | [`roles`] | how a program is told what it is |
+//! | [`logs`] | log files, within limits, and read for others |
+//! | [`metrics`] | what is measured, and Prometheus's text |
 
 pub mod auth;
 pub mod body;
 pub mod connect;
+pub mod logs;
 pub mod message;
+pub mod metrics;
 pub mod program;
 pub mod roles;
 pub mod tls;

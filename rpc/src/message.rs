@@ -1,13 +1,14 @@
 //! What is inside of the streams between a JobManager, its TaskExecutors and workers, and of clients' calls.
 
+use crate::logs::LogFile;
 use crate::program::Glibc;
 use crate::tls::TlsFiles;
 use flinkrs_core::function::AccumulatorValue;
-use flinkrs_core::id::OperatorId;
+use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::source::Split;
 use flinkrs_protocol::{
-    ApplicationId, Deployment, ExecutionId, Failure, JobGraph, JobId, JobState, OperatorPrint, PartitionId, TaskReport,
-    TaskState, WorkerId,
+    ApplicationId, Deployment, ExecutionId, Failure, JobGraph, JobId, JobState, OperatorPrint, PartitionId, ProcessUse,
+    TaskReport, TaskState, WorkerId, WorkerUse,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,8 +32,13 @@ pub enum FromTaskExecutor {
         /// The GLIBC that its workers find; `None`: there is none.
         glibc: Option<Glibc>,
     },
-    /// It is alive.
-    Heartbeat,
+    /// It is alive, and what it uses.
+    Heartbeat {
+        /// Its own process.
+        process: ProcessUse,
+        /// Its workers together.
+        workers: WorkerUse,
+    },
     /// A worker's process has ended, or couldn't be started.
     WorkerLost {
         /// Whose.
@@ -46,10 +52,17 @@ pub enum FromTaskExecutor {
     Log {
         /// As in the request.
         request: u64,
-        /// Which file of which worker.
+        /// Which file.
         name: String,
         /// What is in it.
         content: Vec<u8>,
+    },
+    /// The log files that there are, as was asked.
+    LogFiles {
+        /// As in the request.
+        request: u64,
+        /// By name.
+        files: Vec<LogFile>,
     },
 }
 
@@ -87,17 +100,26 @@ pub enum ToTaskExecutor {
         /// Which.
         partitions: Option<Vec<PartitionId>>,
     },
-    /// The application has ended: nothing of it is needed any more but its logs.
-    ApplicationClosed(ApplicationId),
-    /// Send the logs of an application's workers.
+    /// Send logs.
     ReadLogs {
         /// To be repeated in the answers.
         request: u64,
-        /// Whose.
-        application: ApplicationId,
+        /// Which.
+        which: Logs,
     },
     /// The cluster ends, and so does the process.
     ShutDown,
+}
+
+/// Which logs of a TaskExecutor are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Logs {
+    /// What the workers of an application have printed.
+    Application(ApplicationId),
+    /// Only which files there are.
+    List,
+    /// One of them.
+    File(String),
 }
 
 /// A program as a worker runs it.
@@ -150,6 +172,30 @@ pub struct WorkerSpec {
     pub temp_dir: String,
     /// The folder of its TaskExecutor for finished partitions.
     pub partitions: String,
+    /// The file that it keeps its [`WorkerReport`] in.
+    pub report: String,
+}
+
+/// What a worker tells its TaskExecutor every now and then.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// What it uses.
+    pub used: WorkerUse,
+    /// What it runs.
+    pub job: Option<JobTasks>,
+}
+
+/// The tasks of a job that a worker runs now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobTasks {
+    /// Which job.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// Vertices that have tasks here: their names, and the position in the plan and the name of each of their operators.
+    pub vertices: BTreeMap<VertexId, (String, Vec<(OperatorId, String)>)>,
+    /// What the tasks have done.
+    pub tasks: Vec<TaskReport>,
 }
 
 /// What a worker says.
@@ -307,7 +353,12 @@ pub struct Execution {
     pub stored: Vec<bool>,
     /// Where the states of loops are kept, if they are.
     pub snapshots: Option<Snapshots>,
+    /// Values that the client has made so far for all processes of the program, in order.
+    pub once: Vec<Vec<u8>>,
 }
+
+/// Bytes of the values that a program makes for all of its processes at most.
+pub const ONCE_BYTES: usize = 16 << 20;
 
 /// Where and how often the states of loops are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -359,6 +410,8 @@ pub struct Submission {
     pub results: Vec<OperatorId>,
     /// Where the states of loops are kept, if they are.
     pub snapshots: Option<Snapshots>,
+    /// Values that the client has made so far for all processes of the program, in order.
+    pub once: Vec<Vec<u8>>,
     /// The plan as Flink's JSON, for pages.
     pub plan_json: String,
 }

@@ -34,6 +34,9 @@ pub const PLAN_FORMAT: &str = "FLINKRS_PLAN_FORMAT";
 /// In role plan: which execution's plan is shown, counted from 1.
 pub const PLAN_EXECUTION: &str = "FLINKRS_PLAN_EXECUTION";
 
+/// How much memory the records of one `collect` may take, unless the program says so itself: a size such as `512mb`.
+pub const COLLECT_LIMIT: &str = "FLINKRS_COLLECT_LIMIT";
+
 /// The exit code of a program that has shown its plan, as no program ends that doesn't know its role.
 pub const PLAN_SHOWN: i32 = 93;
 

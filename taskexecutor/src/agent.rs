@@ -3,27 +3,30 @@
 use crate::artifacts::Artifacts;
 use crate::link::Link;
 use crate::logs;
+use crate::metrics::{Metrics, REPORTS, Used};
 use crate::workers::Workers;
 use flinkrs_control::Timestamp;
 use flinkrs_control::resource_manager::Registration;
 use flinkrs_control::task_executor::{
     TaskExecutor as Decider, TaskExecutorCommand, TaskExecutorEvent, TaskExecutorOptions as Times, WorkerExit,
 };
+use flinkrs_core::config::PortRange;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_protocol::{ApplicationId, Failure, PartitionId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::connect::Access;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
 use flinkrs_rpc::program::{Glibc, Program as Executable};
 use flinkrs_rpc::tls::Tls;
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Events that wait at most; whoever has one more waits.
 const EVENTS_MAX: usize = 4096;
@@ -58,8 +61,12 @@ pub struct TaskExecutorOptions {
     pub compress: bool,
     /// Threads of a worker for tasks.
     pub threads: u32,
-    /// The folder for executables, partitions and logs; made if it isn't there.
+    /// The folder for executables and partitions; made if it isn't there.
     pub folder: PathBuf,
+    /// The folder for logs, of this process and of its workers; made if it isn't there.
+    pub logs: PathBuf,
+    /// The ports of which the first that is free shows metrics to Prometheus; `None`: there are none.
+    pub metrics_ports: Option<PortRange>,
     /// A folder with executables that need not be fetched, under the hashes of their content.
     pub programs: Option<PathBuf>,
     /// The folder in which programs run; that of their client, where it is here as well, unless it is set.
@@ -93,13 +100,21 @@ pub struct TaskExecutor {
     /// The server's port: nobody else gets it, whether there is a server or not.
     listener: TcpListener,
     data_secret: Vec<u8>,
-    /// Programs of workers that are to be started, or run.
+    /// Programs of workers that are to be started.
     programs: BTreeMap<(ApplicationId, WorkerId), Program>,
+    /// Workers whose executables are being fetched.
+    fetching: BTreeSet<(ApplicationId, WorkerId)>,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     wake_at: Option<Timestamp>,
     /// Why there is no connection, as it was printed last.
     said: Option<String>,
+    /// What it and its workers use.
+    used: Used,
+    /// Where Prometheus asks, until it is served.
+    metrics: Option<Metrics>,
+    /// What it is called there.
+    called: Option<Arc<Mutex<String>>>,
 }
 
 impl TaskExecutor {
@@ -115,9 +130,9 @@ impl TaskExecutor {
                 options.bind
             )));
         }
-        for part in ["artifacts", "partitions", "logs", "specs"] {
-            let path = options.folder.join(part);
-            fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, error))?;
+        let parts = ["artifacts", "partitions", "specs", REPORTS].map(|part| options.folder.join(part));
+        for path in parts.iter().chain([&options.logs]) {
+            fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
         }
         let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(&options.folder, owner).map_err(|error| Error::io("protect", &options.folder, error))?;
@@ -139,21 +154,32 @@ impl TaskExecutor {
             slots: options.slots,
             slot_bytes: options.slot_bytes,
         };
+        let used = Used::new(&options.folder);
+        let metrics = options.metrics_ports.map(|ports| Metrics::listen(ports, &options)).transpose()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let access = Access { secret: options.secret.clone(), tls: options.tls.clone() };
         Ok(TaskExecutor {
             decider: Decider::new(registration, options.times.clone()),
             link: Link::new(options.jobmanager.clone(), access, sender.clone()),
-            workers: Workers::new(options.folder.clone(), options.worker_directory.clone(), sender.clone()),
+            workers: Workers::new(
+                options.folder.clone(),
+                options.logs.clone(),
+                options.worker_directory.clone(),
+                sender.clone(),
+            ),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),
             server: None,
             listener,
             data_secret: Vec::new(),
             programs: BTreeMap::new(),
+            fetching: BTreeSet::new(),
             events,
             sender,
             wake_at: None,
             said: None,
+            used,
+            called: metrics.as_ref().map(Metrics::name),
+            metrics,
             options,
         })
     }
@@ -164,6 +190,9 @@ impl TaskExecutor {
     pub async fn run(mut self, end: impl Future<Output = ()>) -> Result<()> {
         let mut end = std::pin::pin!(end);
         let mut ended = false;
+        // Ends with this call.
+        let mut serving = JoinSet::new();
+        self.metrics.take().map(|metrics| serving.spawn(metrics.serve()));
         self.decide(TaskExecutorEvent::Tick)?;
         loop {
             let wait =
@@ -197,7 +226,11 @@ impl TaskExecutor {
         let mut exit = false;
         for command in self.decider.handle(event, now()) {
             match command {
-                TaskExecutorCommand::Connect => self.link.connect(),
+                TaskExecutorCommand::Connect => {
+                    // No worker of another session is left.
+                    self.programs.clear();
+                    self.link.connect();
+                }
                 TaskExecutorCommand::Register(registration) => self.link.send(&FromTaskExecutor::Register {
                     task_executor: registration.task_executor.to_string(),
                     host: registration.host.to_string(),
@@ -206,10 +239,13 @@ impl TaskExecutor {
                     slot_bytes: registration.slot_bytes,
                     glibc: Glibc::here(),
                 }),
-                TaskExecutorCommand::Heartbeat => self.link.send(&FromTaskExecutor::Heartbeat),
+                TaskExecutorCommand::Heartbeat => {
+                    let (process, workers) = self.used.now();
+                    self.link.send(&FromTaskExecutor::Heartbeat { process, workers });
+                }
                 TaskExecutorCommand::Disconnect => self.link.disconnect(),
                 TaskExecutorCommand::SpawnWorker { application, worker } => self.fetch(application, worker),
-                TaskExecutorCommand::KillWorker { application, worker } => self.workers.kill(application, worker),
+                TaskExecutorCommand::KillWorker { application, worker } => exit |= self.kill(application, worker)?,
                 TaskExecutorCommand::ReportWorkerLost { application, worker, failure } => {
                     self.programs.remove(&(application, worker));
                     self.link.send(&FromTaskExecutor::WorkerLost { application, worker, failure });
@@ -244,6 +280,9 @@ impl TaskExecutor {
             ToTaskExecutor::Registered { data_secret } => {
                 self.serve(data_secret)?;
                 self.said = None;
+                self.called.iter().for_each(|name| {
+                    *name.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.id().to_string();
+                });
                 eprintln!("registered at {} as {}", self.options.jobmanager, self.decider.id());
                 self.decide(TaskExecutorEvent::Registered)
             }
@@ -264,12 +303,8 @@ impl TaskExecutor {
                 });
                 Ok(false)
             }
-            ToTaskExecutor::ApplicationClosed(application) => {
-                self.programs.retain(|(of, _), _| *of != application);
-                Ok(false)
-            }
-            ToTaskExecutor::ReadLogs { request, application } => {
-                logs::send(&self.options.folder, application, request, self.link.outgoing());
+            ToTaskExecutor::ReadLogs { request, which } => {
+                logs::send(self.options.logs.clone(), which, request, self.link.outgoing());
                 Ok(false)
             }
             ToTaskExecutor::ShutDown => self.decide(TaskExecutorEvent::Stop),
@@ -307,6 +342,7 @@ impl TaskExecutor {
     /// Fetches the executable of a worker, unless it is there.
     fn fetch(&mut self, application: ApplicationId, worker: WorkerId) {
         let Some(program) = self.programs.get(&(application, worker)) else { return };
+        self.fetching.insert((application, worker));
         let (artifacts, sha256) = (Arc::clone(&self.artifacts), program.artifact.clone());
         let (client, events, name) = (self.link.client(), self.sender.clone(), format!("'{}'", program.name));
         tokio::spawn(async move {
@@ -320,14 +356,17 @@ impl TaskExecutor {
     }
 
     fn fetched(&mut self, application: ApplicationId, worker: WorkerId, fetched: Result<PathBuf>) -> Result<bool> {
-        let Some(program) = self.programs.get(&(application, worker)) else { return Ok(false) };
+        let (is_wanted, program) =
+            (self.fetching.remove(&(application, worker)), self.programs.remove(&(application, worker)));
+        // One that was told to end meanwhile has ended.
+        let Some(program) = program.filter(|_| is_wanted) else { return Ok(false) };
         let spec = WorkerSpec {
             jobmanager: self.options.jobmanager.clone(),
             cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
             tls: self.options.tls.as_ref().map(|tls| tls.files.clone()),
             worker,
             task_executor: self.decider.id().to_string(),
-            program: program.clone(),
+            program,
             data_secret: self.data_secret.clone(),
             bind_host: self.options.bind.to_string(),
             host: self.options.host.clone(),
@@ -338,16 +377,28 @@ impl TaskExecutor {
             threads: self.options.threads,
             temp_dir: self.options.temp_dir.display().to_string(),
             partitions: self.options.folder.join("partitions").display().to_string(),
+            report: self.used.report_of(application, worker).display().to_string(),
         };
         let started = fetched.and_then(|executable| self.workers.start(&executable, &spec));
         match started {
             Ok(()) => Ok(false),
-            Err(error) => {
-                let failure = Failure::from(&error);
-                let exit = WorkerExit::NotStarted(failure);
-                self.decide(TaskExecutorEvent::WorkerExited { application, worker, exit })
-            }
+            Err(error) => self.not_started(application, worker, Failure::from(&error)),
         }
+    }
+
+    /// Ends a worker at once; one that has no process yet has ended with that.
+    fn kill(&mut self, application: ApplicationId, worker: WorkerId) -> Result<bool> {
+        if !self.fetching.remove(&(application, worker)) {
+            self.workers.kill(application, worker);
+            return Ok(false);
+        }
+        self.programs.remove(&(application, worker));
+        self.not_started(application, worker, Failure::new(FailureKind::Lost, "it was told to end before"))
+    }
+
+    fn not_started(&mut self, application: ApplicationId, worker: WorkerId, failure: Failure) -> Result<bool> {
+        let exit = WorkerExit::NotStarted(failure);
+        self.decide(TaskExecutorEvent::WorkerExited { application, worker, exit })
     }
 }
 

@@ -17,12 +17,14 @@
 //! | `link` | the connection to the JobManager |
 //! | `artifacts` | executables, fetched once |
 //! | `workers` | processes |
-//! | `logs` | what workers wrote to standard output and error |
+//! | `logs` | what it and its workers wrote to standard output and error |
+//! | `metrics` | what it and its workers use and do, for the JobManager and Prometheus |
 
 mod agent;
 mod artifacts;
 mod link;
 mod logs;
+mod metrics;
 mod workers;
 
 pub use agent::{TaskExecutor, TaskExecutorOptions};

@@ -1,6 +1,7 @@
 //! Worker processes: started with a file that says what they are, and watched.
 
 use crate::agent::{Event, Events};
+use crate::logs;
 use flinkrs_control::task_executor::{TaskExecutorEvent, WorkerExit};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, WorkerId};
@@ -24,6 +25,7 @@ type Running = Arc<Mutex<BTreeMap<(ApplicationId, WorkerId), Pid>>>;
 /// All workers of a TaskExecutor.
 pub(crate) struct Workers {
     folder: PathBuf,
+    logs: PathBuf,
     /// The folder in which programs run; that of their client, where it is here as well, if there is none.
     directory: Option<PathBuf>,
     events: Events,
@@ -31,8 +33,8 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn new(folder: PathBuf, directory: Option<PathBuf>, events: Events) -> Workers {
-        Workers { folder, directory, events, running: Running::default() }
+    pub(crate) fn new(folder: PathBuf, logs: PathBuf, directory: Option<PathBuf>, events: Events) -> Workers {
+        Workers { folder, logs, directory, events, running: Running::default() }
     }
 
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
@@ -40,12 +42,7 @@ impl Workers {
         let (application, worker) = (spec.program.application, spec.worker);
         let spec_file = SpecFile(self.folder.join("specs").join(format!("{application}-{}", worker.0)));
         spec_file.write(&body::encode(spec)?)?;
-        let logs = self.folder.join("logs").join(application.to_string());
-        std::fs::create_dir_all(&logs).map_err(|error| Error::io("create", &logs, error))?;
-        let log = |what: &str| {
-            let path = logs.join(format!("worker-{}.{what}", worker.0));
-            File::create(&path).map_err(|error| Error::io("create", &path, error))
-        };
+        let [out, err] = logs::of_worker(&self.logs, application, worker)?;
         // On another machine there may be no such folder.
         let of_client = Some(Path::new(&spec.program.directory)).filter(|path| path.is_dir()).unwrap_or(&self.folder);
         let directory = self.directory.as_deref().unwrap_or(of_client);
@@ -56,13 +53,14 @@ impl Workers {
             .env(roles::WORKER_SPEC, &spec_file.0)
             .current_dir(directory)
             .stdin(Stdio::piped())
-            .stdout(log("out")?)
-            .stderr(log("err")?)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn().map_err(|error| Error::io("start program", executable, error))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let pid = Pid::from_child(&child);
         self.running().insert((application, worker), pid);
-        let (running, events) = (Arc::clone(&self.running), self.events.clone());
+        let (running, events, report) = (Arc::clone(&self.running), self.events.clone(), PathBuf::from(&spec.report));
         let watch = move || {
             // Held until the process has ended.
             let (_stdin, _spec_file) = (child.stdin.take(), spec_file);
@@ -73,13 +71,14 @@ impl Workers {
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(application, worker));
             // What the program has started goes with it.
             let _ = kill_process_group(pid, Signal::KILL);
+            let _ = std::fs::remove_file(&report);
             let event = TaskExecutorEvent::WorkerExited { application, worker, exit };
             let _ = events.blocking_send(Event::Decide(event));
         };
-        let spawned = thread::Builder::new().name(format!("worker-{}", worker.0)).spawn(watch);
-        spawned
-            .map(|_| ())
-            .map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
+        thread("worker", watch)?;
+        // What it prints is copied until it has ended, and everybody that it has started.
+        thread("out", move || stdout.map_or((), |from| out.copy(from, None)))?;
+        thread("err", move || stderr.map_or((), |from| err.copy(from, None)))
     }
 
     /// Ends a process at once.
@@ -100,6 +99,11 @@ impl Workers {
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ApplicationId, WorkerId), Pid>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map(|_| ()).map_err(|error| Error::Resource { message: format!("no thread to watch a worker: {error}") })
 }
 
 fn exit_of(status: ExitStatus) -> WorkerExit {

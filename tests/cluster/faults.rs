@@ -60,6 +60,29 @@ fn a_plan_that_differs_in_a_worker_is_named_by_operator() {
     assert_failed(&output, 2, &["differs between the client and a worker", "'Copy' there", "'Sieve' here"]);
 }
 
+/// What a process knows and others don't is shipped, if it is told; and it shows if it isn't.
+#[test]
+fn a_value_is_made_once_for_all_processes() {
+    let cluster = Cluster::start(2);
+    for (case, same) in [("once", "true\n"), ("unshared", "false\n")] {
+        let output = cluster.run(&[], &[case]);
+        assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), (same, ""), "{case}");
+        assert_eq!(text(&embedded(&[case])), "true\n");
+    }
+    let output = cluster.run(&[], &["curious"]);
+    assert_failed(&output, 2, &["asks for value", "before execution 1"]);
+}
+
+#[test]
+fn a_collect_has_the_limit_of_the_configuration() {
+    let cluster = Cluster::start(1);
+    let limited = ["-Dexecution.collect-limit=100kb"];
+    let output = cluster.run(&limited, &["sort", "--records", "100000"]);
+    assert_failed(&output, 4, &["collect"]);
+    let output = cluster.run(&limited, &["sort", "--records", "100000", "--collect-limit", "1gb"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 #[test]
 fn slots_that_never_come_are_a_clear_error() {
     let cluster = Cluster::with(1, &["slot.request.timeout=1 s"]);

@@ -124,11 +124,7 @@ impl Cluster {
         let said = fs::read_to_string(self.path().join("jobmanager.log")).expect("a log");
         let at = said.lines().filter_map(|line| line.strip_prefix("REST listens on http://")).next_back();
         let at = at.expect("REST listens");
-        let Ok(mut stream) = TcpStream::connect(at) else { return String::new() };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
-        let mut answer = Vec::new();
-        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
-        text(&answer)
+        http_get(at, path)
     }
 
     /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept of
@@ -151,7 +147,10 @@ impl Cluster {
             let (_, behind) = overview.split_once(&format!("\"{key}\":"))?;
             behind.split([',', '}']).next()?.parse::<u32>().ok()
         };
-        let free = number("slots-available") == Some(self.executors.len() as u32);
+        // A killed TaskExecutor may count for a moment in place of the new one.
+        let members = self.rest("/taskmanagers");
+        let all_there = self.executors.iter().all(|executor| members.contains(&format!(":{}-", executor.id())));
+        let free = all_there && number("slots-available") == Some(self.executors.len() as u32);
         let mut left: Vec<String> = if free { Vec::new() } else { vec![format!("a slot too few: {overview}")] };
         left.extend(self.workers().iter().map(|id| format!("worker {id}")));
         for folder in self.entries().iter().filter(|path| path.display().to_string().contains("flinkrs-taskexecutor-"))
@@ -259,6 +258,15 @@ pub(crate) fn embedded(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// The whole answer to a GET; empty when nobody answers.
+pub(crate) fn http_get(at: &str, path: &str) -> String {
+    let Ok(mut stream) = TcpStream::connect(at) else { return String::new() };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+    text(&answer)
+}
+
 /// Panics with what differs first; whole results would be long.
 pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
     let (found, expected): (Vec<&str>, Vec<&str>) = (found.lines().collect(), expected.lines().collect());
@@ -313,7 +321,7 @@ fn children_of(parents: &[u32]) -> Vec<u32> {
 }
 
 /// Processes in whose arguments or environment a text stands.
-fn processes_that_name(text: &str) -> Vec<u32> {
+pub(crate) fn processes_that_name(text: &str) -> Vec<u32> {
     let own = std::process::id();
     let processes = fs::read_dir("/proc").expect("there is /proc").filter_map(|entry| {
         let entry = entry.ok()?;

@@ -72,6 +72,21 @@ fn a_job_can_be_detached_listed_and_cancelled() {
     assert!(text(&detached.stderr).contains("can't collect, count or print"), "{detached:?}");
 }
 
+/// Workers are told to end before they have started.
+#[test]
+fn jobs_that_are_cancelled_at_once_leave_nothing() {
+    let cluster = Cluster::start(2);
+    let output = cluster.path().join("out").display().to_string();
+    for _ in 0..8 {
+        let said = cluster.run(&["-d"], &["hang", "--output", &output]);
+        let job = text(&said.stdout).trim().rsplit(' ').next().expect("an id").to_owned();
+        let cancelled = cluster.flinkrs("cancel", &[&job]);
+        assert!(cancelled.status.success(), "{cancelled:?}");
+    }
+    cluster.wait_until_idle();
+    cluster.assert_stopped_without_a_trace(&[]);
+}
+
 #[test]
 fn what_functions_say_is_in_the_logs() {
     let cluster = Cluster::start(1);

@@ -47,6 +47,12 @@ enum Case {
     Diamond,
     /// Two executions, the second of which depends on the first
     Twice,
+    /// A plan and a closure that depend on what only the client knows
+    Once,
+    /// The same without telling the workers
+    Unshared,
+    /// A value that only a worker asks for
+    Curious,
     /// A plan that is another one in a worker
     Differs,
     /// Says something on standard output in each subtask
@@ -91,9 +97,16 @@ fn run(args: Args) -> Result<()> {
             let more = Args { records: args.records + first, ..args };
             finish(&env, &more, sums(&env, &more, |_| {}))
         }
+        Case::Once | Case::Unshared => once(&env, &args),
+        Case::Curious => {
+            if is_worker() {
+                env.once(|| 7u32)?;
+            }
+            finish(&env, &args, sums(&env, &args, |_| {}))
+        }
         Case::Differs => {
             let numbers = numbers(&env, &args, |_| {});
-            let is_worker = std::env::var("FLINKRS_ROLE").is_ok_and(|role| role == "worker");
+            let is_worker = is_worker();
             let numbers =
                 if is_worker { numbers.filter(|_| true).name("Sieve") } else { numbers.map(|n| n).name("Copy") };
             finish(&env, &args, numbers.group_by(f0).sum(f1))
@@ -138,6 +151,22 @@ fn run(args: Args) -> Result<()> {
             }),
         ),
     }
+}
+
+/// Says whether a function has met the value that the client has made, before and after an execution.
+fn once(env: &ExecutionEnvironment, args: &Args) -> Result<()> {
+    let own = std::process::id();
+    let known = if args.case == Case::Once { env.once(|| own)? } else { own };
+    let first = sums(env, args, |_| {}).count()?;
+    let again = if args.case == Case::Once { env.once(|| own + 1)? } else { own + 1 };
+    let found =
+        env.from_collection([first]).map(move |count| (u64::from(known), count + u64::from(again))).collect()?;
+    say(&format!("{}", found == [(u64::from(own), first + u64::from(own) + 1)]));
+    Ok(())
+}
+
+fn is_worker() -> bool {
+    std::env::var("FLINKRS_ROLE").is_ok_and(|role| role == "worker")
 }
 
 fn numbers(env: &ExecutionEnvironment, args: &Args, act: impl Fn(u64) + Send + Sync + 'static) -> DataSet<(u64, u64)> {

@@ -9,7 +9,7 @@ use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{Deployment, ExecutionId, Failure, JobGraph, TaskExecutorId, TaskReport, TaskState};
 use flinkrs_rpc::body;
-use flinkrs_rpc::message::{Execution, FromWorker, SinkStep, ToWorker};
+use flinkrs_rpc::message::{Execution, FromWorker, JobTasks, SinkStep, ToWorker};
 use flinkrs_runtime::{
     ChannelId, Job, LoopReport, PeerId, RuntimeOptions, Sinks, SlotPools, SnapshotOptions, Surroundings,
 };
@@ -194,12 +194,28 @@ impl<'a> Serving<'a> {
         let tasks: Vec<TaskReport> = self.over.0.iter().cloned().chain(running).collect();
         let led = parts.iter().flat_map(|part| part.job.led_loops());
         let loops: BTreeMap<u32, LoopReport> = self.over.1.clone().into_iter().chain(led).collect();
+        self.worker.tell_task_executor(self.slots.in_use(), Some(self.job_tasks(&parts)));
         let encoded: Result<_> = loops.into_iter().map(|(at, report)| Ok((at, body::encode(&report)?))).collect();
         let job = self.around.job;
         match encoded {
             Ok(loops) => self.worker.link.send(FromWorker::Report { job, tasks, loops }),
             Err(error) => parts.iter().for_each(|part| part.job.fail(Error::internal(error.to_string()))),
         }
+    }
+
+    /// What runs here now, for the TaskExecutor.
+    fn job_tasks(&self, parts: &[Arc<Part>]) -> JobTasks {
+        let tasks: Vec<TaskReport> = parts.iter().flat_map(|part| part.job.tasks()).filter(|task| !task.done).collect();
+        let mut vertices = BTreeMap::new();
+        for task in &tasks {
+            let id = task.execution.vertex;
+            vertices.entry(id).or_insert_with(|| {
+                let vertex = &self.graph.vertices[id.0 as usize];
+                let operators = vertex.chain.iter().map(|operator| (operator.operator, operator.name.clone()));
+                (vertex.name.clone(), operators.collect())
+            });
+        }
+        JobTasks { job: self.around.job, name: self.graph.name.clone(), vertices, tasks }
     }
 
     fn deploy(&mut self, deployment: Deployment) {
@@ -280,5 +296,6 @@ impl Drop for Serving<'_> {
         parts.iter().for_each(|part| part.job.cancel());
         parts.iter().for_each(|part| self.release(&part.deployment));
         self.worker.loops.forget(self.around.job);
+        self.worker.tell_task_executor(Vec::new(), None);
     }
 }

@@ -28,20 +28,29 @@ use crate::execution::Serving;
 use crate::link::Link;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
-use flinkrs_protocol::{Failure, FailureKind, OperatorPrint};
-use flinkrs_rpc::message::{ExecutionResult, FromWorker, ToWorker, WorkerSpec};
+use flinkrs_protocol::{Failure, FailureKind, OperatorPrint, WorkerUse};
+use flinkrs_rpc::message::{ExecutionResult, FromWorker, JobTasks, ToWorker, WorkerReport, WorkerSpec};
 use flinkrs_rpc::tls::Tls;
+use flinkrs_rpc::{body, metrics};
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, LoopMessages, PeerId};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// This process as a worker.
 pub struct Worker {
     spec: WorkerSpec,
     link: Arc<Link>,
     commands: Receiver<ToWorker>,
+    /// Commands that were read while a value was waited for.
+    pending: RefCell<VecDeque<ToWorker>>,
+    /// Values that the client has made for all processes of the program, as far as they have come.
+    values: RefCell<Vec<Vec<u8>>>,
     exchange: Exchange,
     loops: Arc<LoopMessages>,
 }
@@ -51,9 +60,9 @@ impl Worker {
     ///
     /// The process ends when the TaskExecutor or the JobManager does.
     pub fn start(spec: &Path) -> Result<Worker> {
-        let bytes = std::fs::read(spec).map_err(|error| Error::io("read", spec, error))?;
-        std::fs::remove_file(spec).map_err(|error| Error::io("remove", spec, error))?;
-        let spec: WorkerSpec = flinkrs_rpc::body::decode(&bytes)?;
+        let bytes = fs::read(spec).map_err(|error| Error::io("read", spec, error))?;
+        fs::remove_file(spec).map_err(|error| Error::io("remove", spec, error))?;
+        let spec: WorkerSpec = body::decode(&bytes)?;
         link::end_with_parent()?;
         let listen = format!("{}:0", spec.bind_host);
         let listen: SocketAddr =
@@ -78,7 +87,48 @@ impl Worker {
         };
         let (link, commands) = Link::connect(&spec, tls, register)?;
         let loops = Arc::<LoopMessages>::default();
-        Ok(Worker { spec, link, commands, exchange, loops })
+        let (pending, values) = (RefCell::default(), RefCell::default());
+        Ok(Worker { spec, link, commands, pending, values, exchange, loops })
+    }
+
+    /// Value `number`, counted from 0, of those that the client has made for all processes of the program: waits until it
+    /// is known. A program that asks for one that the client hasn't is another one, and ends here.
+    pub fn once(&self, number: usize) -> Vec<u8> {
+        loop {
+            if let Some(value) = self.values.borrow().get(number) {
+                return value.clone();
+            }
+            let of_pending = self.pending.borrow().iter().find_map(|command| match command {
+                ToWorker::Execution(execution) => Some(execution.number),
+                _ => None,
+            });
+            if let Some(execution) = of_pending {
+                let known = self.values.borrow().len();
+                self.unfit(&format!(
+                    "a worker's program asks for value {} of `once` before execution {execution}, and the client's has \
+                     asked for {known}; all processes have to ask for the same",
+                    number + 1,
+                ));
+            }
+            if let Some(command) = self.read(None) {
+                self.pending.borrow_mut().push_back(command);
+            }
+        }
+    }
+
+    /// The next command, or `None` when there is none within `timeout`.
+    fn next(&self, timeout: Option<Duration>) -> Option<ToWorker> {
+        let pending = self.pending.borrow_mut().pop_front();
+        pending.or_else(|| self.read(timeout))
+    }
+
+    /// The same without those that were read before.
+    fn read(&self, timeout: Option<Duration>) -> Option<ToWorker> {
+        let command = self.link.next(&self.commands, timeout);
+        if let Some(ToWorker::Execution(execution)) = &command {
+            self.values.replace(execution.once.clone());
+        }
+        command
     }
 
     /// Serves execution `number` of the program, whose plan has these operators, until it is over; returns what came of
@@ -94,8 +144,8 @@ impl Worker {
         let mut serving: Option<Serving<'_>> = None;
         loop {
             let command = match &mut serving {
-                None => self.link.next(&self.commands, None),
-                Some(serving) => self.link.next(&self.commands, Some(serving.tick())),
+                None => self.next(None),
+                Some(serving) => self.next(Some(serving.tick())),
             };
             match (command, &mut serving) {
                 (None, Some(serving)) => serving.look(),
@@ -114,6 +164,18 @@ impl Worker {
                 (Some(command), Some(serving)) => serving.handle(command),
                 (Some(_), None) => {}
             }
+        }
+    }
+
+    /// Keeps what this process uses and runs where its TaskExecutor finds it.
+    fn tell_task_executor(&self, managed_bytes: Vec<u64>, job: Option<JobTasks>) {
+        let used = WorkerUse { process: metrics::of_this_process(), managed_bytes, network: self.exchange.in_use() };
+        let path = Path::new(&self.spec.report);
+        let new = path.with_extension("new");
+        let written = body::encode(&WorkerReport { used, job }).map(|bytes| fs::write(&new, bytes));
+        // Without it the next one tells more.
+        if matches!(written, Ok(Ok(()))) {
+            let _ = fs::rename(&new, path);
         }
     }
 

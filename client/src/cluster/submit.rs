@@ -7,12 +7,13 @@ use crate::report;
 use flinkrs_api::JobExecutionResult;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
+use flinkrs_core::resource::ByteSize;
 use flinkrs_plan::Plan;
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::Access;
-use flinkrs_rpc::message::{ExecutionResult, ResultBlock, Snapshots, Submission};
+use flinkrs_rpc::message::{ExecutionResult, ONCE_BYTES, ResultBlock, Snapshots, Submission};
 use flinkrs_rpc::program::Program;
 use flinkrs_rpc::proto::{
     ArtifactChunk, ArtifactRef, CloseApplicationRequest, FetchResultRequest, OpenApplicationRequest, SubmitJobRequest,
@@ -42,6 +43,8 @@ pub(crate) struct Submitter {
     cluster: OnceLock<Cluster>,
     /// Whether the JobManager knows the application.
     opened: Mutex<bool>,
+    /// Values that were made for all processes of the program.
+    once: Mutex<Vec<Vec<u8>>>,
 }
 
 /// A JobManager, and what this run of the program is called there.
@@ -61,7 +64,7 @@ impl Submitter {
             let application = ApplicationId(u128::from_ne_bytes(flinkrs_rpc::auth::random_bytes()));
             cluster.get_or_init(|| Cluster { connection, application });
         }
-        Ok(Submitter { spec, cluster, opened: Mutex::new(false) })
+        Ok(Submitter { spec, cluster, opened: Mutex::new(false), once: Mutex::default() })
     }
 
     /// How many subtasks operators have unless the program says otherwise: as the user says, or one for each slot.
@@ -82,6 +85,23 @@ impl Submitter {
 
     fn cluster(&self) -> Result<&Cluster> {
         self.cluster.get().ok_or_else(|| Error::internal("a cluster is asked before it is there"))
+    }
+
+    /// Keeps a value for the other processes of the program.
+    ///
+    /// Errors when they have become too large.
+    pub(crate) fn keep(&self, value: Vec<u8>) -> Result<()> {
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = once.iter().map(Vec::len).sum::<usize>() + value.len();
+        if bytes > ONCE_BYTES {
+            let most = ByteSize(ONCE_BYTES as u64);
+            return Err(Error::usage(format!(
+                "the values of `once` have {bytes} bytes together; at most {most} go to each worker: let it read larger \
+                 ones from a file"
+            )));
+        }
+        once.push(value);
+        Ok(())
     }
 
     /// Runs a plan as the program's execution `number` on the cluster, and waits for its end unless it is detached.
@@ -119,6 +139,7 @@ impl Submitter {
                 every: options.every,
                 resume: options.resume,
             }),
+            once: self.once.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             plan_json: optimized.explain_json().to_string(),
             graph,
         };

@@ -132,7 +132,8 @@ impl LocalEnvironment {
         let snapshots = snapshots(self.loop_snapshot, self.resume)?;
         let local = LocalExecutor { runtime, snapshots, progress: self.progress, report: self.report };
         let env = ExecutionEnvironment::new(parallelism, Arc::new(roles::executor(local)?));
-        if let Some(limit) = self.collect_limit {
+        let told = if self.collect_limit.is_some() { None } else { roles::collect_limit()? };
+        if let Some(limit) = self.collect_limit.or(told) {
             env.set_collect_limit(limit);
         }
         Ok(env)

@@ -19,6 +19,9 @@ options! {
     /// Memory of the container of the JobManager on YARN.
     PROCESS_MEMORY: ByteSize = "jobmanager.memory.process.size", "256mb";
 
+    /// Arguments for the ssh that `flinkrs cluster start --workers FILE` calls, separated by spaces.
+    SSH_OPTS: Option<String> = "env.ssh.opts", "";
+
     /// How long a job waits for slots that are missing before it fails and says which.
     SLOT_REQUEST_TIMEOUT: Duration = "slot.request.timeout", "5 min";
 
@@ -31,6 +34,7 @@ options! {
     /// Folder from which a restarted JobManager has its jobs back; without one they are lost with it.
     HA_STORAGE_DIR: Option<PathBuf> = "high-availability.storageDir", "";
 
-    /// Folder for executables that were uploaded; in the first folder of `io.tmp.dirs` unless it is set.
+    /// Folder for executables that were uploaded; beside the jobs in `high-availability.storageDir`, or else in the
+    /// first folder of `io.tmp.dirs`, unless it is set. A restarted JobManager needs the same.
     BLOB_STORAGE_DIRECTORY: Option<PathBuf> = "blob.storage.directory", "";
 }

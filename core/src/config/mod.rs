@@ -35,7 +35,7 @@ pub use file::{FILE_NAME, find_file};
 pub use option::{ConfigOption, Declaration};
 pub use page::reference_page;
 pub use secret::Secret;
-pub use value::{ConfigValue, Factor, Fraction};
+pub use value::{ConfigValue, Factor, Fraction, PortRange};
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;

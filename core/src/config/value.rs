@@ -1,6 +1,7 @@
 //! The types of options: how their values are written, and which there are.
 
 use crate::resource::ByteSize;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -93,6 +94,33 @@ impl ConfigValue for Factor {
 
     fn parse(text: &str) -> Option<Factor> {
         text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 1.0).map(Factor)
+    }
+}
+
+/// Ports, of which the first that is free is taken; written as `9250` or `9250-9260`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first of them.
+    pub first: u16,
+    /// The last of them, not smaller.
+    pub last: u16,
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+
+impl ConfigValue for PortRange {
+    fn allowed() -> String {
+        "a port such as 9250, or a range of them such as 9250-9260".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<PortRange> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = PortRange { first: first.trim().parse().ok()?, last: last.trim().parse().ok()? };
+        (range.first <= range.last).then_some(range)
     }
 }
 

@@ -9,7 +9,7 @@ use flinkrs_control::view::JobView;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, JobState, WorkerId};
-use flinkrs_rpc::message::{ExecutionResult, Program, Submission, ToTaskExecutor, ToWorker};
+use flinkrs_rpc::message::{ExecutionResult, Program, Submission, ToWorker};
 use flinkrs_rpc::program::Program as Executable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -228,8 +228,6 @@ impl Cluster {
         self.over_at = self.options.ends_with_application.then(Instant::now);
         self.applications.remove(&application);
         self.timers.remove(&Timer::Job(application));
-        let all: Vec<_> = self.task_executors.keys().cloned().collect();
-        all.iter().for_each(|id| self.tell_task_executor(id, &ToTaskExecutor::ApplicationClosed(application)));
     }
 
     /// Takes up what a JobManager before this one has left.

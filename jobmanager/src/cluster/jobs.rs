@@ -47,7 +47,8 @@ impl JobRecord {
         sources.for_each(|source| source.splits.clear());
         let (operators, snapshots) = (submission.operators.clone(), submission.snapshots.clone());
         let stored = flinkrs_control::stored_edges(&graph);
-        let execution = Execution { number, job, graph, operators, stored, snapshots };
+        let once = submission.once.clone();
+        let execution = Execution { number, job, graph, operators, stored, snapshots, once };
         let execution = ToWorker::Execution(Box::new(execution));
         Ok(JobRecord {
             application,

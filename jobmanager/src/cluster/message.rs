@@ -4,6 +4,7 @@ use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_core::error::Error;
 use flinkrs_protocol::TaskExecutorId;
 use flinkrs_protocol::{ApplicationId, JobId, WorkerId};
+use flinkrs_rpc::logs::LogFile;
 use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Program, Submission};
 use flinkrs_rpc::program::Program as Executable;
 use flinkrs_rpc::proto::{GatewayMessage, LogChunk};
@@ -36,6 +37,10 @@ pub(crate) enum Message {
     Cancel { job: JobId, reply: Reply<()> },
     /// Somebody wants the logs of a job's workers.
     Logs { job: JobId, to: mpsc::Sender<LogChunk>, reply: Reply<()> },
+    /// Somebody wants a log file of a TaskExecutor.
+    LogOf { task_executor: TaskExecutorId, name: String, to: mpsc::Sender<LogChunk>, reply: Reply<()> },
+    /// Somebody wants to know which log files a TaskExecutor has.
+    LogsOf { task_executor: TaskExecutorId, reply: Reply<Vec<LogFile>> },
     /// Somebody looks at the state.
     Look(Box<dyn FnOnce(&super::Cluster) + Send>),
     /// A TaskExecutor introduces itself.

@@ -21,7 +21,7 @@ use flinkrs_control::jobmaster::JobEvent;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
 use flinkrs_core::error::Result;
-use flinkrs_protocol::{ApplicationId, Failure, JobId, JobState, TaskExecutorId};
+use flinkrs_protocol::{ApplicationId, Failure, JobId, JobState, ProcessUse, TaskExecutorId, WorkerUse};
 use flinkrs_rpc::auth::Secret;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,8 +53,12 @@ pub(crate) struct Cluster {
     pub(crate) applications: BTreeMap<ApplicationId, Application>,
     pub(crate) jobs: BTreeMap<JobId, JobRecord>,
     task_executors: BTreeMap<TaskExecutorId, TaskExecutorHandle>,
+    /// What TaskExecutors have said last that they and their workers use.
+    pub(crate) used: BTreeMap<TaskExecutorId, (ProcessUse, WorkerUse)>,
     /// Who waits for logs, by request.
     logs: BTreeMap<u64, task_executors::LogRequest>,
+    /// The number of the last request for logs.
+    last_request: u64,
     pub(crate) options: Options,
     /// What TaskExecutors and workers prove to each other that they have.
     data_secret: Secret,
@@ -105,7 +109,9 @@ impl Cluster {
             applications: BTreeMap::new(),
             jobs: BTreeMap::new(),
             task_executors: BTreeMap::new(),
+            used: BTreeMap::new(),
             logs: BTreeMap::new(),
+            last_request: 0,
             options,
             data_secret: Secret::random(),
             store,

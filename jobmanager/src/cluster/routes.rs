@@ -40,6 +40,10 @@ impl Cluster {
             Message::Logs { job, to, reply } => {
                 let _ = reply.send(self.read_logs(job, to));
             }
+            Message::LogOf { task_executor, name, to, reply } => {
+                let _ = reply.send(self.read_log_of(task_executor, name, to));
+            }
+            Message::LogsOf { task_executor, reply } => self.list_logs_of(task_executor, reply),
             Message::Look(look) => look(self),
             Message::TaskExecutorConnected { registration, out } => self.task_executor_connected(registration, out),
             Message::FromTaskExecutor { task_executor, message } => self.task_executor_says(task_executor, message),
@@ -102,16 +106,16 @@ impl Cluster {
             }
             ResourceCommand::Refused { task_executor, message } => {
                 self.tell_task_executor(&task_executor, &ToTaskExecutor::Refused(message));
-                self.task_executors.remove(&task_executor);
+                self.forget_task_executor(&task_executor);
             }
-            ResourceCommand::Disconnect { task_executor } => drop(self.task_executors.remove(&task_executor)),
+            ResourceCommand::Disconnect { task_executor } => self.forget_task_executor(&task_executor),
             ResourceCommand::Grant { application, slots } => self.job(application, JobEvent::SlotsGranted { slots }),
             ResourceCommand::Missing { application, task_executors, slots, free_slots } => {
                 self.job(application, JobEvent::SlotsMissing { task_executors, slots, free_slots });
             }
             ResourceCommand::TaskExecutorLost { task_executor, reason } => {
                 log(&format!("TaskExecutor {task_executor} is lost: {reason}"));
-                self.task_executors.remove(&task_executor);
+                self.forget_task_executor(&task_executor);
                 self.drive(DriverCommand::Lost(task_executor.clone()));
                 let all: Vec<ApplicationId> = self.applications.keys().copied().collect();
                 for application in all {

@@ -3,13 +3,14 @@
 use crate::cluster::{Message, now};
 use crate::rest::plan;
 use crate::rest::route::{Answer, Call, Context, Fault, ok, with_type};
-use crate::rest::seen::{JobSeen, sharing_group_id, vertex_id, view_of};
+use crate::rest::seen::{JobSeen, view_of};
 use crate::rest::shape::{self, end_of, moment, since};
 use axum::http::StatusCode;
 use flinkrs_control::Timestamp;
 use flinkrs_control::options::RestartStrategy;
 use flinkrs_control::view::{JobView, VertexView};
 use flinkrs_protocol::{JobState, TaskState};
+use flinkrs_rpc::metrics::{sharing_group_id, vertex_id};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -82,7 +83,7 @@ fn vertex(job: &JobSeen, vertex: &VertexView) -> Value {
     let end = vertex.ended.filter(|_| state.is_terminal() && state != TaskState::Canceling);
     json!({
         "id": vertex_id(job.job(), vertex.vertex),
-        "slotSharingGroupId": sharing_group_id(job.job()),
+        "slotSharingGroupId": sharing_group_id(job.job(), 0),
         "name": &*vertex.name,
         "maxParallelism": vertex.parallelism,
         "parallelism": vertex.parallelism,

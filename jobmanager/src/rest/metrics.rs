@@ -1,10 +1,11 @@
 //! Metrics over REST: without `get` their names, with it their values.
 
 use crate::cluster::now;
-use crate::rest::measures::{self, Measure, part};
+use crate::rest::measures::{self, part};
 use crate::rest::route::{Answer, Call, Context, Fault, ok};
 use crate::rest::seen::{VertexSeen, view_of};
 use crate::rest::task_executors;
+use flinkrs_rpc::metrics::{self as measured, Measure};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ const AGGREGATIONS: [&str; 5] = ["min", "max", "avg", "sum", "skew"];
 type Named = BTreeMap<String, u64>;
 
 fn named(measures: Vec<Measure>) -> Named {
-    measures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    measures.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
 }
 
 /// The names, or the values of those that `get` lists; what there isn't is left out.
@@ -90,25 +91,25 @@ pub(super) async fn of_jobs(context: Arc<Context>, call: Call) -> Answer {
 }
 
 pub(super) async fn of_task_executor(context: Arc<Context>, call: Call) -> Answer {
-    let executor = task_executors::one(&context, call.at("taskmanagerid")).await?;
-    answer(&call, &named(measures::of_task_executor(&executor)))
+    let one = task_executors::one(&context, call.at("taskmanagerid")).await?;
+    answer(&call, &named(one.measures()))
 }
 
 pub(super) async fn of_task_executors(context: Arc<Context>, call: Call) -> Answer {
-    let view = context.look(|cluster| cluster.resources.view()).await?;
+    let all = task_executors::all(&context).await?;
     let wanted = call.list("taskmanagers");
     let is_wanted = |id: String| wanted.is_empty() || wanted.contains(&id);
-    let of = view.task_executors.iter().filter(|of| is_wanted(of.registration.task_executor.to_string()));
-    aggregated(&call, &of.map(|executor| named(measures::of_task_executor(executor))).collect::<Vec<_>>())
+    let of = all.iter().filter(|of| is_wanted(of.view.registration.task_executor.to_string()));
+    aggregated(&call, &of.map(|of| named(of.measures())).collect::<Vec<_>>())
 }
 
 /// A subtask's own metrics and those of its operators, which begin with their names.
 fn of_one(vertex: &VertexSeen, subtask: u32) -> Named {
     let Some(report) = vertex.reports.get(&subtask) else { return Named::new() };
-    let mut all = named(measures::of_task(report));
+    let mut all = named(measured::of_task(report));
     for (name, counts) in vertex.operators.iter().zip(&report.operators) {
         let name = part(name);
-        all.extend(measures::of_operator(counts).into_iter().map(|(of, value)| (format!("{name}.{of}"), value)));
+        all.extend(measured::of_operator(counts).into_iter().map(|(of, value)| (format!("{name}.{of}"), value)));
     }
     all
 }

@@ -16,7 +16,7 @@
 //! | `shape` | JSON that several answers have in common |
 //! | `overview`, `jobs`, `plan`, `exceptions`, `accumulators` | a cluster, its jobs |
 //! | `vertices`, `subtasks` | the tasks of a job |
-//! | `task_executors`, `processes` | the processes |
+//! | `task_executors`, `processes`, `logs` | the processes |
 //! | `jars` | uploaded programs |
 //! | `measures`, `metrics`, `prometheus` | what is measured, and its two forms |
 
@@ -25,6 +25,7 @@ mod exceptions;
 mod guard;
 mod jars;
 mod jobs;
+mod logs;
 mod measures;
 mod metrics;
 mod openapi;
@@ -44,6 +45,7 @@ mod vertices;
 pub use openapi::reference_page;
 pub(crate) use server::{Rest, serve};
 
+use flinkrs_core::config::PortRange;
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::tls::TlsFiles;
 use rustls::ServerConfig;
@@ -58,8 +60,10 @@ pub struct RestOptions {
     pub bind: SocketAddr,
     /// The host by which others reach it.
     pub host: String,
-    /// The port, at the same address, at which Prometheus finds the metrics; `None`: nowhere.
-    pub metrics_port: Option<u16>,
+    /// The ports, at the same address, of which the first that is free shows metrics to Prometheus; `None`: none does.
+    pub metrics_ports: Option<PortRange>,
+    /// The folder of this process's log files.
+    pub logs: PathBuf,
     /// The file of the cluster's secret, for programs that are started here.
     pub secret_file: Option<PathBuf>,
     /// The files of the cluster's certificates, for programs that are started here.

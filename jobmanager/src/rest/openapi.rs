@@ -1,10 +1,14 @@
 //! The description of the interface, as OpenAPI and as the reference page: both from the table of routes.
 
-use crate::rest::route::{Answer, Call, Context, Route, Takes, ok};
+use crate::rest::route::{Answer, Call, Context, Gives, Route, Takes, ok};
 use crate::rest::{overview, table};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::sync::Arc;
+
+/// The schemas of answers, by operation. They are made from what Flink has answered, by the test that compares the
+/// answers here with those: `FLINKRS_BLESS=1 cargo test -p flinkrs-jobmanager --test rest`.
+const SCHEMAS: &str = include_str!("schemas.json");
 
 /// How the reference page begins.
 const PAGE: &str = include_str!("page.md");
@@ -16,6 +20,9 @@ pub(super) async fn answer(_: Arc<Context>, _: Call) -> Answer {
 /// OpenAPI 3.0.
 fn description() -> Value {
     let mut paths: Map<String, Value> = Map::new();
+    let mut schemas: Map<String, Value> = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    schemas.insert("Errors".to_owned(), errors());
+    schemas.insert("Run".to_owned(), run());
     for route in table::ROUTES {
         let method = route.method.as_str().to_ascii_lowercase();
         paths.entry(route.path).or_insert_with(|| json!({}))[method] = operation(route);
@@ -29,23 +36,32 @@ fn description() -> Value {
         },
         "paths": paths,
         "components": {
-            "schemas": {
-                "Errors": {
-                    "type": "object",
-                    "properties": { "errors": { "type": "array", "items": { "type": "string" } } },
-                },
-                "Run": {
-                    "type": "object",
-                    "properties": {
-                        "parallelism": { "type": "integer", "minimum": 1 },
-                        "programArgsList": { "type": "array", "items": { "type": "string" } },
-                        "programArgs": { "type": "string" },
-                    },
-                },
-            },
+            "schemas": schemas,
             "securitySchemes": { "secret": { "type": "http", "scheme": "bearer" } },
         },
         "security": [{ "secret": [] }, {}],
+    })
+}
+
+/// What is answered instead of what was asked for.
+fn errors() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "errors": { "type": "array", "items": { "type": "string" } } },
+        "required": ["errors"],
+        "additionalProperties": false,
+    })
+}
+
+/// The request that runs a program; Flink's has more, which is ignored.
+fn run() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "parallelism": { "type": "integer", "minimum": 1 },
+            "programArgsList": { "type": "array", "items": { "type": "string" } },
+            "programArgs": { "type": "string" },
+        },
     })
 }
 
@@ -59,11 +75,26 @@ fn operation(route: &Route) -> Value {
         "description": "what is wrong",
         "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Errors" } } },
     });
+    let mut responses = json!({ "default": errors });
+    let schema = match route.gives {
+        Gives::Json => json!({ "$ref": format!("#/components/schemas/{}", operation_id(route)) }),
+        Gives::Description => json!({ "type": "object" }),
+        Gives::Text | Gives::Page | Gives::Nothing => text.clone(),
+    };
+    let content = match route.gives {
+        Gives::Json | Gives::Description => "application/json",
+        Gives::Text => "text/plain",
+        Gives::Page => "text/html",
+        Gives::Nothing => "",
+    };
+    if route.gives != Gives::Nothing {
+        responses["2XX"] = json!({ "description": "the answer", "content": { content: { "schema": schema } } });
+    }
     let mut operation = json!({
         "summary": route.about,
         "operationId": operation_id(route),
         "parameters": in_path.chain(behind).collect::<Vec<_>>(),
-        "responses": { "2XX": { "description": "the answer" }, "default": errors },
+        "responses": responses,
     });
     match route.takes {
         Takes::Nothing => {}

@@ -1,9 +1,10 @@
 //! A job's plan: its vertices as nodes, with what the optimizer has said of their operators.
 
 use crate::rest::route::{Answer, Call, Context, ok};
-use crate::rest::seen::{JobSeen, vertex_id};
+use crate::rest::seen::JobSeen;
 use flinkrs_core::strategy::ExchangeMode;
 use flinkrs_protocol::JobVertex;
+use flinkrs_rpc::metrics::vertex_id;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 

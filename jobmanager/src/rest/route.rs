@@ -34,6 +34,7 @@ pub(super) struct Route {
     /// Parameters behind the `?`, each with its meaning.
     pub(super) query: &'static [(&'static str, &'static str)],
     pub(super) takes: Takes,
+    pub(super) gives: Gives,
     pub(super) handler: Handler,
 }
 
@@ -43,6 +44,19 @@ pub(super) enum Takes {
     Nothing,
     Json,
     File,
+}
+
+/// What an answer's body is, when all goes well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gives {
+    /// Of the schema that Flink's answers have.
+    Json,
+    /// JSON that says itself what it is.
+    Description,
+    Text,
+    Page,
+    /// There is always an error.
+    Nothing,
 }
 
 /// What handlers work with.

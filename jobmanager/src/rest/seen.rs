@@ -9,7 +9,7 @@ use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{Failure, JobGraph, JobId, TaskExecutorId, TaskReport};
 use flinkrs_rpc::message::Submission;
-use sha2::{Digest, Sha256};
+use flinkrs_rpc::metrics::{Counts, vertex_id};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,61 +41,6 @@ pub(super) struct VertexSeen {
     pub(super) accumulators: BTreeMap<u32, BTreeMap<String, AccumulatorValue>>,
     /// By TaskExecutor: the host and port where it serves partitions.
     pub(super) endpoints: BTreeMap<TaskExecutorId, Arc<str>>,
-}
-
-/// What tasks have done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) read_bytes: u64,
-    pub(super) write_bytes: u64,
-    pub(super) read_records: u64,
-    pub(super) write_records: u64,
-    pub(super) busy_ms: u64,
-}
-
-impl Counts {
-    /// What a task has read from others or from files, and written to others or to files.
-    pub(super) fn of(report: &TaskReport) -> Counts {
-        let operators = &report.operators;
-        Counts {
-            read_bytes: operators.iter().map(|operator| operator.bytes_in).sum(),
-            write_bytes: operators.iter().map(|operator| operator.bytes_out).sum(),
-            read_records: operators.first().map_or(0, |first| first.records_in),
-            write_records: operators.last().map_or(0, |last| last.records_out),
-            busy_ms: report.busy.as_millis() as u64,
-        }
-    }
-
-    pub(super) fn add(&mut self, other: Counts) {
-        self.read_bytes += other.read_bytes;
-        self.write_bytes += other.write_bytes;
-        self.read_records += other.read_records;
-        self.write_records += other.write_records;
-        self.busy_ms += other.busy_ms;
-    }
-}
-
-/// 32 hexadecimal digits that name a vertex in all jobs, as Flink's clients expect them.
-pub(super) fn vertex_id(job: JobId, vertex: VertexId) -> String {
-    digest(job, b"vertex", vertex.0)
-}
-
-/// The same for an operator, by its position in the plan.
-pub(super) fn operator_id(job: JobId, operator: u32) -> String {
-    digest(job, b"operator", operator)
-}
-
-/// The same for the group of vertices that share slots: there is one.
-pub(super) fn sharing_group_id(job: JobId) -> String {
-    digest(job, b"slots", 0)
-}
-
-fn digest(job: JobId, what: &[u8], number: u32) -> String {
-    let mut hash = Sha256::new();
-    hash.update(job.0.to_be_bytes());
-    hash.update(number.to_be_bytes());
-    hash.update(what);
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The newest view of a job; time linear in its vertices.

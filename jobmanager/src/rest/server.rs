@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{MethodFilter, get, on};
+use flinkrs_core::config::PortRange;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
 use hyper::server::conn::http1;
@@ -17,7 +18,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -55,10 +56,7 @@ impl Rest {
         check_open("rest.bind-address", options.bind, asks, "security.ssl.rest.authentication-enabled")?;
         let listener = listen(options.bind, "rest.port").await?;
         let address = listener.local_addr().map_err(|error| Error::internal(format!("no local address: {error}")))?;
-        let metrics = match options.metrics_port {
-            Some(port) => Some(listen(SocketAddr::new(options.bind.ip(), port), "metrics.reporter.prom.port").await?),
-            None => None,
-        };
+        let metrics = options.metrics_ports.map(|ports| listen_for_metrics(options.bind.ip(), ports)).transpose()?;
         Ok(Rest { listener, metrics, options, address })
     }
 
@@ -76,6 +74,12 @@ impl Rest {
     pub(crate) fn advertised(&self) -> String {
         format!("{}:{}", self.options.host, self.address.port())
     }
+}
+
+fn listen_for_metrics(ip: IpAddr, ports: PortRange) -> Result<TcpListener> {
+    let listener = flinkrs_rpc::metrics::listen(ip, ports)?;
+    let listener = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    listener.map_err(|error| Error::internal(format!("a listener that can't be used: {error}")))
 }
 
 async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {

@@ -1,9 +1,9 @@
 //! JSON that several answers have in common.
 
-use crate::rest::seen::Counts;
 use flinkrs_control::Timestamp;
 use flinkrs_control::view::{AttemptView, JobView, VertexView};
 use flinkrs_protocol::{JobState, TaskState};
+use flinkrs_rpc::metrics::Counts;
 use serde_json::{Map, Value, json};
 
 /// A moment, or what Flink says of one that hasn't come.
@@ -83,8 +83,8 @@ pub(super) fn counts(counts: Counts) -> Value {
         "read-records-complete": true,
         "write-records": counts.write_records,
         "write-records-complete": true,
-        "accumulated-backpressured-time": 0,
-        "accumulated-idle-time": 0,
+        "accumulated-backpressured-time": counts.backpressured_ms,
+        "accumulated-idle-time": counts.idle_ms,
         "accumulated-busy-time": counts.busy_ms as f64,
     })
 }
@@ -127,8 +127,8 @@ pub(super) fn aggregated(attempts: &[(&AttemptView, Counts)], now: Timestamp) ->
             "read-records": of(|counts| counts.read_records),
             "write-records": of(|counts| counts.write_records),
             "accumulated-busy-time": of(|counts| counts.busy_ms),
-            "accumulated-idle-time": of(|_| 0),
-            "accumulated-backpressured-time": of(|_| 0),
+            "accumulated-idle-time": of(|counts| counts.idle_ms),
+            "accumulated-backpressured-time": of(|counts| counts.backpressured_ms),
         },
         "status-duration": durations,
     })

@@ -1,9 +1,10 @@
 //! Subtasks of a vertex, and their attempts.
 
 use crate::rest::route::{Answer, Call, Context, Fault, ok};
-use crate::rest::seen::{Counts, VertexSeen};
+use crate::rest::seen::VertexSeen;
 use crate::rest::shape::{self, deployed, ended, moment, since};
 use flinkrs_control::view::{AttemptView, SubtaskView};
+use flinkrs_rpc::metrics::Counts;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 

@@ -1,11 +1,12 @@
 //! Vertices of a job: their subtasks as a list, over time, and by TaskExecutor.
 
 use crate::rest::route::{Answer, Call, Context, ok};
-use crate::rest::seen::{Counts, VertexSeen};
+use crate::rest::seen::VertexSeen;
 use crate::rest::shape::{self, deployed, ended, moment, since};
 use crate::rest::subtasks;
 use flinkrs_control::view::AttemptView;
 use flinkrs_protocol::TaskExecutorId;
+use flinkrs_rpc::metrics::Counts;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

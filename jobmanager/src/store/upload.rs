@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn an_executable_goes_with_its_last_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("opens");
+        let store = Store::open(folder.path(), &folder.path().join("artifacts")).expect("opens");
         let upload = || {
             let mut upload = Upload::begin(&store).expect("begins");
             upload.write(b"first, ").expect("writes");

@@ -2,18 +2,20 @@
 
 use crate::http::{Answer, call, get};
 use flinkrs_control::options::{JobOptions, RestartStrategy};
+use flinkrs_core::config::PortRange;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
 use flinkrs_jobmanager::{JobManager, JobManagerOptions, RestOptions};
 use flinkrs_protocol::{
     ApplicationId, ChainedOperator, ExecutionId, Failure, FailureKind, JobEdge, JobGraph, JobId, JobSource, JobVertex,
-    OperatorCounts, TaskReport, TaskState, WorkerId,
+    NetworkUse, OperatorCounts, ProcessUse, TaskReport, TaskState, WorkerId, WorkerUse,
 };
 use flinkrs_rpc::auth::{Secret, random_bytes};
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::JobManagerClient;
-use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Submission, ToTaskExecutor, ToWorker};
+use flinkrs_rpc::logs::LogFile;
+use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Logs, Submission, ToTaskExecutor, ToWorker};
 use flinkrs_rpc::program::{Glibc, NoteSection};
 use flinkrs_rpc::proto::{GatewayMessage, OpenApplicationRequest, SubmitJobRequest};
 use object::build::elf::{Builder, SectionData};
@@ -36,6 +38,13 @@ pub(crate) const RECORDS_IN: u64 = 200;
 /// What each task says that it has written.
 pub(crate) const RECORDS_OUT: u64 = 1400;
 
+/// What the TaskExecutor says that its process uses.
+pub(crate) const PROCESS_BYTES: u64 = 12_345_678;
+
+/// The log files of the TaskExecutor.
+pub(crate) const LOGS: [(&str, &str); 3] =
+    [("taskexecutor.log", "registered\n"), ("taskexecutor.out", ""), ("worker-1.out", "a function says seven\n")];
+
 /// How long anything may take.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -56,7 +65,7 @@ pub(crate) struct TestCluster {
     running: JoinHandle<()>,
     /// Ends when the TaskExecutor is told to.
     task_executor: JoinHandle<bool>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOptions {
@@ -70,7 +79,8 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
         rest: Some(RestOptions {
             bind,
             host: "localhost".to_owned(),
-            metrics_port: Some(0),
+            metrics_ports: Some(PortRange { first: 0, last: 0 }),
+            logs: folder.join("logs"),
             secret_file: None,
             tls_files: None,
             tls: None,
@@ -78,6 +88,7 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
             settings,
         }),
         store: folder.to_path_buf(),
+        artifacts: folder.join("artifacts"),
         resources: Default::default(),
         job: JobOptions { restart, ..JobOptions::default() },
         dispatcher: Default::default(),
@@ -89,6 +100,10 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
 impl TestCluster {
     pub(crate) async fn start(secret: Option<Secret>) -> TestCluster {
         let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("logs")).expect("creates");
+        for (name, content) in [("jobmanager.log", "JobManager listens\n"), ("jobmanager.out", "")] {
+            std::fs::write(folder.path().join("logs").join(name), content).expect("writes");
+        }
         let manager = JobManager::bind(options(folder.path(), secret.clone())).await.expect("listens");
         let (rest, metrics) = (manager.rest_address().expect("REST"), manager.metrics_address().expect("metrics"));
         let address = manager.address().to_string();
@@ -175,6 +190,7 @@ impl TestCluster {
             has_sinks: false,
             results: Vec::new(),
             snapshots: None,
+            once: Vec::new(),
             plan_json: plan().to_string(),
         };
         let graph = body::encode(&submission).expect("encodes");
@@ -280,7 +296,10 @@ async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) -> bool {
     out.send(message(&register)).await.expect("has room");
     let alive = out.clone();
     tokio::spawn(async move {
-        while alive.send(message(&FromTaskExecutor::Heartbeat)).await.is_ok() {
+        let process = ProcessUse { memory_bytes: PROCESS_BYTES, ..ProcessUse::default() };
+        let network = NetworkUse { total_bytes: 1000, credit_bytes: 30, held_bytes: 4, ..NetworkUse::default() };
+        let workers = WorkerUse { managed_bytes: vec![5, 6], network, ..WorkerUse::default() };
+        while alive.send(message(&FromTaskExecutor::Heartbeat { process, workers: workers.clone() })).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     });
@@ -301,6 +320,21 @@ async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) -> bool {
                 out.send(message(&FromTaskExecutor::WorkerLost { application, worker, failure }))
                     .await
                     .expect("has room");
+            }
+            ToTaskExecutor::ReadLogs { request, which: Logs::List } => {
+                let file = |(name, content): (&str, &str)| LogFile {
+                    name: name.to_owned(),
+                    size: content.len() as u64,
+                    modified_ms: 1,
+                };
+                let files = LOGS.into_iter().map(file).collect();
+                out.send(message(&FromTaskExecutor::LogFiles { request, files })).await.expect("has room");
+            }
+            ToTaskExecutor::ReadLogs { request, which: Logs::File(name) } => {
+                let (_, content) = LOGS.into_iter().find(|(of, _)| *of == name).expect("it was listed");
+                let piece = |name: String, content: Vec<u8>| message(&FromTaskExecutor::Log { request, name, content });
+                out.send(piece(name, content.into())).await.expect("has room");
+                out.send(piece(String::new(), Vec::new())).await.expect("has room");
             }
             ToTaskExecutor::ShutDown => return true,
             _ => {}
@@ -380,5 +414,6 @@ fn report(execution: ExecutionId) -> TaskReport {
     let (records_in, records_out) = (RECORDS_IN, RECORDS_OUT);
     let counts = OperatorCounts { records_in, records_out, bytes_in: 10, bytes_out: 20, spilled_bytes: 0 };
     let operators = vec![counts; if execution.vertex == VertexId(1) { 2 } else { 1 }];
-    TaskReport { execution, busy: Duration::from_millis(5), done: false, operators }
+    let (backpressured, idle) = (Duration::from_millis(6), Duration::from_millis(7));
+    TaskReport { execution, busy: Duration::from_millis(5), backpressured, idle, done: false, operators }
 }

@@ -5,7 +5,9 @@
 mod cluster;
 mod http;
 mod limits;
+mod logs;
 mod recorded;
+mod schemas;
 
 use cluster::{Behaviour, TestCluster};
 use http::{call, get};
@@ -18,6 +20,7 @@ async fn check(cluster: &TestCluster, all: &[Recorded], situation: &str, job: &s
     let vertices = get(cluster.rest, &format!("/jobs/{job}")).await.json()["vertices"].clone();
     let vertex = vertices[1]["id"].as_str().unwrap_or("none").to_owned();
     let mut problems = Vec::new();
+    let description = get(cluster.rest, "/openapi.json").await.json();
     let of: Vec<&Recorded> = all.iter().filter(|recorded| recorded.situation() == situation).collect();
     for recorded in &of {
         let named = [
@@ -41,6 +44,9 @@ async fn check(cluster: &TestCluster, all: &[Recorded], situation: &str, job: &s
             continue;
         }
         compare(&recorded.body, &answer.json(), &recorded.name, &mut problems);
+        let schema = schemas::of_answer(&description, recorded);
+        assert!(schema.is_object(), "{} isn't described", recorded.name);
+        schemas::differences(&description, schema, &answer.json(), &recorded.name, &mut problems);
         let versioned = call(cluster.rest, "GET", &format!("/v1{path}"), &[], b"").await;
         if recorded.method == "GET" && versioned.status != recorded.status {
             problems.push(format!("{}: /v1 answers {}", recorded.name, versioned.status));
@@ -111,14 +117,22 @@ async fn metrics_are_those_of_the_reports(cluster: &TestCluster, job: &str) {
     ] {
         assert!(page.lines().any(|line| line == sample), "no {sample} in\n{page}");
     }
-    let of_task = |name: &str, value: u64| {
-        page.lines().any(|line| {
-            let is_one = line.starts_with(name) && line.ends_with(&format!(" {value}"));
-            is_one && line.contains(&format!("task_id=\"{id}\"")) && line.contains("subtask_index=\"1\"")
-        })
-    };
-    assert!(of_task("flink_taskmanager_job_task_numRecordsIn{", cluster::RECORDS_IN), "{page}");
-    assert!(of_task("flink_taskmanager_job_task_operator_numRecordsOut{", cluster::RECORDS_OUT), "{page}");
+    assert!(!page.contains("flink_taskmanager"), "those of tasks are at their TaskExecutors: {page}");
+
+    let path = format!("/taskmanagers/{}/metrics?get=", cluster::TASK_EXECUTOR);
+    for (name, value) in [
+        ("Status.Process.Memory.Used", cluster::PROCESS_BYTES),
+        ("Status.Flink.Memory.Managed.Used", 11),
+        ("Status.Flink.Memory.Managed.Slot1.Used", 6),
+        ("Status.Shuffle.Netty.UsedMemory", 34),
+        ("Status.Shuffle.Netty.AvailableMemory", 966),
+    ] {
+        let expected = json!([{ "id": name, "value": value.to_string() }]);
+        assert_eq!(get(cluster.rest, &format!("{path}{name}")).await.json(), expected);
+    }
+    let path = format!("/jobs/{job}/vertices/{id}/subtasks/metrics?agg=max&get=accumulateBackPressuredTimeMs");
+    let expected = json!([{ "id": "accumulateBackPressuredTimeMs", "max": 6.0 }]);
+    assert_eq!(get(cluster.rest, &path).await.json(), expected);
 }
 
 #[tokio::test]
@@ -158,6 +172,32 @@ async fn the_page_needs_nothing_from_elsewhere() {
     let description: Value = get(cluster.rest, "/openapi.json").await.json();
     assert_eq!(description["openapi"], "3.0.3");
     assert!(description["paths"]["/jars/{jarid}/run"]["post"]["requestBody"].is_object());
+}
+
+/// `FLINKRS_BLESS=1` rewrites them.
+#[test]
+fn the_schemas_are_those_of_flink_s_answers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rest/schemas.json");
+    let schemas = format!("{:#}\n", schemas::of(&recorded::all()));
+    if std::env::var_os("FLINKRS_BLESS").is_some() {
+        std::fs::write(&path, schemas).expect("the schemas can be written");
+        return;
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == schemas, "src/rest/schemas.json differs from what was recorded; run with FLINKRS_BLESS=1");
+}
+
+#[tokio::test]
+async fn what_flink_has_answered_conforms_to_the_description() {
+    let cluster = TestCluster::start(None).await;
+    let description = get(cluster.rest, "/openapi.json").await.json();
+    let mut problems = Vec::new();
+    for recorded in recorded::all() {
+        let schema = schemas::of_answer(&description, &recorded);
+        assert!(schema.is_object(), "{} isn't described", recorded.name);
+        schemas::differences(&description, schema, &recorded.body, &recorded.name, &mut problems);
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 /// `FLINKRS_BLESS=1` rewrites it.

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Objects whose keys are data.
-const MAPS: [&str; 5] = ["status-duration", "user-config", "extendedResources", "accumulator-results", "failureLabels"];
+pub(crate) const MAPS: [&str; 5] =
+    ["status-duration", "user-config", "extendedResources", "accumulator-results", "failureLabels"];
 
 /// Lists that have elements with Flink and needn't have here: of a JVM, of files that there aren't, of other exceptions
 /// at the same time.
 const MAY_BE_EMPTY: [&str; 5] = ["logs", "classpath", "options", "garbageCollectors", "concurrentExceptions"];
 
 /// Keys that may be there or not: what the optimizer has to say of an input.
-const MAY_BE_MISSING: [&str; 1] = ["local_strategy"];
+pub(crate) const MAY_BE_MISSING: [&str; 1] = ["local_strategy"];
 
 /// A recorded answer.
 pub(crate) struct Recorded {

@@ -5,21 +5,76 @@ use flinkrs_core::function::{Accumulators, OperatorMetrics};
 use flinkrs_protocol::{ExecutionId, OperatorCounts, TaskReport};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How far a task is; written by the worker, read by whoever watches.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TaskStatus {
+    since: Instant,
     busy_nanos: AtomicU64,
+    backpressured_nanos: AtomicU64,
+    idle_nanos: AtomicU64,
+    /// While it waits: when it began to, in nanoseconds since `since`, times two, and one more if it waits for room.
+    waits: AtomicU64,
     done: AtomicBool,
 }
 
+/// Of a task that doesn't wait.
+const RUNS: u64 = u64::MAX;
+
+impl Default for TaskStatus {
+    /// Of a task that has not begun.
+    fn default() -> TaskStatus {
+        TaskStatus {
+            since: Instant::now(),
+            busy_nanos: AtomicU64::new(0),
+            backpressured_nanos: AtomicU64::new(0),
+            idle_nanos: AtomicU64::new(0),
+            waits: AtomicU64::new(RUNS),
+            done: AtomicBool::new(false),
+        }
+    }
+}
+
 impl TaskStatus {
-    pub(crate) fn ran(&self, busy: Duration, done: bool) {
+    /// A turn begins.
+    pub(crate) fn runs(&self, now: Instant) {
+        let waits = self.waits.swap(RUNS, Ordering::Relaxed);
+        if let Some((counter, nanos)) = self.waited(waits, now) {
+            counter.fetch_add(nanos, Ordering::Relaxed);
+        }
+    }
+
+    /// A turn has ended, and whether the task waits now; if so, whether for room.
+    pub(crate) fn ran(&self, busy: Duration, waits_for_room: Option<bool>, done: bool) {
         self.busy_nanos.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
+        if let Some(for_room) = waits_for_room {
+            let now = self.since.elapsed().as_nanos() as u64;
+            self.waits.store(now * 2 + u64::from(for_room), Ordering::Relaxed);
+        }
         if done {
             self.done.store(true, Ordering::Release);
         }
+    }
+
+    /// What a wait that began at `waits` has come to, and where it is counted.
+    fn waited(&self, waits: u64, now: Instant) -> Option<(&AtomicU64, u64)> {
+        if waits == RUNS {
+            return None;
+        }
+        let counter = if waits % 2 == 1 { &self.backpressured_nanos } else { &self.idle_nanos };
+        let now = now.saturating_duration_since(self.since).as_nanos() as u64;
+        Some((counter, now.saturating_sub(waits / 2)))
+    }
+
+    /// How long it has waited for room, and for input, until now.
+    fn waits(&self) -> (Duration, Duration) {
+        let present = self.waited(self.waits.load(Ordering::Relaxed), Instant::now());
+        let total = |counter: &AtomicU64| {
+            let more = present.filter(|(of, _)| std::ptr::eq(*of, counter)).map_or(0, |(_, nanos)| nanos);
+            Duration::from_nanos(counter.load(Ordering::Relaxed) + more)
+        };
+        (total(&self.backpressured_nanos), total(&self.idle_nanos))
     }
 }
 
@@ -110,7 +165,8 @@ impl SubtaskCounters {
             spilled_bytes: read(&metrics.spilled_bytes),
         });
         let SubtaskReport { busy, done, .. } = self.report();
-        TaskReport { execution: self.execution, busy, done, operators: operators.collect() }
+        let (backpressured, idle) = self.status.waits();
+        TaskReport { execution: self.execution, busy, backpressured, idle, done, operators: operators.collect() }
     }
 
     pub(crate) fn report(&self) -> SubtaskReport {

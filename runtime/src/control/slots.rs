@@ -39,6 +39,11 @@ impl SlotPools {
         divided
     }
 
+    /// By slot: what operators have reserved now, in bytes.
+    pub fn in_use(&self) -> Vec<u64> {
+        self.pools.iter().map(|pool| (pool.total() - pool.free()) as u64).collect()
+    }
+
     /// What an operator of that weight has of a slot's memory for certain: half of its fair part, so that the other
     /// half goes to whoever needs it.
     pub(super) fn guaranteed(&self, weight: u64) -> usize {

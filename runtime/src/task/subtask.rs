@@ -306,6 +306,7 @@ impl Task {
 impl Runnable for Task {
     fn run(&mut self) -> Verdict {
         let start = Instant::now();
+        self.status.runs(start);
         let verdict = match guard::catch(|| self.step()) {
             Ok(Verdict::Done) => {
                 self.end.ended(Ok(()));
@@ -317,7 +318,8 @@ impl Runnable for Task {
                 Verdict::Done
             }
         };
-        self.status.ran(start.elapsed(), verdict == Verdict::Done);
+        let waits_for_room = (verdict == Verdict::Wait).then(|| !self.chain.output.has_room());
+        self.status.ran(start.elapsed(), waits_for_room, verdict == Verdict::Done);
         verdict
     }
 }

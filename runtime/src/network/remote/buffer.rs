@@ -30,6 +30,11 @@ impl BufferPool {
         BufferPool { bytes_max, spare: Mutex::default() }
     }
 
+    /// Bytes of the buffers at rest.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        lock(&self.spare).bytes
+    }
+
     /// A buffer for about so many bytes, with whatever was in it; a new one if none at rest is of a fitting size.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         if bytes < KEPT_BYTES_MIN {

@@ -66,7 +66,13 @@ impl ReceiveBudget {
     /// Bytes that may be here or on their way.
     #[cfg(test)]
     pub(crate) fn reserved(&self) -> u64 {
-        lock(&self.state).reserved
+        self.in_use().0
+    }
+
+    /// Bytes that may be here or on their way, and for how many channels.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
+        let state = lock(&self.state);
+        (state.reserved, state.channels)
     }
 }
 

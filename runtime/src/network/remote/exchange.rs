@@ -14,12 +14,13 @@ use crate::network::remote::{BufferPool, ChannelId, Origin, PeerId, StoredPartit
 use crate::network::{ChannelSender, Inbox};
 use crate::task::lock;
 use flinkrs_core::{Batch, Error, Result};
+use flinkrs_protocol::NetworkUse;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -200,6 +201,20 @@ impl Exchange {
         Ok(())
     }
 
+    /// What it uses of its memory now.
+    pub fn in_use(&self) -> NetworkUse {
+        let shared = &self.service.shared;
+        let (credit_bytes, channels_in) = shared.receive.in_use();
+        NetworkUse {
+            total_bytes: shared.memory_bytes as u64,
+            credit_bytes,
+            held_bytes: shared.send.held.load(Ordering::Relaxed) as u64,
+            spare_bytes: shared.pool.spare_bytes() as u64,
+            channels_in,
+            channels_out: lock(&shared.outgoing).channels.len() as u64,
+        }
+    }
+
     /// Sends a small message to another worker, behind what was sent to it before.
     ///
     /// Errors when it is larger than 1 MiB, or for the worker itself; that the peer can't be reached is told to the
@@ -259,6 +274,7 @@ pub(crate) struct Shared {
     commands: Mutex<Vec<Command>>,
     waker: mio::Waker,
     pub(crate) tls: Option<TlsConfigs>,
+    memory_bytes: usize,
 }
 
 /// Channels that this worker produces, and requests for channels whose producer isn't there yet.
@@ -293,6 +309,7 @@ impl Shared {
             commands: Mutex::default(),
             waker,
             tls,
+            memory_bytes,
         })
     }
 
