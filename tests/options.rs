@@ -60,7 +60,7 @@ fn every_option_has_a_reader() {
             let waits = WAITING.iter().any(|beginning| option.key.starts_with(beginning));
             if is_read == waits {
                 let why = if waits { "has a reader: take it off the list" } else { "is read by no code" };
-                findings.push(Finding::new(file, option.line, &format!("{} {why}", option.key)));
+                findings.push(Finding::new(file, option.line, format!("{} {why}", option.key)));
             }
         }
     }

@@ -90,7 +90,10 @@ impl Running {
         drop((to_us, from_us));
         let (sender, receiver) = channel();
         let mut requests = File::from(requests);
-        thread::spawn(move || sender.send(read_message(&mut requests)));
+        thread::spawn(move || {
+            // When nobody waits any more, this process ends.
+            let _ = sender.send(read_message(&mut requests));
+        });
         let path = program.path.clone();
         let sha256 = Some(thread::spawn(move || hash_of(&path)));
         Ok(Running { child, requests: receiver, replies: File::from(replies), sha256, told: None })
