@@ -69,6 +69,7 @@ impl Raw {
         };
         let graph = JobGraph { name: "raw".to_owned(), vertices: vec![vertex], edges: Vec::new(), loops: Vec::new() };
         let submission = Submission {
+            once: Vec::new(),
             graph,
             operators: Vec::new(),
             has_sinks: false,
