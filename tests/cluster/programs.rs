@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const FUTURE: &[u8] = b"GLIBC_2.99\0";
 
 /// The program of these tests with other bytes.
-fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn changed(change: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let mut bytes = fs::read(PROGRAM).expect("reads");
     change(&mut bytes);
     bytes
@@ -26,20 +26,20 @@ fn find(bytes: &[u8], what: &[u8]) -> usize {
 }
 
 /// For a machine that this isn't.
-fn foreign(bytes: &mut Vec<u8>) {
+fn foreign(bytes: &mut [u8]) {
     let other: u16 = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
     bytes[18..20].copy_from_slice(&other.to_le_bytes());
 }
 
 /// As if built with the next version.
-fn newer(bytes: &mut Vec<u8>) {
+fn newer(bytes: &mut [u8]) {
     let at = find(bytes, b"flinkrs\0") + 12;
     assert_eq!(&bytes[at..at + VERSION.len()], VERSION.as_bytes(), "the note is the first of that name");
     bytes[at] = b'9';
 }
 
 /// As if built where GLIBC is newer.
-fn of_the_future(bytes: &mut Vec<u8>) {
+fn of_the_future(bytes: &mut [u8]) {
     let at = find(bytes, b"\0GLIBC_2.3") + 1;
     bytes[at..at + FUTURE.len()].copy_from_slice(FUTURE);
 }
