@@ -5,6 +5,7 @@ pub mod cli;
 pub mod csv;
 pub mod driver;
 pub mod files;
+pub mod hdfs;
 pub mod join_input;
 pub mod loops;
 pub mod masks;

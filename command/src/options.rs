@@ -4,8 +4,8 @@ use clap::Args;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
 use flinkrs_core::config::{
-    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, heartbeat, jobmanager, observation, rest,
-    restart, security, taskmanager,
+    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, files, heartbeat, jobmanager, observation,
+    rest, restart, security, taskmanager,
 };
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
@@ -322,6 +322,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         temp_dir: temp_dir(config),
         programs: None,
         worker_directory: None,
+        default_scheme: config.get(&files::DEFAULT_SCHEME),
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
             heartbeat_timeout: config.get(&heartbeat::TIMEOUT),

@@ -8,6 +8,8 @@
 mod applications;
 mod faults;
 mod files;
+mod jobs;
+mod outages;
 mod support;
 
 use flinkrs_tests::hadoop::{Cluster, Daemon};
@@ -21,6 +23,11 @@ const SCENARIOS: &[Scenario] = &[
     ("files_are_files", files::files_are_files),
     ("programs_are_staged", files::programs_are_staged),
     ("failures_are_said", files::failures_are_said),
+    ("a_job_reads_and_writes", jobs::a_job_reads_and_writes),
+    ("replaced_outputs_can_be_had_back", jobs::replaced_outputs_can_be_had_back),
+    ("limits_of_the_cluster_are_said", jobs::limits_of_the_cluster_are_said),
+    ("what_dead_jobs_left_is_removed", jobs::what_dead_jobs_left_is_removed),
+    ("files_outlive_daemons", outages::files_outlive_daemons),
     ("the_cluster_is_described", applications::the_cluster_is_described),
     ("an_application_runs_on_both_nodes", applications::an_application_runs_on_both_nodes),
     ("connections_are_protected_as_asked", applications::connections_are_protected_as_asked),
@@ -37,7 +44,13 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 fn main() -> ExitCode {
-    let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == jobs::CHILD
+    {
+        return jobs::child(rest);
+    }
+    let names: Vec<String> = arguments.into_iter().filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
     let started = Instant::now();
     let mut cluster = match Cluster::start(&Daemon::ALL, &[]) {

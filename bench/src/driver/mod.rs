@@ -9,6 +9,7 @@
 //! | `jobs` | the jobs: both programs, their inputs, and how their answers agree |
 //! | `check` | comparing outputs |
 //! | `compare` | the plain programs against the engine's |
+//! | `hdfs` | reading and writing on HDFS, against Hadoop's client |
 //! | `loops` | the programs with loops |
 //! | `memory` | jobs much larger than their memory |
 //! | `single` | figures of the engine alone: parallelism, start, chain, plans, exchange, control |
@@ -16,6 +17,7 @@
 
 mod check;
 mod compare;
+mod hdfs;
 mod jobs;
 mod loops;
 mod memory;
@@ -30,6 +32,9 @@ use setup::Setup;
 
 /// Does what the options say; returns whether all answers were right.
 pub fn run(options: &Options) -> Result<bool, String> {
+    if options.mode.hdfs {
+        return hdfs::run(options);
+    }
     let names: &[&str] = if options.mode.loops { &loops::NAMES } else { &jobs::NAMES };
     let wanted = jobs::selected(names, &options.only)?;
     let setup = Setup::new(options)?;

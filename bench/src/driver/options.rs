@@ -62,6 +62,10 @@ pub struct Mode {
     #[arg(long, conflicts_with = "only")]
     pub control: bool,
 
+    /// Instead: files on HDFS, against Hadoop's own client; needs Maven and a JDK
+    #[arg(long, conflicts_with = "only")]
+    pub hdfs: bool,
+
     /// Instead: programs with loops over graphs and points
     #[arg(long)]
     pub loops: bool,

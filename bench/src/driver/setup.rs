@@ -120,19 +120,21 @@ fn remove_stale(data: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn cargo_build(workspace: &Path, what: &str) -> Result<(), String> {
+/// Builds what is out of date of a workspace.
+pub(super) fn cargo_build(workspace: &Path, what: &str) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", what, "--manifest-path"]).arg(workspace.join("Cargo.toml"));
     succeed(&mut command, &format!("cargo build --release {what}"))
 }
 
-fn succeed(command: &mut Command, name: &str) -> Result<(), String> {
+/// Runs a command to its end.
+pub(super) fn succeed(command: &mut Command, name: &str) -> Result<(), String> {
     let status = command.status().map_err(about(name))?;
     if status.success() { Ok(()) } else { Err(format!("`{name}` failed: {status}")) }
 }
 
 /// Where cargo puts the release build of a workspace.
-fn release(workspace: &Path) -> PathBuf {
+pub(super) fn release(workspace: &Path) -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").filter(|target| !target.is_empty());
     target.map_or_else(|| workspace.join("target"), PathBuf::from).join("release")
 }

@@ -2,7 +2,7 @@
 
 use crate::options::{ip_of, jobmanager_options, taskexecutor_options};
 use crate::processes::ended;
-use crate::run::json;
+use crate::run::{environment, json};
 use crate::runtime;
 use clap::Args;
 use flinkrs_control::options::Elastic;
@@ -90,7 +90,7 @@ impl MasterCommand {
                 write_to(&hdfs, file, address)?;
             }
             match &spec.work {
-                Work::Program(program) => start(program, address).map(Some),
+                Work::Program(program) => start(program, &config, address).map(Some),
                 Work::Session | Work::Job(_) => Ok(None),
             }
         };
@@ -129,7 +129,7 @@ impl TaskExecutorCommand {
 }
 
 /// Starts a program beside the JobManager, to which it submits.
-fn start(program: &OwnProgram, address: &str) -> Result<Child> {
+fn start(program: &OwnProgram, config: &Configuration, address: &str) -> Result<Child> {
     let path = folder()?.join(PROGRAMS).join(&program.artifact);
     let secret_file = Some(folder()?.join(SECRET_FILE));
     let spec = SubmitSpec {
@@ -140,7 +140,12 @@ fn start(program: &OwnProgram, address: &str) -> Result<Child> {
         blocking_exchanges: program.blocking_exchanges,
     };
     let mut command = Command::new(&path);
-    command.args(&program.arguments).env(ROLE, SUBMIT).env(SUBMIT_SPEC, json(&spec)?).kill_on_drop(true);
+    command
+        .args(&program.arguments)
+        .envs(environment(config))
+        .env(ROLE, SUBMIT)
+        .env(SUBMIT_SPEC, json(&spec)?)
+        .kill_on_drop(true);
     command.stdin(Stdio::null()).spawn().map_err(|error| Error::io("start program", &path, error))
 }
 
