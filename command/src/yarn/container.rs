@@ -36,7 +36,7 @@ pub(super) const HADOOP_CONF: &str = "hadoop-conf";
 const SECRET_FILE: &str = "cluster.secret";
 
 /// The file in an application's folder that has host and port of the JobManager, where that may be started again.
-const ADDRESS_FILE: &str = "jobmanager";
+pub(super) const ADDRESS_FILE: &str = "jobmanager";
 
 /// For how long a failed container counts.
 const FAILURES_INTERVAL: Duration = Duration::from_secs(60);
@@ -164,8 +164,11 @@ fn master_jobmanager(
     options.bind = SocketAddr::new(ip, config.get(&yarn::APPLICATION_MASTER_PORT));
     options.ends_with_application = matches!(spec.work, Work::Job(_));
     if config.get(&jobmanager::HA_STORAGE_DIR).is_none() {
-        options.store = folder()?.join("store");
+        // One that is started again finds its jobs on HDFS.
+        let again = spec.attempts > 1;
+        options.store = if again { Path::new(&spec.staging).join("store") } else { folder()?.join("store") };
     }
+    options.artifacts = folder()?.join("artifacts");
     let secret_file = folder()?.join(SECRET_FILE);
     write_secretly(&secret_file, secret)?;
     if let Some(of_rest) = &mut options.rest {

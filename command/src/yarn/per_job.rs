@@ -7,11 +7,12 @@
 use crate::options::taskexecutor_options;
 use crate::run::{How, Program, json, path_of};
 use crate::runtime;
+use crate::yarn::container::ADDRESS_FILE;
 use crate::yarn::deploy::{Deployment, completed};
 use crate::yarn::find::Session;
 use crate::yarn::staging::{Staging, hash_of};
 use crate::yarn::{Yarn, ended_error, has_ended};
-use flinkrs_core::config::Configuration;
+use flinkrs_core::config::{Configuration, yarn as yarn_options};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_hadoop::proto::yarn::ApplicationIdProto;
 use flinkrs_protocol::ApplicationId;
@@ -146,6 +147,9 @@ impl Running {
         eprintln!("{} is submitted", submitted.id);
         let (Session { id, address, secret }, report) = runtime.block_on(yarn.until_it_runs(submitted, config))?;
         eprintln!("{id} runs; its page is {}", report.tracking_url());
+        let may_start_again = config.get(&yarn_options::APPLICATION_ATTEMPTS).get() > 1;
+        let file = || Staging::new(&yarn.hdfs, config).of(id).join(ADDRESS_FILE).display().to_string();
+        let address = if may_start_again { file() } else { address };
         // A program that has ended meanwhile is noticed soon.
         let _ = write_message(&mut self.replies, &Started { application, address, secret });
         Ok(id)
