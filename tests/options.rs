@@ -70,7 +70,8 @@ fn every_option_has_a_reader() {
 
 #[test]
 fn a_declaration_and_its_reader_are_recognised() {
-    let source = Source::new("options! {\n    /// Doc.\n    RPC_PORT: u16 = \"jobmanager.rpc.port\", \"6123\";\n}\n".into());
+    let source =
+        Source::new("options! {\n    /// Doc.\n    RPC_PORT: u16 = \"jobmanager.rpc.port\", \"6123\";\n}\n".into());
     let (name, key) = ("RPC_PORT".to_owned(), "jobmanager.rpc.port".to_owned());
     assert_eq!(declared(&source), [Declared { line: 3, name, key }]);
     let reads = |text: &str| reads(&Source::new(text.to_owned()), "jobmanager", "RPC_PORT");

@@ -87,7 +87,8 @@ impl Start {
         check_reachable(&config, &hosts)?;
         let ssh = Ssh::new(&config);
         let mut started = Vec::new();
-        let slots = self.start(&config, &hosts, &ssh, &mut started).inspect_err(|_| self.abandon(&mut started, &ssh))?;
+        let slots =
+            self.start(&config, &hosts, &ssh, &mut started).inspect_err(|_| self.abandon(&mut started, &ssh))?;
         print(&format!(
             "Cluster at {address}: {} TaskExecutors, {slots} slots. Logs: {}",
             hosts.len(),
@@ -115,7 +116,8 @@ impl Start {
         // The file of the configuration needn't be there.
         let elsewhere: Vec<String> = config.settings().map(|(key, value)| format!("-D{key}={value}")).collect();
         for (i, host) in hosts.iter().enumerate() {
-            let (name, arguments) = (format!("taskexecutor-{}", i + 1), if host.is_some() { &elsewhere } else { &here });
+            let (name, arguments) =
+                (format!("taskexecutor-{}", i + 1), if host.is_some() { &elsewhere } else { &here });
             started.push(self.spawn(&name, "taskexecutor", arguments, host.as_deref().map(|host| (ssh, host)))?);
         }
         self.wait(started, hosts.len())

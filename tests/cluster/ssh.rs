@@ -60,7 +60,9 @@ impl Server {
         let server = Server { child: command.spawn().expect("starts"), folder };
         wait_until("the ssh server answers", || {
             let mut ssh = Command::new("ssh");
-            ssh.args(["-F", &server.path("ssh_config"), "127.0.0.1", "true"]).stdin(Stdio::null()).stderr(Stdio::null());
+            ssh.args(["-F", &server.path("ssh_config"), "127.0.0.1", "true"])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null());
             ssh.status().is_ok_and(|status| status.success())
         });
         Some(server)

@@ -7,11 +7,11 @@ use crate::report;
 use flinkrs_api::JobExecutionResult;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
+use flinkrs_core::resource::ByteSize;
 use flinkrs_plan::Plan;
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
-use flinkrs_core::resource::ByteSize;
 use flinkrs_rpc::message::{ExecutionResult, ONCE_BYTES, ResultBlock, Snapshots, Submission};
 use flinkrs_rpc::proto::{
     ArtifactChunk, ArtifactRef, CloseApplicationRequest, FetchResultRequest, OpenApplicationRequest, SubmitJobRequest,
