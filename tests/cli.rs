@@ -84,13 +84,16 @@ fn says_that_there_is_no_such_execution() {
 }
 
 #[test]
-fn says_that_a_program_has_no_plan_to_show() {
+fn refuses_what_is_no_program() {
     let outcome = info(&["true"]);
-    let message = "program true ended without showing a plan; it has to use flinkrs and to execute, collect, count or \
-                   print something";
+    let message = "true is no program of flinkrs: it is an executable without the note that the library leaves; build \
+                   it with the crate flinkrs";
     outcome.assert_failed(2, message);
     assert_eq!(outcome.stdout, "");
-    assert_eq!(info(&["false"]).code, 1, "a program's own exit code");
+    let place = Place::new();
+    let file = place.file("data", b"not a program");
+    let file = file.to_str().expect("UTF-8");
+    info(&[file]).assert_failed(2, &format!("{file} is no program of flinkrs: it is no executable for Linux (ELF)"));
 }
 
 #[test]
@@ -102,11 +105,13 @@ fn passes_arguments_on() {
 #[test]
 fn says_what_cannot_be_started() {
     let place = Place::new();
-    let file = place.file("data", b"not a program");
+    let file = place.file("copy", &std::fs::read(PROGRAM).expect("reads"));
     let file = file.to_str().expect("UTF-8");
     info(&[file]).assert_failed(3, &format!("cannot start program {file}: Permission denied (os error 13)"));
-    let missing = "cannot start program /no/such/program: No such file or directory (os error 2)";
+    let missing = "cannot read /no/such/program: No such file or directory (os error 2)";
     info(&["/no/such/program"]).assert_failed(3, missing);
+    let unknown = "cannot find program no-such-program: entity not found";
+    info(&["no-such-program"]).assert_failed(3, unknown);
 }
 
 #[test]

@@ -27,6 +27,7 @@
 //! |---|---|
 //! | [`prelude`] | everything a program needs, for `use flinkrs::prelude::*` |
 //! | `entry` | [`main`]: options, signals, errors and exit codes |
+//! | `note` | what tools read in the executable before they run it |
 //! | `options` | [`CommonOptions`], the options that all programs share |
 //! | `local` | runs a plan on the threads of this process |
 //! | `cluster` | submits a plan to a cluster, and follows it |
@@ -38,6 +39,7 @@ mod allocator;
 mod cluster;
 mod entry;
 mod local;
+mod note;
 mod options;
 pub mod prelude;
 mod progress;

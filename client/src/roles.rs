@@ -5,6 +5,7 @@
 
 use crate::cluster::{Submitter, prints};
 use crate::local::LocalExecutor;
+use crate::note;
 use flinkrs_api::{Executor, JobExecutionResult};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
@@ -131,6 +132,7 @@ fn role() -> Result<&'static Role> {
 }
 
 fn find() -> Result<Role> {
+    note::keep();
     let Ok(role) = std::env::var(ROLE) else { return Ok(Role::Embedded) };
     match role.as_str() {
         roles::PLAN => {

@@ -1,5 +1,6 @@
 //! `flinkrs info PROGRAM ARGS`: runs the program in role plan, in which its execution prints the plan.
 
+use crate::program;
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::roles::{PLAN, PLAN_EXECUTION, PLAN_FORMAT, PLAN_SHOWN, ROLE};
@@ -41,7 +42,7 @@ impl Info {
             (_, _, true) => "alternatives",
             _ => "text",
         };
-        let status = Command::new(&self.program)
+        let status = Command::new(program::find(&self.program)?)
             .args(&self.arguments)
             .env(ROLE, PLAN)
             .env(PLAN_FORMAT, format)
@@ -52,8 +53,7 @@ impl Info {
         match status.code() {
             Some(PLAN_SHOWN) => Ok(()),
             Some(0) => Err(Error::usage(format!(
-                "program {program} ended without showing a plan; it has to use flinkrs and to execute, collect, count \
-                 or print something"
+                "program {program} ended without showing a plan; it has to execute, collect, count or print something"
             ))),
             // The program has said what is wrong.
             Some(code) => std::process::exit(code),

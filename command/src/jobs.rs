@@ -116,5 +116,5 @@ impl Logs {
 /// Connects to the JobManager of a target.
 pub(crate) async fn connect(target: &Target) -> Result<JobManagerClient> {
     let (found, _) = target.resolve().await?;
-    JobManagerClient::connect(&found.address, found.secret()?).await
+    JobManagerClient::connect(&found.address, found.access()?).await
 }

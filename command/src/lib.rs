@@ -6,6 +6,7 @@
 //! | `run` | `flinkrs run`: a program on a cluster, or here |
 //! | `jobs` | `list`, `cancel`, `logs` |
 //! | `processes` | `jobmanager` and `taskexecutor`: this process is one |
+//! | `program` | a program is read before it is run |
 //! | `cluster` | `cluster start`, `stop` and `status`: a standalone cluster |
 //! | `output` | what a process prints, in files besides |
 //! | `yarn` | clusters on YARN |
@@ -19,6 +20,7 @@ mod jobs;
 mod options;
 mod output;
 mod processes;
+mod program;
 mod run;
 mod yarn;
 

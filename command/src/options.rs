@@ -4,15 +4,19 @@ use clap::Args;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
 use flinkrs_core::config::{
-    self, ConfigValue, Configuration, execution, heartbeat, jobmanager, observation, rest, restart, security,
-    taskmanager,
+    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, heartbeat, jobmanager, observation, rest,
+    restart, security, taskmanager,
 };
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
 use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::connect::Access;
+use flinkrs_rpc::tls::{self, Tls, TlsFiles};
 use flinkrs_taskexecutor::TaskExecutorOptions;
+use rustls::ServerConfig;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The memory of a TaskExecutor's worker that is neither managed nor the network's: code, threads, batches.
@@ -52,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) address: String,
     /// The secret that it may want.
     pub(crate) secret: Option<FoundSecret>,
+    /// The files of certificates that it may want.
+    pub(crate) tls: Option<TlsFiles>,
 }
 
 /// Where a secret comes from.
@@ -63,15 +69,16 @@ pub(crate) enum FoundSecret {
 }
 
 impl Found {
-    /// The secret.
+    /// How this process shows that it may talk to it.
     ///
-    /// Errors when its file can't be read.
-    pub(crate) fn secret(&self) -> Result<Option<Secret>> {
-        match &self.secret {
-            None => Ok(None),
-            Some(FoundSecret::File(path)) => Secret::from_file(path).map(Some),
-            Some(FoundSecret::Application(secret)) => Ok(Some(secret.clone())),
-        }
+    /// Errors when a file can't be read.
+    pub(crate) fn access(&self) -> Result<Access> {
+        let secret = match &self.secret {
+            None => None,
+            Some(FoundSecret::File(path)) => Some(Secret::from_file(path)?),
+            Some(FoundSecret::Application(secret)) => Some(secret.clone()),
+        };
+        Ok(Access { secret, tls: self.tls.clone().map(Tls::read).transpose()? })
     }
 }
 
@@ -115,13 +122,13 @@ impl Target {
             execution::Target::Local | execution::Target::Remote => {
                 let address = self.jobmanager.clone().unwrap_or_else(|| address_of(&config));
                 let secret = config.get(&security::CLUSTER_SECRET_FILE).map(FoundSecret::File);
-                Found { address, secret }
+                Found { address, secret, tls: tls_files_of(&config)? }
             }
             _ => {
                 let yarn = crate::yarn::Yarn::new()?;
                 let session = crate::yarn::find::session(&yarn, &config).await?;
                 let secret = Some(FoundSecret::Application(Secret::new(&session.secret)));
-                Found { address: session.address, secret }
+                Found { address: session.address, secret, tls: None }
             }
         };
         Ok((found, config))
@@ -138,6 +145,42 @@ pub(crate) fn secret_of(config: &Configuration) -> Result<Option<Secret>> {
     config.get(&security::CLUSTER_SECRET_FILE).as_deref().map(Secret::from_file).transpose()
 }
 
+/// The files of the cluster's certificates, if the configuration demands them.
+pub(crate) fn tls_files_of(config: &Configuration) -> Result<Option<TlsFiles>> {
+    if !config.get(&security::SSL_INTERNAL_ENABLED) {
+        return Ok(None);
+    }
+    let keystore = file_of(config, &security::SSL_INTERNAL_KEYSTORE, "security.ssl.internal.enabled")?;
+    let truststore = file_of(config, &security::SSL_INTERNAL_TRUSTSTORE, "security.ssl.internal.enabled")?;
+    Ok(Some(TlsFiles { keystore, truststore }))
+}
+
+/// The file of an option that another one demands; workers run in folders of their own, so its path is a whole one.
+fn file_of(config: &Configuration, option: &ConfigOption<Option<PathBuf>>, because: &str) -> Result<PathBuf> {
+    let path = config.get(option).ok_or_else(|| {
+        Error::usage(format!("{because} is true, and {} isn't set: it names a file in PEM", option.key()))
+    })?;
+    std::path::absolute(&path).map_err(|error| Error::io("find", &path, error))
+}
+
+/// How REST is encrypted, and whether its clients prove themselves.
+fn rest_tls_of(config: &Configuration) -> Result<Option<(Arc<ServerConfig>, bool)>> {
+    let asks = config.get(&security::SSL_REST_AUTHENTICATION);
+    if !config.get(&security::SSL_REST_ENABLED) {
+        return match asks {
+            true => Err(Error::usage(
+                "security.ssl.rest.authentication-enabled is true, and security.ssl.rest.enabled isn't: clients prove \
+                 themselves where connections are encrypted",
+            )),
+            false => Ok(None),
+        };
+    }
+    let keystore = file_of(config, &security::SSL_REST_KEYSTORE, "security.ssl.rest.enabled")?;
+    let because = "security.ssl.rest.authentication-enabled";
+    let truststore = asks.then(|| file_of(config, &security::SSL_REST_TRUSTSTORE, because)).transpose()?;
+    Ok(Some((tls::of_rest(&keystore, truststore.as_deref())?, asks)))
+}
+
 /// What a JobManager is started with.
 pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOptions> {
     let port = config.get(&jobmanager::RPC_PORT);
@@ -148,6 +191,7 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
     Ok(JobManagerOptions {
         bind,
         secret: secret_of(config)?,
+        tls: tls_files_of(config)?.map(Tls::read).transpose()?,
         rest: Some(rest_options(config)?),
         artifacts: blobs.unwrap_or_else(|| store.join("artifacts")),
         store,
@@ -180,6 +224,8 @@ fn rest_options(config: &Configuration) -> Result<RestOptions> {
         metrics_ports: config.get(&observation::PROMETHEUS_PORT),
         logs: log_folder(config, JOBMANAGER),
         secret_file: config.get(&security::CLUSTER_SECRET_FILE),
+        tls_files: tls_files_of(config)?,
+        tls: rest_tls_of(config)?,
         view: None,
         settings: config.settings().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
@@ -261,6 +307,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         name: None,
         jobmanager: jobmanager.map_or_else(|| address_of(config), str::to_owned),
         secret: secret_of(config)?,
+        tls: tls_files_of(config)?.map(Tls::read).transpose()?,
         bind,
         data_port: config.get(&taskmanager::DATA_PORT),
         host: config.get(&taskmanager::HOST).unwrap_or_else(|| bind.to_string()),

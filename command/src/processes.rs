@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::runtime;
 use clap::Args;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_jobmanager::JobManager;
+use flinkrs_jobmanager::{JobManager, RestOptions};
 use flinkrs_taskexecutor::TaskExecutor;
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,6 +39,7 @@ impl JobManagerCommand {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.common.configuration()?;
         let options = jobmanager_options(&config)?;
+        let scheme = options.rest.as_ref().map_or("http", RestOptions::scheme);
         let (folder, logs) = (process_folder(&config, JOBMANAGER), log_folder(&config, JOBMANAGER));
         remove_those_of_the_dead(&folder);
         let output = Output::copy_to(&logs, JOBMANAGER)?;
@@ -47,7 +48,7 @@ impl JobManagerCommand {
             let address = manager.address();
             eprintln!("JobManager listens on {address}");
             if let Some(rest) = manager.rest_address() {
-                eprintln!("REST listens on http://{rest}");
+                eprintln!("REST listens on {scheme}://{rest}");
             }
             if let Some(file) = &self.address_file {
                 write_whole(file, &address.to_string())?;

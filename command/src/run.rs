@@ -1,7 +1,7 @@
 //! `flinkrs run PROGRAM ARGS`: a program on a cluster, or on this machine.
 
 use crate::options::{Found, FoundSecret, Target};
-use crate::{runtime, yarn};
+use crate::{program, runtime, yarn};
 use clap::Args;
 use flinkrs_core::config::Configuration;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
@@ -47,27 +47,20 @@ impl Run {
     /// Becomes the program, whose exit code is the command's, or stays with the application that runs it.
     pub(super) fn run(&self) -> Result<()> {
         let config = self.cluster.common.configuration()?;
-        let program = Program {
-            path: if self.program.components().count() == 1 && self.program.exists() {
-                PathBuf::from(".").join(&self.program)
-            } else {
-                self.program.clone()
-            },
-            arguments: self.arguments.clone(),
-        };
+        let program = Program { path: program::find(&self.program)?, arguments: self.arguments.clone() };
         match self.cluster.target(&config) {
             execution::Target::Local => self.embedded(&program, &config),
             execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
             execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
             execution::Target::Remote | execution::Target::YarnSession => {
                 let (found, config) = runtime()?.block_on(self.cluster.resolve())?;
-                let Found { address, secret } = found;
+                let Found { address, secret, tls } = found;
                 let secret_file = match secret {
                     None => None,
                     Some(FoundSecret::File(path)) => Some(path),
                     Some(FoundSecret::Application(secret)) => Some(in_memory(&secret)?),
                 };
-                let spec = self.how(&config).to(Destination::JobManager { address, secret_file });
+                let spec = self.how(&config).to(Destination::JobManager { address, secret_file, tls });
                 let mut command = program.command();
                 command.env(COLLECT_LIMIT, collect_limit(&config));
                 command.env(ROLE, SUBMIT).env(SUBMIT_SPEC, json(&spec)?);

@@ -1,8 +1,8 @@
 //! Options: files, command lines, what is refused and how, and the reference page.
 
 use flinkrs_core::config::{
-    Configuration, Factor, Fraction, Secret, components, execution, find_file, heartbeat, jobmanager, observation,
-    reference_page, rest, restart, security, taskmanager,
+    Configuration, Factor, Fraction, PortRange, Secret, components, execution, find_file, heartbeat, jobmanager,
+    observation, reference_page, rest, restart, security, taskmanager,
 };
 use flinkrs_core::resource::ByteSize;
 use std::collections::BTreeSet;
@@ -112,7 +112,7 @@ fn each_type_is_read() {
     assert_eq!(config.get(&restart::BACKOFF_MULTIPLIER), Factor(2.0));
     assert_eq!(config.get(&execution::BATCH_SHUFFLE_MODE), execution::BatchShuffleMode::Blocking);
     assert_eq!(config.get(&jobmanager::HA_STORAGE_DIR), None);
-    assert_eq!(config.get(&observation::PROMETHEUS_PORT), Some(9249));
+    assert_eq!(config.get(&observation::PROMETHEUS_PORT), Some(PortRange { first: 9249, last: 9249 }));
     assert_eq!(config.get(&taskmanager::HOST).as_deref(), Some("node-7"));
     assert_eq!(config.get(&observation::LOG_DIR), Some(PathBuf::from("/var/log=1")));
     assert_eq!(config.get(&security::CLUSTER_SECRET_FILE), None);

@@ -15,6 +15,7 @@
 //! | [`JobManager`] | the process: listens, and ends |
 //! | `cluster` | the task that owns the state, one file per role |
 //! | `service` | gRPC |
+//! | `secured` | connections that prove themselves by certificates |
 //! | `rest` | Flink's REST interface, and metrics |
 //! | `driver` | where TaskExecutors come from, where they don't start by themselves |
 //! | `store` | jobs, results and executables in a folder, for the next JobManager |
@@ -23,6 +24,7 @@ mod cluster;
 mod driver;
 mod manager;
 mod rest;
+mod secured;
 mod service;
 mod store;
 

@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, JobEnd, Message, Options, Reply};
 use crate::driver::Driver;
 use crate::rest::{self, Rest, RestOptions};
+use crate::secured::check_open;
 use crate::service;
 use crate::store::Store;
 use flinkrs_control::dispatcher::OnClientLoss;
@@ -11,7 +12,9 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::message::{Program, Submission};
-use std::net::{IpAddr, SocketAddr};
+use flinkrs_rpc::program::Program as Executable;
+use flinkrs_rpc::tls::Tls;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -26,10 +29,12 @@ const LAST_MESSAGES: Duration = Duration::from_millis(200);
 /// What a JobManager is started with.
 #[derive(Clone, Debug)]
 pub struct JobManagerOptions {
-    /// Where it listens for RPC; another address than a loopback one needs a secret.
+    /// Where it listens for RPC; another address than a loopback one needs a secret or certificates.
     pub bind: SocketAddr,
     /// What clients and processes of the cluster have to prove that they have.
     pub secret: Option<Secret>,
+    /// By which certificates all prove themselves, if they do.
+    pub tls: Option<Tls>,
     /// REST and metrics; `None`: there are none.
     pub rest: Option<RestOptions>,
     /// The folder for jobs and results.
@@ -53,11 +58,13 @@ pub struct JobManager {
     listener: TcpListener,
     address: SocketAddr,
     secret: Option<Secret>,
+    tls: Option<Tls>,
     rest: Option<Rest>,
     store: Store,
     cluster: Cluster,
     messages: mpsc::Sender<Message>,
     received: mpsc::Receiver<Message>,
+    has_driver: bool,
 }
 
 /// What the process of a JobManager says to it, from within.
@@ -77,11 +84,26 @@ impl JobManagerHandle {
     /// Opens an application as a client does, for a program whose executable is a file here. With `attached` a client
     /// comes and stays; it tells whether the job is cancelled when that is lost.
     ///
-    /// Errors when the executable can't be taken into the store, or the application is there already.
+    /// Errors when the executable is no program of this version, when it can't be taken into the store, or when the
+    /// application is there already.
     pub async fn open(&self, program: Program, executable: &Path, attached: Option<bool>) -> Result<()> {
+        let read = Executable::read(executable, &format!("'{}'", program.name))?;
         self.store.adopt(&program.artifact, executable)?;
         let attached = attached.map(|cancel| if cancel { OnClientLoss::Cancel } else { OnClientLoss::GoOn });
-        self.ask(|reply| Message::Open { program, attached, reply }).await
+        self.ask(|reply| Message::Open { program, executable: read, attached, reply }).await
+    }
+
+    /// Whether a JobManager before this one has left this job in the store, ended or not.
+    ///
+    /// Errors when it ends.
+    pub async fn has(&self, job: JobId) -> Result<bool> {
+        self.ask(|reply| {
+            Message::Look(Box::new(move |cluster| {
+                // Whoever asks waits.
+                let _ = reply.send(Ok(cluster.dispatcher.job(job).is_some()));
+            }))
+        })
+        .await
     }
 
     /// Submits the first job of an application.
@@ -92,7 +114,7 @@ impl JobManagerHandle {
         self.ask(|reply| Message::Submit { application, job, execution: 1, submission, reply }).await
     }
 
-    async fn ask(&self, message: impl FnOnce(Reply<()>) -> Message) -> Result<()> {
+    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T> {
         let ends = || Error::Resource { message: "the JobManager ends".to_owned() };
         let (reply, answer) = oneshot::channel();
         self.messages.send(message(reply)).await.map_err(|_| ends())?;
@@ -106,7 +128,8 @@ impl JobManager {
     /// Errors when the address is open to others and there is no secret, when it is taken, or when the store can't be
     /// used.
     pub async fn bind(options: JobManagerOptions) -> Result<JobManager> {
-        check_open("jobmanager.bind-host", options.bind.ip(), options.secret.as_ref())?;
+        let asks = options.secret.is_some() || options.tls.is_some();
+        check_open("jobmanager.bind-host", options.bind, asks, "security.ssl.internal.enabled")?;
         let listener = TcpListener::bind(options.bind).await.map_err(|error| Error::Resource {
             message: format!(
                 "cannot listen on {}: {error}; another JobManager may run there (option jobmanager.rpc.port)",
@@ -120,10 +143,22 @@ impl JobManager {
         };
         let store = Store::open(&options.store, &options.artifacts)?;
         let JobManagerOptions { dispatcher, resources, job, driver, ends_with_application, .. } = options;
+        let has_driver = driver.is_some();
         let of_cluster = Options { dispatcher, resources, job, driver, ends_with_application };
         let cluster = Cluster::new(of_cluster, store.clone())?;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
-        Ok(JobManager { listener, address, secret: options.secret, rest, store, cluster, messages, received })
+        Ok(JobManager {
+            listener,
+            address,
+            secret: options.secret,
+            tls: options.tls,
+            rest,
+            store,
+            cluster,
+            messages,
+            received,
+            has_driver,
+        })
     }
 
     /// What the process says to it while it runs.
@@ -153,7 +188,7 @@ impl JobManager {
         let mut running = std::pin::pin!(self.cluster.run(self.received));
         let at = self.rest.as_ref().map(Rest::advertised).unwrap_or_default();
         let (store, secret) = (self.store.clone(), self.secret.clone());
-        let served = service::serve(self.listener, messages.clone(), store, secret, at);
+        let served = service::serve(self.listener, self.tls, messages.clone(), store, secret, at);
         let rest = async {
             match self.rest {
                 Some(rest) => rest::serve(rest, messages.clone(), self.store, self.secret, self.address).await,
@@ -175,19 +210,9 @@ impl JobManager {
             () = &mut rest => return Err(Error::internal("the REST server has ended")),
             () = &mut told => None,
         };
-        // The last messages and answers are on their way.
-        let _ = tokio::time::timeout(LAST_MESSAGES, async { tokio::join!(served, rest) }).await;
+        // The last messages and answers are on their way; containers are ended by whoever has started them.
+        let wait = if self.has_driver { LAST_MESSAGES / 10 } else { LAST_MESSAGES };
+        let _ = tokio::time::timeout(wait, async { tokio::join!(served, rest) }).await;
         Ok(last)
     }
-}
-
-/// Whoever can submit a job can run code: so a cluster that others can reach needs a secret.
-pub(crate) fn check_open(option: &str, address: IpAddr, secret: Option<&Secret>) -> Result<()> {
-    if address.is_loopback() || secret.is_some() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "{option} is {address}, which others can reach, and whoever can submit a job can run code; set \
-         security.cluster-secret-file to the file of a secret, or listen on 127.0.0.1"
-    )))
 }

@@ -4,6 +4,7 @@ mod artifacts;
 mod gateways;
 
 use crate::cluster::{Message, Reply};
+use crate::secured;
 use crate::store::Store;
 use flinkrs_control::dispatcher::OnClientLoss;
 use flinkrs_core::error::{Error, Result};
@@ -11,6 +12,7 @@ use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::{Check, Secret};
 use flinkrs_rpc::message::{JobListed, Program};
+use flinkrs_rpc::program::Program as Executable;
 use flinkrs_rpc::proto::dispatcher_server::{Dispatcher, DispatcherServer};
 use flinkrs_rpc::proto::task_executor_gateway_server::TaskExecutorGatewayServer;
 use flinkrs_rpc::proto::worker_gateway_server::WorkerGatewayServer;
@@ -18,6 +20,7 @@ use flinkrs_rpc::proto::{
     ApplicationRef, ArtifactChunk, ArtifactRef, Body, CloseApplicationRequest, Empty, FetchResultRequest,
     HasArtifactReply, HelloReply, HelloRequest, JobRef, LogChunk, OpenApplicationRequest, SubmitJobRequest,
 };
+use flinkrs_rpc::tls::Tls;
 use flinkrs_rpc::{MESSAGE_BYTES, PROTOCOL, VERSION, body};
 use std::pin::Pin;
 use std::str::FromStr;
@@ -48,6 +51,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Serves until the listener fails.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     messages: mpsc::Sender<Message>,
     store: Store,
     secret: Option<Secret>,
@@ -65,16 +69,18 @@ pub(crate) async fn serve(
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let (every, within) = KEEP_ALIVE;
-    Server::builder()
+    let server = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(every))
         .http2_keepalive_timeout(Some(within))
         .add_service(InterceptedService::new(dispatcher, check.clone()))
         .add_service(InterceptedService::new(executors, check.clone()))
-        .add_service(InterceptedService::new(workers, check))
-        .serve_with_incoming(TcpListenerStream::new(listener))
-        .await
-        .map_err(|error| Error::Resource { message: format!("the RPC server has ended: {error}") })
+        .add_service(InterceptedService::new(workers, check));
+    match tls {
+        Some(tls) => server.serve_with_incoming(secured::connections(listener, tls.server)).await,
+        None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
+    }
+    .map_err(|error| Error::Resource { message: format!("the RPC server has ended: {error}") })
 }
 
 /// What serves calls.
@@ -158,7 +164,14 @@ impl Dispatcher for Service {
             (false, true) => Some(OnClientLoss::Cancel),
             (false, false) => Some(OnClientLoss::GoOn),
         };
-        self.ask(|reply| Message::Open { program, attached, reply }).await?;
+        let (path, name) = (self.store.artifact(&program.artifact), format!("'{}'", program.name));
+        if !path.exists() {
+            let artifact = &program.artifact;
+            return Err(Status::invalid_argument(format!("the executable {artifact} was not uploaded")));
+        }
+        // It may have been stored by a JobManager of another version.
+        let executable = Executable::read(&path, &name).map_err(|error| status_of(&error))?;
+        self.ask(|reply| Message::Open { program, executable, attached, reply }).await?;
         Ok(Response::new(Empty {}))
     }
 

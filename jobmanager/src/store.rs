@@ -115,6 +115,11 @@ impl Store {
     /// Forgets a job that has ended.
     pub(crate) fn remove_outcome(&self, job: JobId) -> Result<()> {
         remove(&self.folder.join("outcomes").join(job.to_string()))?;
+        self.remove_results(job)
+    }
+
+    /// Forgets the records of a job that come back into the program.
+    pub(crate) fn remove_results(&self, job: JobId) -> Result<()> {
         let results = self.results_folder(job);
         match fs::remove_dir_all(&results) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &results, error)),
@@ -308,5 +313,8 @@ mod tests {
         store.read_result(job, sink, keep).expect("reads");
         assert_eq!(read, [(0, b"a1".to_vec()), (0, b"a2".to_vec()), (1, b"b".to_vec())]);
         store.read_result(job, OperatorId(4), |_| panic!("another sink")).expect("reads");
+        store.remove_results(job).expect("removes");
+        store.remove_results(job).expect("there are none");
+        store.read_result(job, sink, |_| panic!("they are gone")).expect("reads");
     }
 }

@@ -5,15 +5,37 @@ use crate::proto::dispatcher_client::DispatcherClient;
 use crate::proto::task_executor_gateway_client::TaskExecutorGatewayClient;
 use crate::proto::worker_gateway_client::WorkerGatewayClient;
 use crate::proto::{HelloReply, HelloRequest};
+use crate::tls::Tls;
 use crate::{MESSAGE_BYTES, PROTOCOL, VERSION};
 use flinkrs_core::error::{Error, Result};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a process shows that it may talk to a JobManager.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The cluster's secret, if it has one.
+    pub secret: Option<Secret>,
+    /// Certificates, if the cluster demands them.
+    pub tls: Option<Tls>,
+}
+
+impl From<Option<Secret>> for Access {
+    fn from(secret: Option<Secret>) -> Access {
+        Access { secret, tls: None }
+    }
+}
 
 /// Calls go through this.
 pub type Calls = InterceptedService<Channel, Prove>;
@@ -32,14 +54,16 @@ pub struct JobManagerClient {
     /// TaskExecutors that were registered.
     pub task_executors: u32,
     channel: Channel,
-    secret: Option<Secret>,
+    access: Access,
 }
 
 impl JobManagerClient {
     /// Connects to the JobManager at `HOST:PORT`.
     ///
-    /// Errors when nobody answers there within 5 s, when it is of another version, or when it wants another secret.
-    pub async fn connect(address: &str, secret: Option<Secret>) -> Result<JobManagerClient> {
+    /// Errors when nobody answers there within 5 s, when it is of another version, when it wants another secret, or
+    /// when one of both doesn't trust the other's certificate.
+    pub async fn connect(address: &str, access: impl Into<Access>) -> Result<JobManagerClient> {
+        let access = access.into();
         let wrong = || {
             Error::usage(format!(
                 "'{address}' is no address of a JobManager; that is HOST:PORT, such as localhost:6123"
@@ -49,13 +73,10 @@ impl JobManagerClient {
         port.parse::<u16>().map_err(|_| wrong())?;
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong())?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|error| Error::Resource {
-            message: format!(
-                "no JobManager answers at {address}: {}; start one with `flinkrs cluster start`, or name another \
-                 (option -m)",
-                deepest(&error)
-            ),
-        })?;
+        let channel = match &access.tls {
+            None => endpoint.connect().await.map_err(|error| nobody(address, &error))?,
+            Some(tls) => secured(address, &endpoint, tls).await?,
+        };
         let mut client = JobManagerClient {
             address: address.to_owned(),
             rest_address: String::new(),
@@ -63,7 +84,7 @@ impl JobManagerClient {
             slot_bytes: 0,
             task_executors: 0,
             channel,
-            secret,
+            access,
         };
         let reply = client.hello().await?;
         (client.rest_address, client.slots, client.slot_bytes) = (reply.rest_address, reply.slots, reply.slot_bytes);
@@ -73,8 +94,8 @@ impl JobManagerClient {
 
     async fn hello(&self) -> Result<HelloReply> {
         let request = HelloRequest { version: VERSION.to_owned(), protocol: PROTOCOL };
-        let reply = self.dispatcher().hello(request).await.map_err(|status| self.error(&status))?.into_inner();
-        if reply.protocol == PROTOCOL {
+        let reply = self.dispatcher().hello(request).await.map_err(|status| self.unfriendly(&status))?.into_inner();
+        if (reply.protocol, reply.version.as_str()) == (PROTOCOL, VERSION) {
             return Ok(reply);
         }
         Err(Error::usage(format!(
@@ -82,6 +103,19 @@ impl JobManagerClient {
              have to be the same",
             self.address, reply.version, reply.protocol
         )))
+    }
+
+    /// The error of the first call, which tells whether both sides encrypt, and trust each other.
+    fn unfriendly(&self, status: &Status) -> Error {
+        let error = self.error(status);
+        if !matches!(error, Error::Resource { .. }) {
+            return error;
+        }
+        let hint = match &self.access.tls {
+            Some(_) => "it may not trust this process's certificate, or there is no JobManager",
+            None => "it may demand certificates, or there is no JobManager",
+        };
+        Error::Resource { message: format!("{error}; {hint} (options security.ssl.internal.*)") }
     }
 
     /// Calls of clients.
@@ -106,7 +140,7 @@ impl JobManagerClient {
     }
 
     fn calls(&self) -> Calls {
-        InterceptedService::new(self.channel.clone(), Prove(self.secret.clone()))
+        InterceptedService::new(self.channel.clone(), Prove(self.access.secret.clone()))
     }
 
     /// The error of a call.
@@ -119,10 +153,51 @@ impl JobManagerClient {
             Code::Unauthenticated => Error::usage(format!("the JobManager at {address} refuses: {message}")),
             Code::Unimplemented => Error::usage(format!("what listens at {address} is no JobManager of this version")),
             Code::Internal => Error::internal(format!("JobManager at {address}: {message}")),
+            Code::Aborted => Error::Resource { message: format!("the JobManager at {address}: {message}") },
             _ => {
-                Error::Resource { message: format!("the connection to the JobManager at {address} is lost: {message}") }
+                let cause = std::error::Error::source(status).map(deepest);
+                let cause = cause.as_deref().unwrap_or(message);
+                Error::Resource { message: format!("the connection to the JobManager at {address} is lost: {cause}") }
             }
         }
+    }
+}
+
+/// Encrypts a connection, and gives calls their way through it.
+async fn secured(address: &str, endpoint: &Endpoint, tls: &Tls) -> Result<Channel> {
+    let shaken = tokio::time::timeout(CONNECT_TIMEOUT, async {
+        let stream = TcpStream::connect(address).await?;
+        // Small messages are not held back for others.
+        stream.set_nodelay(true)?;
+        TlsConnector::from(Arc::clone(&tls.client)).connect(Tls::name(), stream).await
+    });
+    let stream = shaken.await.unwrap_or_else(|late| Err(late.into())).map_err(|error| {
+        let inner = error.get_ref().map(|inner| inner.is::<rustls::Error>());
+        // A connection that just ends says nothing about trust: it may be better in a moment.
+        match inner {
+            Some(true) => Error::usage(format!(
+                "the JobManager at {address} and this process don't trust each other: {error} (options \
+                 security.ssl.internal.*)"
+            )),
+            _ => nobody(address, &error),
+        }
+    })?;
+    let mut only: Option<TlsStream<TcpStream>> = Some(stream);
+    // A connection that breaks is not made again here: whoever has it connects anew.
+    let connector = tower::service_fn(move |_: Uri| {
+        let stream = only.take().map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset));
+        std::future::ready(stream)
+    });
+    endpoint.connect_with_connector(connector).await.map_err(|error| nobody(address, &error))
+}
+
+fn nobody(address: &str, error: &dyn std::error::Error) -> Error {
+    Error::Resource {
+        message: format!(
+            "no JobManager answers at {address}: {}; start one with `flinkrs cluster start`, or name another (option \
+             -m)",
+            deepest(error)
+        ),
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`proto`] | the services, generated from `proto/` |
 //! | [`message`] | what is inside: messages of workers, TaskExecutors and clients |
 //! | [`auth`] | the cluster's secret, and proofs that a caller has it |
+//! | [`tls`] | certificates by which processes prove themselves, and encrypt |
 //! | [`connect`] | connections, and errors of calls in the user's words |
 //! | [`body`] | messages as bytes |
 //! | [`program`] | what a program says of itself before it is run: its note, and the GLIBC it needs |
@@ -29,6 +30,7 @@ pub mod message;
 pub mod metrics;
 pub mod program;
 pub mod roles;
+pub mod tls;
 
 #[rustfmt::skip]
 mod generated;

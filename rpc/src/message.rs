@@ -1,6 +1,8 @@
 //! What is inside of the streams between a JobManager, its TaskExecutors and workers, and of clients' calls.
 
 use crate::logs::LogFile;
+use crate::program::Glibc;
+use crate::tls::TlsFiles;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::source::Split;
@@ -27,6 +29,8 @@ pub enum FromTaskExecutor {
         slots: u32,
         /// Managed memory of each, in bytes.
         slot_bytes: u64,
+        /// The GLIBC that its workers find; `None`: there is none.
+        glibc: Option<Glibc>,
     },
     /// It is alive, and what it uses.
     Heartbeat {
@@ -140,6 +144,8 @@ pub struct WorkerSpec {
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
     pub cluster_secret: Option<Vec<u8>>,
+    /// The files of certificates, if the cluster has them.
+    pub tls: Option<TlsFiles>,
     /// What it is called.
     pub worker: WorkerId,
     /// Its TaskExecutor.

@@ -1,9 +1,9 @@
 //! What a program says of itself before it is run or shipped: a note in its executable, and what the file needs.
 //!
 //! Every program that links flinkrs carries the note, an ELF note in a section of its own: the version of flinkrs, the
-//! version of what crosses wires (the JobGraph's format with it), and the target that it was built for. The tools read it
-//! first, so that what can't work is one error and not a process that behaves strangely. Files come from strangers: what
-//! is read of them is bounded, and nothing of it is trusted.
+//! version of what crosses wires (the JobGraph's format with it), and the target that it was built for. The tools read
+//! it first, so that what can't work is one error and not a process that behaves strangely. Files come from strangers:
+//! what is read of them is bounded, and nothing of it is trusted.
 
 mod elf;
 mod glibc;
@@ -59,6 +59,12 @@ impl NoteSection {
         }
         let content_bytes = 4 + TEXT_BYTES as u32;
         NoteSection { name_bytes: 8, content_bytes, kind: TYPE, name: NAME, protocol: PROTOCOL, texts }
+    }
+
+    /// Its bytes, for whoever puts it into a file by other means than a linker.
+    pub fn bytes(&self) -> Vec<u8> {
+        let head = [self.name_bytes, self.content_bytes, self.kind].map(u32::to_ne_bytes);
+        [head.as_flattened(), &self.name, &self.protocol.to_ne_bytes(), &self.texts].concat()
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a program is told what it is: environment variables that the tools set, and no secret among them.
 
 use crate::message::Submission;
+use crate::tls::TlsFiles;
 use crate::{MESSAGE_BYTES, body};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, JobId};
@@ -63,6 +64,8 @@ pub enum Destination {
         address: String,
         /// The file with the cluster's secret, if it has one.
         secret_file: Option<PathBuf>,
+        /// The files of certificates, if the cluster demands them.
+        tls: Option<TlsFiles>,
     },
     /// Whoever has started the program starts one for its first job: it is asked by a [`StartRequest`], through pipes
     /// that the program finds as files.

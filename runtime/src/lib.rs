@@ -34,5 +34,6 @@ pub use iteration::{LoopMessages, LoopReport, SuperstepReport};
 pub use network::decoders;
 pub use network::{
     ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId, StoredPartition,
+    TlsConfigs,
 };
 pub use snapshot::SnapshotOptions;

@@ -14,7 +14,10 @@ use flinkrs_core::config::PortRange;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::connect::Access;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
+use flinkrs_rpc::program::{Glibc, Program as Executable};
+use flinkrs_rpc::tls::Tls;
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, PeerId, StoredPartition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -40,6 +43,8 @@ pub struct TaskExecutorOptions {
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
+    /// By which certificates it and its workers prove themselves, if they do.
+    pub tls: Option<Tls>,
     /// The address that it and its workers listen on.
     pub bind: IpAddr,
     /// The port of the server of finished partitions; 0 takes any.
@@ -115,12 +120,13 @@ pub struct TaskExecutor {
 impl TaskExecutor {
     /// Makes the folders; nothing is connected before it [`run`](TaskExecutor::run)s.
     ///
-    /// Errors when a folder can't be made, or when the address is open to others and there is no secret.
+    /// Errors when a folder can't be made, or when the address is open to others and there is neither a secret nor a
+    /// certificate.
     pub fn new(options: TaskExecutorOptions) -> Result<TaskExecutor> {
-        if !options.bind.is_loopback() && options.secret.is_none() {
+        if !options.bind.is_loopback() && options.secret.is_none() && options.tls.is_none() {
             return Err(Error::usage(format!(
                 "taskmanager.bind-host is {}, which others can reach; set security.cluster-secret-file to the file of \
-                 a secret, or listen on 127.0.0.1",
+                 a secret, demand certificates (security.ssl.internal.enabled), or listen on 127.0.0.1",
                 options.bind
             )));
         }
@@ -151,9 +157,10 @@ impl TaskExecutor {
         let used = Used::new(&options.folder);
         let metrics = options.metrics_ports.map(|ports| Metrics::listen(ports, &options)).transpose()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let access = Access { secret: options.secret.clone(), tls: options.tls.clone() };
         Ok(TaskExecutor {
             decider: Decider::new(registration, options.times.clone()),
-            link: Link::new(options.jobmanager.clone(), options.secret.clone(), sender.clone()),
+            link: Link::new(options.jobmanager.clone(), access, sender.clone()),
             workers: Workers::new(
                 options.folder.clone(),
                 options.logs.clone(),
@@ -230,6 +237,7 @@ impl TaskExecutor {
                     data_address: registration.data_address.to_string(),
                     slots: registration.slots,
                     slot_bytes: registration.slot_bytes,
+                    glibc: Glibc::here(),
                 }),
                 TaskExecutorCommand::Heartbeat => {
                     let (process, workers) = self.used.now();
@@ -317,6 +325,7 @@ impl TaskExecutor {
             memory_bytes: SERVER_BYTES,
             compression: Compression::None,
             folder: Some(self.options.folder.join("partitions")),
+            tls: self.options.tls.as_ref().map(|tls| (Arc::clone(&tls.client), Arc::clone(&tls.server))),
         };
         self.server = Some(Exchange::start_at(listener, options)?);
         Ok(())
@@ -335,9 +344,12 @@ impl TaskExecutor {
         let Some(program) = self.programs.get(&(application, worker)) else { return };
         self.fetching.insert((application, worker));
         let (artifacts, sha256) = (Arc::clone(&self.artifacts), program.artifact.clone());
-        let (client, events) = (self.link.client(), self.sender.clone());
+        let (client, events, name) = (self.link.client(), self.sender.clone(), format!("'{}'", program.name));
         tokio::spawn(async move {
-            let fetched = artifacts.fetch(client, &sha256).await;
+            let fetched = artifacts.fetch(client, &sha256).await.and_then(|path| {
+                Executable::read(&path, &name)?.check_here(&name)?;
+                Ok(path)
+            });
             // When the agent has ended, so has the process.
             let _ = events.send(Event::Fetched { application, worker, fetched }).await;
         });
@@ -351,6 +363,7 @@ impl TaskExecutor {
         let spec = WorkerSpec {
             jobmanager: self.options.jobmanager.clone(),
             cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+            tls: self.options.tls.as_ref().map(|tls| tls.files.clone()),
             worker,
             task_executor: self.decider.id().to_string(),
             program,
@@ -369,10 +382,7 @@ impl TaskExecutor {
         let started = fetched.and_then(|executable| self.workers.start(&executable, &spec));
         match started {
             Ok(()) => Ok(false),
-            Err(error) => {
-                let failure = Failure::new(FailureKind::Resource, format!("a worker can't be started: {error}"));
-                self.not_started(application, worker, failure)
-            }
+            Err(error) => self.not_started(application, worker, Failure::from(&error)),
         }
     }
 

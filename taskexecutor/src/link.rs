@@ -3,9 +3,8 @@
 use crate::agent::{Event, Events};
 use flinkrs_control::task_executor::TaskExecutorEvent;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
-use flinkrs_rpc::connect::JobManagerClient;
+use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::message::FromTaskExecutor;
 use flinkrs_rpc::proto::GatewayMessage;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,7 @@ const OUTGOING_MAX: usize = 4096;
 /// A connection, or an attempt to make one.
 pub(crate) struct Link {
     address: String,
-    secret: Option<Secret>,
+    access: Access,
     events: Events,
     outgoing: Option<mpsc::Sender<GatewayMessage>>,
     /// Ends the session, for this reason.
@@ -30,8 +29,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(address: String, secret: Option<Secret>, events: Events) -> Link {
-        Link { address, secret, events, outgoing: None, give_up: None, client: Arc::default(), task: None }
+    pub(crate) fn new(address: String, access: Access, events: Events) -> Link {
+        Link { address, access, events, outgoing: None, give_up: None, client: Arc::default(), task: None }
     }
 
     /// Tries to connect; the agent hears how it went. Messages may be sent at once.
@@ -40,11 +39,11 @@ impl Link {
         let (outgoing, sent) = mpsc::channel(OUTGOING_MAX);
         let (give_up, given_up) = oneshot::channel();
         (self.outgoing, self.give_up) = (Some(outgoing), Some(give_up));
-        let (address, secret, events) = (self.address.clone(), self.secret.clone(), self.events.clone());
+        let (address, access, events) = (self.address.clone(), self.access.clone(), self.events.clone());
         let client = Arc::clone(&self.client);
         self.task = Some(tokio::spawn(async move {
             let ended = tokio::select! {
-                ended = session(&address, secret, sent, &events, &client) => ended,
+                ended = session(&address, access, sent, &events, &client) => ended,
                 Ok(reason) = given_up => Err(Error::network(reason)),
             };
             let _ = events.send(Event::Disconnected(ended.err())).await;
@@ -86,12 +85,12 @@ impl Link {
 
 async fn session(
     address: &str,
-    secret: Option<Secret>,
+    access: Access,
     sent: mpsc::Receiver<GatewayMessage>,
     events: &Events,
     client: &Mutex<Option<JobManagerClient>>,
 ) -> Result<()> {
-    let connected = JobManagerClient::connect(address, secret).await?;
+    let connected = JobManagerClient::connect(address, access).await?;
     *client.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected.clone());
     // The registration that the agent answers with is the first message of the stream.
     if events.send(Event::Decide(TaskExecutorEvent::Connected)).await.is_err() {

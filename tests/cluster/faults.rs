@@ -5,15 +5,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
-const COMMAND: &str = env!("CARGO_BIN_EXE_flinkrs-command");
+pub(crate) const COMMAND: &str = env!("CARGO_BIN_EXE_flinkrs-command");
 
-fn flinkrs(arguments: &[&str]) -> Output {
+pub(crate) fn flinkrs(arguments: &[&str]) -> Output {
     let mut command = Command::new(COMMAND);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     finish(command.spawn().expect("starts"))
 }
 
-fn assert_failed(output: &Output, code: i32, words: &[&str]) {
+pub(crate) fn assert_failed(output: &Output, code: i32, words: &[&str]) {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(words.iter().all(|word| said.contains(word)), "{words:?} in: {said}");
@@ -33,13 +33,24 @@ fn a_process_that_dies_disturbs_no_other_job() {
         Cluster::with(2, &["restart-strategy.fixed-delay.attempts=1", "restart-strategy.fixed-delay.delay=100ms"]);
     // Two slots: the neighbour takes one of them, and shares its TaskExecutor with nobody else's worker.
     let neighbour = cluster.begin(&["-p", "1"], &["sums", "--slow", "100"]);
-    for case in ["abort", "exit"] {
+    for (case, how) in [("abort", "was ended by signal 6"), ("exit", "exited with code 3")] {
         let output = cluster.run(&["-p", "1"], &[case]);
-        assert_failed(&output, 4, &["worker"]);
+        assert_failed(&output, 4, &["worker", how]);
     }
     let neighbour = finish(neighbour);
     assert!(neighbour.status.success(), "{}", text(&neighbour.stderr));
     assert_same(&text(&neighbour.stdout), &text(&embedded(&["sums"])), "the neighbour");
+}
+
+/// Whoever notices first, the neighbours that lose a connection or the JobManager: how the process has ended is said.
+#[test]
+fn how_a_process_has_ended_is_said_although_others_notice_first() {
+    let cluster = Cluster::with(2, &["restart-strategy.type=none"]);
+    for (case, how) in [("abort", "was ended by signal 6"), ("exit", "exited with code 3")] {
+        for _ in 0..5 {
+            assert_failed(&cluster.run(&["-p", "2"], &[case]), 4, &["worker", "on TaskExecutor", how]);
+        }
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_clustered");
 pub(crate) struct Cluster {
     folder: TempDir,
     options: Vec<String>,
+    /// What clients have to say beside its address.
+    access: Vec<String>,
     pub(crate) address: String,
     pub(crate) jobmanager: Child,
     pub(crate) executors: Vec<Child>,
@@ -39,12 +41,21 @@ impl Cluster {
         cluster
     }
 
+    /// The same for clients that show who they are by the options that begin with `security`.
+    pub(crate) fn secured(executors: usize, options: &[&str]) -> Cluster {
+        let mut cluster = Cluster::unchecked(executors, options);
+        cluster.access = cluster.options.iter().filter(|option| option.starts_with("-Dsecurity")).cloned().collect();
+        cluster.wait_for_slots(executors as u32);
+        cluster
+    }
+
     /// The same without waiting for the TaskExecutors.
     pub(crate) fn unchecked(executors: usize, options: &[&str]) -> Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let options: Vec<String> = options.iter().map(|option| format!("-D{option}")).collect();
         let (jobmanager, address) = start_jobmanager(folder.path(), 0, &options);
-        let mut cluster = Cluster { folder, options, address, jobmanager, executors: Vec::new(), started: 0 };
+        let access = Vec::new();
+        let mut cluster = Cluster { folder, options, access, address, jobmanager, executors: Vec::new(), started: 0 };
         (0..executors).for_each(|_| cluster.add_executor());
         cluster
     }
@@ -55,12 +66,18 @@ impl Cluster {
 
     /// Starts another TaskExecutor.
     pub(crate) fn add_executor(&mut self) {
+        let folder = self.folder.path().to_owned();
+        self.add_executor_at(&folder);
+    }
+
+    /// Starts another TaskExecutor that has its files in a folder.
+    pub(crate) fn add_executor_at(&mut self, files: &Path) {
         let log = self.folder.path().join(format!("taskexecutor-{}.log", self.started));
         self.started += 1;
         let mut command = Command::new(COMMAND);
         command.args(["taskexecutor", "-m", &self.address]).args(&self.options);
         command.args(["-Dtaskmanager.numberOfTaskSlots=1", "-Dtaskmanager.memory.process.size=256mb"]);
-        command.arg(format!("-Dio.tmp.dirs={}", self.folder.path().display()));
+        command.arg(format!("-Dio.tmp.dirs={}", files.display()));
         self.executors.push(spawn(&mut command, &log));
     }
 
@@ -155,9 +172,9 @@ impl Cluster {
         let mut command = Command::new(COMMAND);
         command.arg(action);
         if action == "cluster" {
-            command.args(arguments).args(["-m", &self.address]);
+            command.args(arguments).args(["-m", &self.address]).args(&self.access);
         } else {
-            command.args(["-m", &self.address]).args(arguments);
+            command.args(["-m", &self.address]).args(&self.access).args(arguments);
         }
         finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
     }
@@ -165,8 +182,14 @@ impl Cluster {
     /// Starts the program of these tests on the cluster.
     pub(crate) fn begin(&self, options: &[&str], arguments: &[&str]) -> Child {
         let mut command = Command::new(COMMAND);
-        command.args(["run", "-m", &self.address]).args(options).arg(PROGRAM).args(arguments);
+        command.args(["run", "-m", &self.address]).args(&self.access).args(options).arg(PROGRAM).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    }
+
+    /// Runs any file on the cluster to its end.
+    pub(crate) fn run_file(&self, file: &Path, arguments: &[&str]) -> Output {
+        let file = file.to_str().expect("UTF-8");
+        self.flinkrs("run", &[&[file], arguments].concat())
     }
 
     /// Runs the program of these tests on the cluster to its end.

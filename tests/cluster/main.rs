@@ -6,7 +6,12 @@
 mod faults;
 mod harness;
 mod kills;
+mod limits;
 mod observe;
+mod programs;
 mod ratio;
+mod raw;
 mod results;
 mod ssh;
+mod tls;
+mod versions;

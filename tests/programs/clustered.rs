@@ -25,6 +25,10 @@ struct Args {
     #[arg(long)]
     output: Option<PathBuf>,
 
+    /// Of no meaning
+    #[arg(long)]
+    padding: Vec<String>,
+
     #[command(flatten)]
     common: CommonOptions,
 }

@@ -30,6 +30,7 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_protocol::{Failure, FailureKind, OperatorPrint, WorkerUse};
 use flinkrs_rpc::message::{ExecutionResult, FromWorker, JobTasks, ToWorker, WorkerReport, WorkerSpec};
+use flinkrs_rpc::tls::Tls;
 use flinkrs_rpc::{body, metrics};
 use flinkrs_runtime::{Compression, Exchange, ExchangeOptions, LoopMessages, PeerId};
 use std::cell::RefCell;
@@ -66,6 +67,7 @@ impl Worker {
         let listen = format!("{}:0", spec.bind_host);
         let listen: SocketAddr =
             listen.parse().map_err(|_| Error::usage(format!("'{}' is no IP address to listen on", spec.bind_host)))?;
+        let tls = spec.tls.clone().map(Tls::read).transpose()?;
         let exchange = Exchange::start(ExchangeOptions {
             listen,
             job: 0,
@@ -74,6 +76,7 @@ impl Worker {
             memory_bytes: spec.network_bytes as usize,
             compression: if spec.compress { Compression::Lz4 } else { Compression::None },
             folder: Some(spec.partitions.clone().into()),
+            tls: tls.as_ref().map(|tls| (Arc::clone(&tls.client), Arc::clone(&tls.server))),
         })?;
         let data_address = format!("{}:{}", spec.host, exchange.local_addr().port());
         let register = FromWorker::Register {
@@ -82,7 +85,7 @@ impl Worker {
             task_executor: spec.task_executor.clone(),
             data_address,
         };
-        let (link, commands) = Link::connect(&spec, register)?;
+        let (link, commands) = Link::connect(&spec, tls, register)?;
         let loops = Arc::<LoopMessages>::default();
         let (pending, values) = (RefCell::default(), RefCell::default());
         Ok(Worker { spec, link, commands, pending, values, exchange, loops })

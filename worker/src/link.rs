@@ -5,9 +5,10 @@ use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{Failure, FailureKind, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
-use flinkrs_rpc::connect::JobManagerClient;
+use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::message::{FromWorker, ResultBlock, ToWorker, WorkerSpec};
 use flinkrs_rpc::proto::{FetchResultRequest, GatewayMessage};
+use flinkrs_rpc::tls::Tls;
 use std::fs::File;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -41,12 +42,13 @@ impl Link {
     /// Connects and registers. The process ends with the connection.
     pub(crate) fn connect(
         spec: &WorkerSpec,
+        tls: Option<Tls>,
         register: FromWorker,
     ) -> Result<(std::sync::Arc<Link>, Receiver<ToWorker>)> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("rpc").enable_all().build();
         let runtime = runtime.map_err(|error| Error::Resource { message: format!("no thread for RPC: {error}") })?;
-        let secret = spec.cluster_secret.as_deref().map(Secret::new);
-        let client = runtime.block_on(JobManagerClient::connect(&spec.jobmanager, secret))?;
+        let access = Access { secret: spec.cluster_secret.as_deref().map(Secret::new), tls };
+        let client = runtime.block_on(JobManagerClient::connect(&spec.jobmanager, access))?;
         let (outgoing, sent) = mpsc::channel(OUTGOING_MAX);
         let (commands, received) = sync_channel(INCOMING_MAX);
         let first = GatewayMessage { encoded: body::encode(&register)? };

@@ -68,8 +68,11 @@ pub struct FirstJob {
     pub program: Program,
     /// Whether its client waits, and whether the job is cancelled when that is lost.
     pub attached: Option<bool>,
-    /// The job's id. What was submitted lies in the file [`SUBMISSION`].
+    /// The job's id.
     pub job: JobId,
+    /// What was submitted; where it is large it lies in the file [`SUBMISSION`] instead, which HDFS takes some time to
+    /// make.
+    pub submission: Option<Vec<u8>>,
 }
 
 /// A program that runs in the ApplicationMaster's container.

@@ -4,8 +4,10 @@
 //! It starts itself again as the other process.
 
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -15,7 +17,10 @@ use clap::Parser;
 // Its allocator is every program's.
 use flinkrs as _;
 use flinkrs_core::Batch;
+use flinkrs_rpc::tls::{Tls, TlsFiles};
 use flinkrs_runtime::{ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
 
 /// Records and round trips between two processes.
 #[derive(Parser)]
@@ -35,6 +40,14 @@ struct Options {
     /// With LZ4
     #[arg(long)]
     compress: bool,
+
+    /// Encrypted, between certificates that are made for it
+    #[arg(long)]
+    tls: bool,
+
+    /// The folder with the certificates: this is the second
+    #[arg(long, hide = true)]
+    certificates: Option<PathBuf>,
 
     /// Where the first process listens: this is the second
     #[arg(long, hide = true)]
@@ -66,6 +79,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
+    let made = if options.tls && options.parent.is_none() { Some(certificates()?) } else { None };
+    let certificates = made.as_ref().map(|folder| folder.path().to_owned()).or(options.certificates.clone());
+    let tls = certificates.as_deref().map(files).map(Tls::read).transpose().map_err(|error| error.to_string())?;
     let exchange = Exchange::start(ExchangeOptions {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         job: 1,
@@ -74,22 +90,50 @@ fn run(options: &Options) -> Result<(), String> {
         memory_bytes: 64 << 20,
         compression: if options.compress { Compression::Lz4 } else { Compression::None },
         folder: None,
+        tls: tls.map(|tls| (tls.client, tls.server)),
     })
     .map_err(|error| error.to_string())?;
     match options.parent {
         Some(parent) => produce(&exchange, (PeerId(1), parent), options).map_err(|error| error.to_string()),
         None => {
-            let (child, addr) = start_other(&exchange)?;
+            let (child, addr) = start_other(&exchange, certificates.as_deref())?;
             measure(&exchange, (PeerId(2), addr), options).map_err(|error| error.to_string())?;
             wait(child)
         }
     }
 }
 
-fn start_other(exchange: &Exchange) -> Result<(Child, SocketAddr), String> {
+/// Certificates of an authority and of both processes, in a folder.
+fn certificates() -> Result<TempDir, String> {
+    let make = || {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(Vec::new())?.signed_by(&key, &authority)?;
+        Ok::<_, rcgen::Error>((authority.pem(), certificate.pem() + &key.serialize_pem()))
+    };
+    let (truststore, keystore) = make().map_err(|error| error.to_string())?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let files = files(folder.path());
+    let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let written = fs::write(&files.truststore, truststore)
+        .and_then(|()| fs::write(&files.keystore, keystore))
+        .and_then(|()| fs::set_permissions(&files.keystore, owner));
+    written.map(|()| folder).map_err(|error| error.to_string())
+}
+
+fn files(folder: &Path) -> TlsFiles {
+    TlsFiles { keystore: folder.join("keystore.pem"), truststore: folder.join("truststore.pem") }
+}
+
+fn start_other(exchange: &Exchange, certificates: Option<&Path>) -> Result<(Child, SocketAddr), String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     command.args(env::args().skip(1)).args(["--parent", &exchange.local_addr().to_string()]);
+    if let Some(folder) = certificates {
+        command.arg("--certificates").arg(folder);
+    }
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
     let output = child.stdout.take().ok_or("no output")?;
     let mut line = String::new();

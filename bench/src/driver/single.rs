@@ -106,7 +106,13 @@ pub(super) fn plans(setup: &Setup) -> Result<bool, String> {
 /// Records of 64 bytes between two processes over loopback, and round trips of one record, which the program checks.
 pub(super) fn exchange(setup: &Setup) -> Result<bool, String> {
     let records = setup.sized(300_000, 30_000_000).to_string();
-    let kinds: [&[&str]; 3] = [&["--channels", "1"], &["--channels", "4"], &["--channels", "1", "--compress"]];
+    let kinds: [&[&str]; 5] = [
+        &["--channels", "1"],
+        &["--channels", "4"],
+        &["--channels", "1", "--compress"],
+        &["--channels", "1", "--tls"],
+        &["--channels", "4", "--tls"],
+    ];
     let mut runs = vec![Vec::new(); kinds.len()];
     for number in 0..=setup.runs {
         eprintln!("exchange: run {number} of {}", setup.runs);

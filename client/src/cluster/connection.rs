@@ -2,8 +2,7 @@
 
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::ApplicationId;
-use flinkrs_rpc::auth::Secret;
-use flinkrs_rpc::connect::JobManagerClient;
+use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::proto::ApplicationRef;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,19 +20,19 @@ const RECONNECT_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Connection {
     pub(super) runtime: Runtime,
     address: String,
-    secret: Option<Secret>,
+    access: Access,
     client: Mutex<JobManagerClient>,
     /// Shows the JobManager that this process is there.
     attached: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Connection {
-    pub(super) fn new(address: &str, secret: Option<Secret>) -> Result<Connection> {
+    pub(super) fn new(address: &str, access: Access) -> Result<Connection> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("rpc").enable_all().build();
         let runtime = runtime.map_err(|error| Error::Resource { message: format!("no thread for RPC: {error}") })?;
-        let client = runtime.block_on(JobManagerClient::connect(address, secret.clone()))?;
+        let client = runtime.block_on(JobManagerClient::connect(address, access.clone()))?;
         let (client, attached) = (Mutex::new(client), Mutex::default());
-        Ok(Connection { runtime, address: address.to_owned(), secret, client, attached })
+        Ok(Connection { runtime, address: address.to_owned(), access, client, attached })
     }
 
     pub(super) fn client(&self) -> JobManagerClient {
@@ -61,7 +60,7 @@ impl Connection {
     pub(super) fn again(&self, application: ApplicationId) -> Result<()> {
         let begun = Instant::now();
         loop {
-            match self.runtime.block_on(JobManagerClient::connect(&self.address, self.secret.clone())) {
+            match self.runtime.block_on(JobManagerClient::connect(&self.address, self.access.clone())) {
                 Ok(client) => {
                     *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
                     self.attach(application);

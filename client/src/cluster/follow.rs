@@ -11,16 +11,20 @@ use flinkrs_rpc::message::{ExecutionResult, JobStatus, Submission};
 use flinkrs_rpc::proto::JobRef;
 use flinkrs_runtime::{OperatorReport, SubtaskReport, VertexReport};
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_stream::StreamExt;
 
 /// How long to wait for a status before signals are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a job may wait for slots before the user is told: some come as they are needed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What has been told the user.
 #[derive(Default)]
 struct Told {
-    waiting_for: Option<String>,
+    /// What it waits for, since when, and whether the user knows.
+    waiting_for: Option<(String, Instant, bool)>,
     restarts: u32,
     cancelled: bool,
 }
@@ -101,11 +105,16 @@ fn watch(
 impl Told {
     /// Says what the user has to know although nothing has ended.
     fn tell(&mut self, status: &JobStatus) {
-        if status.waiting_for != self.waiting_for {
-            self.waiting_for.clone_from(&status.waiting_for);
-            if let Some(what) = &self.waiting_for {
-                say(&format!("waiting: {what}"));
-            }
+        let known = self.waiting_for.as_ref().map(|(what, ..)| what);
+        if status.waiting_for.as_ref() != known {
+            let since = self.waiting_for.take().map_or_else(Instant::now, |(_, since, _)| since);
+            self.waiting_for = status.waiting_for.clone().map(|what| (what, since, false));
+        }
+        if let Some((what, since, is_said)) = &mut self.waiting_for
+            && since.elapsed() >= PATIENCE
+            && !std::mem::replace(is_said, true)
+        {
+            say(&format!("waiting: {what}"));
         }
         if status.restarts > self.restarts {
             self.restarts = status.restarts;

@@ -12,11 +12,14 @@ use flinkrs_plan::Plan;
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
+use flinkrs_rpc::connect::Access;
 use flinkrs_rpc::message::{ExecutionResult, ONCE_BYTES, ResultBlock, Snapshots, Submission};
+use flinkrs_rpc::program::Program;
 use flinkrs_rpc::proto::{
     ArtifactChunk, ArtifactRef, CloseApplicationRequest, FetchResultRequest, OpenApplicationRequest, SubmitJobRequest,
 };
 use flinkrs_rpc::roles::{Destination, StartRequest, Started, SubmitSpec, read_message, write_message};
+use flinkrs_rpc::tls::Tls;
 use flinkrs_runtime::JobResult;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -54,9 +57,10 @@ impl Submitter {
     /// Finds the JobManager, if there is one already.
     pub(crate) fn connect(spec: SubmitSpec) -> Result<Submitter> {
         let cluster = OnceLock::new();
-        if let Destination::JobManager { address, secret_file } = &spec.to {
+        if let Destination::JobManager { address, secret_file, tls } = &spec.to {
             let secret = secret_file.as_deref().map(Secret::from_file).transpose()?;
-            let connection = Connection::new(address, secret)?;
+            let tls = tls.clone().map(Tls::read).transpose()?;
+            let connection = Connection::new(address, Access { secret, tls })?;
             let application = ApplicationId(u128::from_ne_bytes(flinkrs_rpc::auth::random_bytes()));
             cluster.get_or_init(|| Cluster { connection, application });
         }
@@ -202,7 +206,7 @@ impl Submitter {
             return Ok(());
         }
         let Started { application, address, secret } = started;
-        let connection = Connection::new(&address, Some(Secret::new(&secret)))?;
+        let connection = Connection::new(&address, Some(Secret::new(&secret)).into())?;
         connection.attach(application);
         self.cluster.get_or_init(|| Cluster { connection, application });
         Ok(())
@@ -215,6 +219,8 @@ impl Submitter {
             return Ok(());
         }
         let executable = std::env::current_exe().map_err(|error| Error::io("find", "this executable", error))?;
+        // What was linked in a way that loses the note would be refused elsewhere.
+        Program::read(&executable, &executable.display().to_string())?;
         let sha256 = hash_of(&executable)?;
         let Cluster { connection, application } = self.cluster()?;
         let (client, runtime) = (connection.client(), &connection.runtime);

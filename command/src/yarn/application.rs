@@ -1,7 +1,7 @@
 //! `flinkrs run -t yarn-application`: a program whose `main` runs beside the ApplicationMaster.
 
 use crate::run::{How, Program};
-use crate::yarn::deploy::{Accepted, Deployment};
+use crate::yarn::deploy::Deployment;
 use crate::yarn::staging::{Staging, hash_of};
 use crate::yarn::{Yarn, ended_error, has_ended};
 use crate::{print, runtime};
@@ -29,11 +29,11 @@ pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Resul
     let programs = vec![(program.path.clone(), sha256)];
     let deployment = Deployment { config, name: program.name(), programs };
     runtime()?.block_on(async {
-        let Accepted { id, .. } = deployment.submit(&yarn, |_, _| Ok((Work::Program(own), Vec::new()))).await?;
+        let submitted = deployment.submit(&yarn, |_, _| Ok((Work::Program(own), Vec::new()))).await?;
+        let id = submitted.id;
         eprintln!("{id} is submitted");
-        let report = yarn.until_it_runs(id, config).await;
-        let ended = match report {
-            Ok(report) => {
+        let ended = match yarn.until_it_runs(submitted, config).await {
+            Ok((_, report)) => {
                 eprintln!("{id} runs; its page is {}", report.tracking_url());
                 if how.detached {
                     print(&format!("The program has been submitted as {id}"));

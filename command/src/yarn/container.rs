@@ -133,7 +133,7 @@ fn start(program: &OwnProgram, address: &str) -> Result<Child> {
     let path = folder()?.join(PROGRAMS).join(&program.artifact);
     let secret_file = Some(folder()?.join(SECRET_FILE));
     let spec = SubmitSpec {
-        to: Destination::JobManager { address: address.to_owned(), secret_file },
+        to: Destination::JobManager { address: address.to_owned(), secret_file, tls: None },
         parallelism: program.parallelism,
         detached: false,
         cancel_on_lost_client: true,

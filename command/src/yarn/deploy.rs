@@ -1,6 +1,7 @@
 //! An application: what it is submitted with, how it is followed and ended.
 
 use crate::options::taskexecutor_options;
+use crate::yarn::find::Session;
 use crate::yarn::staging::{Staging, hash_of};
 use crate::yarn::{Yarn, ended_error, has_ended};
 use flinkrs_core::config::{Configuration, Declaration, jobmanager, security, taskmanager, yarn};
@@ -10,6 +11,7 @@ use flinkrs_rpc::auth::random_bytes;
 use flinkrs_yarn_am::launch::{Launch, Submission};
 use flinkrs_yarn_am::spec::{ApplicationSpec, Common, EXECUTABLE, PROGRAMS, StagedFile, Work};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How often the ResourceManager is asked how an application is that is about to start or to end.
@@ -39,11 +41,13 @@ pub(super) struct Deployment<'a> {
     pub(super) programs: Vec<(PathBuf, String)>,
 }
 
-/// An application that YARN has accepted.
-pub(super) struct Accepted {
+/// An application that was submitted.
+pub(super) struct Submitted {
     pub(super) id: ApplicationIdProto,
     /// The secret of its processes and clients.
     pub(super) secret: Vec<u8>,
+    /// Writes the file with the secret meanwhile.
+    writing: JoinHandle<Result<StagedFile>>,
 }
 
 /// The configuration that client and containers share: what YARN has to know is set.
@@ -67,7 +71,7 @@ impl Deployment<'_> {
         self,
         yarn: &Yarn,
         work: impl FnOnce(&Staging, ApplicationIdProto) -> Result<(Work, Vec<StagedFile>)>,
-    ) -> Result<Accepted> {
+    ) -> Result<Submitted> {
         let config = completed(self.config)?;
         let executable = std::env::current_exe().map_err(|error| Error::io("find", "this executable", error))?;
         let new = yarn.client.new_application().await?;
@@ -77,11 +81,8 @@ impl Deployment<'_> {
         let nodes = nodes(yarn).await?;
         let staging = Staging::new(&yarn.hdfs, self.config);
         let submitted = self.stage_and_submit(yarn, &config, &staging, id, &executable, nodes, work).await;
-        if submitted.is_err() {
-            // The first error is what counts.
-            let _ = staging.remove(id);
-        }
-        submitted
+        // The first error is what counts.
+        submitted.inspect_err(|_| drop(staging.remove(id)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what was found out before anything was written")]
@@ -89,15 +90,19 @@ impl Deployment<'_> {
         &self,
         yarn: &Yarn,
         config: &Configuration,
-        staging: &Staging<'_>,
+        staging: &Staging,
         id: ApplicationIdProto,
         executable: &Path,
         nodes: Vec<(String, String)>,
         work: impl FnOnce(&Staging, ApplicationIdProto) -> Result<(Work, Vec<StagedFile>)>,
-    ) -> Result<Accepted> {
+    ) -> Result<Submitted> {
         let secret: String = random_bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
         let secret = secret.into_bytes();
-        staging.write(id, SECRET, &secret)?;
+        staging.make(id)?;
+        let writing = {
+            let (staging, secret) = (staging.clone(), secret.clone());
+            thread::spawn(move || staging.write(id, SECRET, &secret))
+        };
         let mut files = vec![staging.executable(executable, &hash_of(executable)?, EXECUTABLE)?];
         for (path, sha256) in &self.programs {
             files.push(staging.executable(path, sha256, &format!("{PROGRAMS}/{sha256}"))?);
@@ -122,7 +127,7 @@ impl Deployment<'_> {
         let spec = ApplicationSpec { common, staging: in_folder, attempts, work, files, nodes };
         spec.store(&mut launch.credentials)?;
         yarn.client.submit(self.submission(config, launch, attempts).to_proto(id)).await?;
-        Ok(Accepted { id, secret })
+        Ok(Submitted { id, secret, writing })
     }
 
     fn submission(&self, config: &Configuration, launch: Launch, attempts: u32) -> Submission {
@@ -209,14 +214,33 @@ async fn nodes(yarn: &Yarn) -> Result<Vec<(String, String)>> {
 }
 
 impl Yarn {
-    /// Waits until an application runs, and says on the way what it waits for.
+    /// Waits until an application runs, and says on the way what it waits for; where its JobManager is.
     ///
-    /// Errors when it has ended, or doesn't run within `yarn.application.start-timeout`; it is killed then.
+    /// Errors when it has ended, or doesn't run within `yarn.application.start-timeout`; it is killed then, and its
+    /// folder removed.
     pub(super) async fn until_it_runs(
         &self,
-        id: ApplicationIdProto,
+        submitted: Submitted,
         config: &Configuration,
-    ) -> Result<ApplicationReportProto> {
+    ) -> Result<(Session, ApplicationReportProto)> {
+        let Submitted { id, secret, writing } = submitted;
+        let runs = self.wait(id, config).await;
+        let written = writing.join().unwrap_or_else(|_| Err(Error::internal("writing the secret has panicked")));
+        match runs.and_then(|report| written.map(|_| report)) {
+            Ok(report) => {
+                let address = format!("{}:{}", report.host(), report.rpc_port());
+                Ok((Session { id, address, secret }, report))
+            }
+            Err(error) => {
+                // The first error is what counts; the application may have ended.
+                let _ = self.end(id, "its client has given up").await;
+                let _ = Staging::new(&self.hdfs, config).remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    async fn wait(&self, id: ApplicationIdProto, config: &Configuration) -> Result<ApplicationReportProto> {
         let (since, timeout) = (Instant::now(), config.get(&yarn::START_TIMEOUT));
         let mut said = String::new();
         loop {
@@ -244,7 +268,7 @@ impl Yarn {
         }
     }
 
-    /// Ends an application from YARN's side, and removes its folder.
+    /// Ends an application from YARN's side.
     pub(super) async fn end(&self, id: ApplicationIdProto, why: &str) -> Result<()> {
         let since = Instant::now();
         while !self.client.kill(id, why).await? && since.elapsed() < END_MAX {

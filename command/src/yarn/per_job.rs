@@ -7,7 +7,8 @@
 use crate::options::taskexecutor_options;
 use crate::run::{How, Program, json, path_of};
 use crate::runtime;
-use crate::yarn::deploy::{Accepted, Deployment, completed};
+use crate::yarn::deploy::{Deployment, completed};
+use crate::yarn::find::Session;
 use crate::yarn::staging::{Staging, hash_of};
 use crate::yarn::{Yarn, ended_error, has_ended};
 use flinkrs_core::config::Configuration;
@@ -26,6 +27,9 @@ use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+/// Bytes of a submission that travels with what the ApplicationMaster is told; a larger one is staged.
+const SMALL_BYTES: usize = 64 << 10;
 
 /// How often it is looked whether the program has ended.
 const LOOK: Duration = Duration::from_millis(10);
@@ -86,7 +90,10 @@ impl Running {
         drop((to_us, from_us));
         let (sender, receiver) = channel();
         let mut requests = File::from(requests);
-        thread::spawn(move || sender.send(read_message(&mut requests)));
+        thread::spawn(move || {
+            // When nobody waits any more, this process ends.
+            let _ = sender.send(read_message(&mut requests));
+        });
         let path = program.path.clone();
         let sha256 = Some(thread::spawn(move || hash_of(&path)));
         Ok(Running { child, requests: receiver, replies: File::from(replies), sha256, told: None })
@@ -123,24 +130,22 @@ impl Running {
         let of_job =
             message::Program { application, name: name.clone(), artifact: sha256.clone(), arguments, directory };
         let attached = (!how.detached).then_some(how.cancel_on_lost_client);
+        let submission = body::encode(&submission)?;
         let work = |staging: &Staging, id| {
-            let file = staging.write(id, SUBMISSION, &body::encode(&submission)?)?;
-            Ok((Work::Job(FirstJob { program: of_job, attached, job }), vec![file]))
+            let mut first = FirstJob { program: of_job, attached, job, submission: None };
+            if submission.len() <= SMALL_BYTES {
+                first.submission = Some(submission);
+                return Ok((Work::Job(first), Vec::new()));
+            }
+            let file = staging.write(id, SUBMISSION, &submission)?;
+            Ok((Work::Job(first), vec![file]))
         };
         let deployment = Deployment { config, name, programs: vec![(program.path.clone(), sha256)] };
         let runtime = runtime()?;
-        let Accepted { id, secret } = runtime.block_on(deployment.submit(yarn, work))?;
-        eprintln!("{id} is submitted");
-        let report = match runtime.block_on(yarn.until_it_runs(id, config)) {
-            Ok(report) => report,
-            Err(error) => {
-                // The first error is what counts.
-                let _ = Staging::new(&yarn.hdfs, config).remove(id);
-                return Err(error);
-            }
-        };
+        let submitted = runtime.block_on(deployment.submit(yarn, work))?;
+        eprintln!("{} is submitted", submitted.id);
+        let (Session { id, address, secret }, report) = runtime.block_on(yarn.until_it_runs(submitted, config))?;
         eprintln!("{id} runs; its page is {}", report.tracking_url());
-        let address = format!("{}:{}", report.host(), report.rpc_port());
         // A program that has ended meanwhile is noticed soon.
         let _ = write_message(&mut self.replies, &Started { application, address, secret });
         Ok(id)

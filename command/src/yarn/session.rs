@@ -1,7 +1,7 @@
 //! `flinkrs yarn-session`: starts a cluster on YARN that stays until it is told to end.
 
 use crate::options::Common;
-use crate::yarn::deploy::{Accepted, Deployment};
+use crate::yarn::deploy::Deployment;
 use crate::yarn::find::PropertiesFile;
 use crate::yarn::staging::Staging;
 use crate::yarn::{Yarn, ended_error, find, has_ended};
@@ -133,18 +133,10 @@ impl YarnSession {
 /// Starts a session and waits until it runs.
 async fn start(yarn: &Yarn, config: &Configuration) -> Result<find::Session> {
     let deployment = Deployment { config, name: "flinkrs session cluster".to_owned(), programs: Vec::new() };
-    let Accepted { id, secret } = deployment.submit(yarn, |_, _| Ok((Work::Session, Vec::new()))).await?;
-    let report = match yarn.until_it_runs(id, config).await {
-        Ok(report) => report,
-        Err(error) => {
-            // The first error is what counts.
-            let _ = Staging::new(&yarn.hdfs, config).remove(id);
-            return Err(error);
-        }
-    };
-    let address = format!("{}:{}", report.host(), report.rpc_port());
-    print(&format!("{id} runs: JobManager at {address}, its page at {}", report.tracking_url()));
-    Ok(find::Session { id, address, secret })
+    let submitted = deployment.submit(yarn, |_, _| Ok((Work::Session, Vec::new()))).await?;
+    let (session, report) = yarn.until_it_runs(submitted, config).await?;
+    print(&format!("{} runs: JobManager at {}, its page at {}", session.id, session.address, report.tracking_url()));
+    Ok(session)
 }
 
 /// Shows nodes and queues.

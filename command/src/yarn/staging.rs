@@ -31,22 +31,36 @@ const OWN: u16 = 0o600;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// The folder.
-pub(super) struct Staging<'a> {
-    hdfs: &'a HdfsFileSystem,
+#[derive(Clone)]
+pub(super) struct Staging {
+    hdfs: HdfsFileSystem,
     root: PathBuf,
     replication: Option<u32>,
 }
 
-impl<'a> Staging<'a> {
-    pub(super) fn new(hdfs: &'a HdfsFileSystem, config: &Configuration) -> Staging<'a> {
+impl Staging {
+    pub(super) fn new(hdfs: &HdfsFileSystem, config: &Configuration) -> Staging {
         let root = config.get(&yarn::STAGING_DIRECTORY).map_or_else(|| hdfs.home().join(FOLDER), PathBuf::from);
         let replication = config.get(&yarn::FILE_REPLICATION).map(std::num::NonZeroU32::get);
-        Staging { hdfs, root, replication }
+        Staging { hdfs: hdfs.clone(), root, replication }
     }
 
     /// The folder of an application.
     pub(super) fn of(&self, id: ApplicationIdProto) -> PathBuf {
         self.root.join(id.to_string())
+    }
+
+    /// Makes the folder of an application.
+    ///
+    /// Errors when this user may not.
+    pub(super) fn make(&self, id: ApplicationIdProto) -> Result<()> {
+        self.hdfs.create_dir(&self.of(id)).map_err(|error| match error {
+            Error::Io { action, path, source } => {
+                let what = format!("{source} (option yarn.staging-directory)");
+                Error::Io { action, path, source: std::io::Error::new(source.kind(), what) }
+            }
+            other => other,
+        })
     }
 
     /// An executable, uploaded unless it is there, as a file of a container.

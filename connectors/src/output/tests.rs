@@ -7,7 +7,7 @@ use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem, OutputFile};
 use flinkrs_core::id::Subtask;
 use flinkrs_core::sink::{CommitContext, WriterContext};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -89,6 +89,7 @@ macro_rules! tuple {
 
             #[inline(always)]
             #[allow(non_snake_case, reason = "each field is named like its type")]
+            #[allow(clippy::unused_unit, reason = "nothing is left of a tuple of one")]
             fn rest(($($all,)*): ($($all,)*)) -> Self::Rest {
                 let _ = $type;
                 ($($before,)* $($after,)*)
@@ -237,12 +238,13 @@ mod tests {
 
     #[test]
     fn a_tuple_is_taken_apart_at_its_key_and_put_together_again() {
-        let record = (1u8, 2u16, "three".to_owned());
-        assert_eq!(KeySelector::rest(&f0, record.clone()), (2u16, "three".to_owned()));
-        let mut rest = KeySelector::rest(&f1, record.clone());
-        assert_eq!(rest, (1u8, "three".to_owned()));
-        assert_eq!(KeySelector::whole(&f1, 2, rest.clone()), record);
-        KeySelector::change(&f1, 2, &mut rest, |(first, key, _): &mut (u8, u16, String)| *first += *key as u8);
+        type Record = (u8, u16, String);
+        let record: Record = (1, 2, "three".to_owned());
+        assert_eq!(KeySelector::<Record>::rest(&f0, record.clone()), (2, "three".to_owned()));
+        let mut rest = KeySelector::<Record>::rest(&f1, record.clone());
+        assert_eq!(rest, (1, "three".to_owned()));
+        assert_eq!(KeySelector::<Record>::whole(&f1, 2, rest.clone()), record);
+        KeySelector::<Record>::change(&f1, 2, &mut rest, |(first, key, _)| *first += *key as u8);
         assert_eq!(rest.0, 3);
         let by_sum = |record: &(u8, u16)| u16::from(record.0) + record.1;
         assert_eq!(by_sum.rest((1, 2)), (1, 2), "a computed key can't be taken away");

@@ -10,9 +10,11 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, JobState, WorkerId};
 use flinkrs_rpc::message::{ExecutionResult, Program, Submission, ToWorker};
+use flinkrs_rpc::program::Program as Executable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A run of a program.
 pub(crate) struct Application {
@@ -76,13 +78,19 @@ impl Application {
 
 impl Cluster {
     /// A program starts.
-    pub(super) fn open(&mut self, program: Program, attached: Option<OnClientLoss>) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        program: Program,
+        executable: &Executable,
+        attached: Option<OnClientLoss>,
+    ) -> Result<()> {
         let application = program.application;
         if self.applications.contains_key(&application) {
             return Err(Error::usage(format!("there is an application {application} already; its id has to be new")));
         }
-        if !self.store.artifact(&program.artifact).exists() {
-            return Err(Error::usage(format!("the executable {} was not uploaded", program.artifact)));
+        for (id, task_executor) in &self.task_executors {
+            let machine = format!("TaskExecutor {id} on {}", task_executor.host);
+            executable.check_glibc(&format!("'{}'", program.name), &machine, task_executor.glibc)?;
         }
         self.applications.insert(application, Application::new(program, attached));
         Ok(())
@@ -211,13 +219,13 @@ impl Cluster {
     pub(super) fn client_done(&mut self, application: ApplicationId) {
         if self.applications.get(&application).is_some_and(|of| of.master.is_none()) {
             self.applications.remove(&application);
-            self.is_over = self.options.ends_with_application;
+            self.over_at = self.options.ends_with_application.then(Instant::now);
         }
     }
 
     /// An application has ended.
     pub(super) fn close(&mut self, application: ApplicationId) {
-        self.is_over = self.options.ends_with_application;
+        self.over_at = self.options.ends_with_application.then(Instant::now);
         self.applications.remove(&application);
         self.timers.remove(&Timer::Job(application));
     }
@@ -228,6 +236,7 @@ impl Cluster {
             let StoredOutcome { application, number, submission, submitted_ms, state, result } = stored;
             let mut record = JobRecord::new(application, job, number, submission, Timestamp(submitted_ms))?;
             let failure = result.as_ref().err().cloned();
+            self.last_end = Some(JobEnd { job, state, failure: failure.clone() });
             let accumulators = result.as_ref().map(|ok| ok.accumulators.clone()).unwrap_or_default();
             record.ended = Some(result);
             let view = JobView::ended(job, application, record.graph.as_ref(), state, Timestamp(submitted_ms));
@@ -240,6 +249,10 @@ impl Cluster {
             log(&format!("job {job} of application {application} comes back"));
             let record =
                 JobRecord::new(application, job, stored.number, stored.submission, Timestamp(stored.submitted_ms))?;
+            if commit.is_none() {
+                // It starts anew, with attempts that have the same numbers.
+                self.store.remove_results(job)?;
+            }
             let recovered = commit.map_or(Recovered::Running, Recovered::Committing);
             let submission = self.submission(&record, job, recovered);
             self.jobs.insert(job, record);
@@ -249,6 +262,10 @@ impl Cluster {
             of.history = stored.history;
             self.applications.insert(application, of);
             self.dispatch(DispatcherEvent::Recovered { application, submission, attached });
+        }
+        if self.options.ends_with_application && self.applications.is_empty() && self.last_end.is_some() {
+            // What it was there for has been done; its client may still want the results.
+            self.over_at = Some(Instant::now() + self.options.dispatcher.client_timeout);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use flinkrs_protocol::TaskExecutorId;
 use flinkrs_protocol::{ApplicationId, JobId, WorkerId};
 use flinkrs_rpc::logs::LogFile;
 use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Program, Submission};
+use flinkrs_rpc::program::Program as Executable;
 use flinkrs_rpc::proto::{GatewayMessage, LogChunk};
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,7 +22,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// What the cluster hears.
 pub(crate) enum Message {
     /// A program starts.
-    Open { program: Program, attached: Option<OnClientLoss>, reply: Reply<()> },
+    Open { program: Program, executable: Executable, attached: Option<OnClientLoss>, reply: Reply<()> },
     /// The program of an attached client is alive.
     Attached(ApplicationId),
     /// The connection of an attached client has ended.

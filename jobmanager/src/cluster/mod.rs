@@ -12,6 +12,7 @@ pub(crate) use jobs::JobRecord;
 pub(crate) use message::{Message, OUTGOING_MAX, Outgoing, Reply};
 
 use crate::cluster::applications::Application;
+use crate::cluster::task_executors::TaskExecutorHandle;
 use crate::driver::Driver;
 use crate::store::Store;
 use flinkrs_control::Timestamp;
@@ -51,7 +52,7 @@ pub(crate) struct Cluster {
     pub(crate) resources: ResourceManager,
     pub(crate) applications: BTreeMap<ApplicationId, Application>,
     pub(crate) jobs: BTreeMap<JobId, JobRecord>,
-    task_executors: BTreeMap<TaskExecutorId, Outgoing>,
+    task_executors: BTreeMap<TaskExecutorId, TaskExecutorHandle>,
     /// What TaskExecutors have said last that they and their workers use.
     pub(crate) used: BTreeMap<TaskExecutorId, (ProcessUse, WorkerUse)>,
     /// Who waits for logs, by request.
@@ -67,8 +68,8 @@ pub(crate) struct Cluster {
     /// When workers were looked at, and who follows jobs was told.
     swept: Instant,
     ending: Option<Reply<()>>,
-    /// Whether the application that the cluster is there for has ended.
-    is_over: bool,
+    /// When the cluster ends: the application that it is there for has ended.
+    over_at: Option<Instant>,
     /// How the last job ended.
     last_end: Option<JobEnd>,
 }
@@ -118,7 +119,7 @@ impl Cluster {
             timers: BTreeMap::new(),
             swept: Instant::now(),
             ending: None,
-            is_over: false,
+            over_at: None,
             last_end: None,
         };
         cluster.recover()?;
@@ -132,6 +133,8 @@ impl Cluster {
             let wake = self.timers.values().min().map(|at| Duration::from_millis(at.0.saturating_sub(now().0)));
             let sweep = STATUS_INTERVAL.saturating_sub(self.swept.elapsed());
             let busy = !self.applications.is_empty();
+            let over = self.over_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let wake = wake.into_iter().chain(over).min();
             let wait = match wake {
                 Some(wake) if busy => wake.min(sweep),
                 Some(wake) => wake,
@@ -150,7 +153,7 @@ impl Cluster {
                 let _ = reply.send(Ok(()));
                 return self.last_end;
             }
-            if self.is_over {
+            if self.over_at.is_some_and(|at| at <= Instant::now()) {
                 self.tell_all_to_end();
                 return self.last_end;
             }

@@ -13,8 +13,8 @@ impl Cluster {
     /// Takes a message.
     pub(super) fn take(&mut self, message: Message) {
         match message {
-            Message::Open { program, attached, reply } => {
-                let _ = reply.send(self.open(program, attached));
+            Message::Open { program, executable, attached, reply } => {
+                let _ = reply.send(self.open(program, &executable, attached));
             }
             Message::Attached(application) => self.dispatch(DispatcherEvent::ClientHeartbeat { application }),
             Message::ClientLost(application) => {

@@ -8,9 +8,18 @@ use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, TaskExecutorI
 use flinkrs_rpc::body;
 use flinkrs_rpc::logs::LogFile;
 use flinkrs_rpc::message::{FromTaskExecutor, Logs, ToTaskExecutor};
+use flinkrs_rpc::program::Glibc;
 use flinkrs_rpc::proto::{GatewayMessage, LogChunk};
 use std::collections::BTreeSet;
 use tokio::sync::mpsc;
+
+/// A TaskExecutor that is connected.
+pub(crate) struct TaskExecutorHandle {
+    out: Outgoing,
+    pub(super) host: String,
+    /// The GLIBC that programs find there.
+    pub(super) glibc: Option<Glibc>,
+}
 
 /// Requests for logs that are answered at a time.
 const LOG_REQUESTS_MAX: usize = 256;
@@ -29,11 +38,13 @@ enum LogsTo {
 
 impl Cluster {
     pub(super) fn task_executor_connected(&mut self, registration: FromTaskExecutor, out: Outgoing) {
-        let FromTaskExecutor::Register { task_executor, host, data_address, slots, slot_bytes } = registration else {
+        let FromTaskExecutor::Register { task_executor, host, data_address, slots, slot_bytes, glibc } = registration
+        else {
             return;
         };
         let task_executor = TaskExecutorId::from(task_executor);
-        self.task_executors.insert(task_executor.clone(), out);
+        let handle = TaskExecutorHandle { out, host: host.clone(), glibc };
+        self.task_executors.insert(task_executor.clone(), handle);
         self.resource(ResourceEvent::Register(Registration {
             task_executor,
             host: host.into(),
@@ -88,8 +99,8 @@ impl Cluster {
 
     /// Sends a message; a TaskExecutor that takes none counts as lost.
     pub(super) fn tell_task_executor(&mut self, task_executor: &TaskExecutorId, message: &ToTaskExecutor) {
-        let Some(out) = self.task_executors.get(task_executor) else { return };
-        let sent = body::encode(message).map(|encoded| out.try_send(GatewayMessage { encoded }));
+        let Some(handle) = self.task_executors.get(task_executor) else { return };
+        let sent = body::encode(message).map(|encoded| handle.out.try_send(GatewayMessage { encoded }));
         if !matches!(sent, Ok(Ok(()))) {
             self.forget_task_executor(task_executor);
             let (task_executor, reason) = (task_executor.clone(), "it takes no messages".to_owned());

@@ -36,7 +36,7 @@ pub(super) async fn list(context: Arc<Context>, _: Call) -> Answer {
         })
     };
     ok(json!({
-        "address": format!("http://{}:{}", context.options.host, context.address.port()),
+        "address": format!("{}://{}:{}", context.options.scheme(), context.options.host, context.address.port()),
         "files": jars.iter().map(one).collect::<Vec<_>>(),
     }))
 }
@@ -52,11 +52,7 @@ pub(super) async fn upload(context: Arc<Context>, _: Call, request: Request) -> 
     while let Some(chunk) = field.chunk().await.map_err(|error| wrong(&error))? {
         upload.write(&chunk).map_err(stored)?;
     }
-    if !upload.is_executable() {
-        return Err(Fault::bad(format!(
-            "'{name}' is no executable for Linux (ELF); upload a program that links flinkrs"
-        )));
-    }
+    upload.check(&format!("'{name}'")).map_err(stored)?;
     let artifact = upload.finish(None).map_err(stored)?;
     let id = context.store.put_jar(&artifact, &name).map_err(stored)?;
     // Flink's clients take the part behind the last slash.
@@ -139,7 +135,11 @@ fn spec(context: &Context, parallelism: Option<u32>) -> Result<String, Fault> {
     let at = context.jobmanager;
     let here = if at.ip().is_unspecified() { SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), at.port()) } else { at };
     let spec = SubmitSpec {
-        to: Destination::JobManager { address: here.to_string(), secret_file: context.options.secret_file.clone() },
+        to: Destination::JobManager {
+            address: here.to_string(),
+            secret_file: context.options.secret_file.clone(),
+            tls: context.options.tls_files.clone(),
+        },
         parallelism,
         detached: true,
         cancel_on_lost_client: false,

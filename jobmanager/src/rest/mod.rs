@@ -47,13 +47,16 @@ pub(crate) use server::{Rest, serve};
 
 use flinkrs_core::config::PortRange;
 use flinkrs_rpc::auth::Secret;
+use flinkrs_rpc::tls::TlsFiles;
+use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How a JobManager serves REST and metrics.
 #[derive(Clone, Debug)]
 pub struct RestOptions {
-    /// Where it listens; another address than a loopback one needs the cluster's secret.
+    /// Where it listens; another address than a loopback one needs the cluster's secret, or certificates of clients.
     pub bind: SocketAddr,
     /// The host by which others reach it.
     pub host: String,
@@ -63,8 +66,19 @@ pub struct RestOptions {
     pub logs: PathBuf,
     /// The file of the cluster's secret, for programs that are started here.
     pub secret_file: Option<PathBuf>,
+    /// The files of the cluster's certificates, for programs that are started here.
+    pub tls_files: Option<TlsFiles>,
+    /// How it is encrypted, if it is, and whether clients prove themselves.
+    pub tls: Option<(Arc<ServerConfig>, bool)>,
     /// Who knows this word may look: requests that only read are answered under `/view/WORD`, without the secret.
     pub view: Option<Secret>,
     /// What is set in the configuration, as keys and values, for pages; holds no secret.
     pub settings: Vec<(String, String)>,
+}
+
+impl RestOptions {
+    /// `https`, if it is encrypted.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }

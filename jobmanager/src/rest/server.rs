@@ -2,7 +2,8 @@
 
 use crate::rest::route::{Call, Context, Fault, Route, with_type};
 use crate::rest::{RestOptions, guard, prometheus, table};
-use crate::{cluster::Message, manager::check_open, store::Store};
+use crate::secured::{check_open, secure};
+use crate::{cluster::Message, store::Store};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Query, RawPathParams, Request};
 use axum::http::StatusCode;
@@ -16,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +52,8 @@ impl Rest {
     ///
     /// Errors when the address is open to others and there is no secret, or when a port is taken.
     pub(crate) async fn bind(options: RestOptions, secret: Option<&Secret>) -> Result<Rest> {
-        check_open("rest.bind-address", options.bind.ip(), secret)?;
+        let asks = secret.is_some() || options.tls.as_ref().is_some_and(|(_, asks)| *asks);
+        check_open("rest.bind-address", options.bind, asks, "security.ssl.rest.authentication-enabled")?;
         let listener = listen(options.bind, "rest.port").await?;
         let address = listener.local_addr().map_err(|error| Error::internal(format!("no local address: {error}")))?;
         let metrics = options.metrics_ports.map(|ports| listen_for_metrics(options.bind.ip(), ports)).transpose()?;
@@ -94,6 +97,7 @@ pub(crate) async fn serve(
     jobmanager: SocketAddr,
 ) {
     let view = rest.options.view.clone();
+    let tls = rest.options.tls.clone().map(|(tls, _)| tls);
     let guard = Arc::new(guard::Guard { secret, view, host: rest.options.host.clone() });
     let context = Arc::new(Context { messages, store, options: rest.options, address: rest.address, jobmanager });
     let guarded = |router: Router| {
@@ -107,9 +111,9 @@ pub(crate) async fn serve(
             async move || prometheus::page(context).await.unwrap_or_else(IntoResponse::into_response)
         }),
     );
-    let api = accept(rest.listener, guarded(routes(&context)), &guard);
+    let api = accept(rest.listener, tls.clone(), guarded(routes(&context)), &guard);
     match rest.metrics {
-        Some(listener) => drop(tokio::join!(api, accept(listener, guarded(metrics), &guard))),
+        Some(listener) => drop(tokio::join!(api, accept(listener, tls, guarded(metrics), &guard))),
         None => api.await,
     }
 }
@@ -149,11 +153,11 @@ async fn answer(
 }
 
 /// Takes connections, each with its own task; a malformed request closes its connection and nothing else.
-async fn accept(listener: TcpListener, router: Router, guard: &Arc<guard::Guard>) {
+async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, guard: &Arc<guard::Guard>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, from)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -162,6 +166,7 @@ async fn accept(listener: TcpListener, router: Router, guard: &Arc<guard::Guard>
             guard.admit(&mut request);
             routes.call(request)
         });
+        let tls = tls.clone();
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new())
@@ -169,7 +174,14 @@ async fn accept(listener: TcpListener, router: Router, guard: &Arc<guard::Guard>
                 .max_headers(HEADERS)
                 .max_buf_size(HEAD_BYTES);
             // What a client does wrong, it is told by the answer.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            match tls {
+                None => drop(http.serve_connection(TokioIo::new(stream), service).await),
+                Some(tls) => {
+                    if let Some(stream) = secure(stream, from, tls, "REST").await {
+                        drop(http.serve_connection(TokioIo::new(stream), service).await);
+                    }
+                }
+            }
             drop(permit);
         });
     }

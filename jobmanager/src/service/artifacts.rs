@@ -40,6 +40,7 @@ pub(super) async fn put(store: &Store, mut chunks: Streaming<ArtifactChunk>) -> 
         upload.write(&content).map_err(stored)?;
         chunk = chunks.next().await.transpose()?;
     }
+    upload.check(&format!("the executable {sha256}")).map_err(stored)?;
     upload.finish(Some(&sha256)).map(drop).map_err(stored)
 }
 

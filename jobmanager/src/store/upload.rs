@@ -3,6 +3,7 @@
 use crate::store::{Store, remove};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::random_bytes;
+use flinkrs_rpc::program::Program;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,9 +17,6 @@ const ARTIFACT_BYTES: u64 = 4 << 30;
 /// Characters of an uploaded executable's name at most.
 const NAME_CHARACTERS: usize = 100;
 
-/// How executables begin.
-const ELF: &[u8; 4] = b"\x7fELF";
-
 /// Hexadecimal digits of a hash.
 const DIGITS: usize = 64;
 
@@ -29,7 +27,6 @@ pub(crate) struct Upload {
     file: File,
     hash: Sha256,
     bytes: u64,
-    begins: Vec<u8>,
     is_kept: bool,
 }
 
@@ -38,7 +35,7 @@ impl Upload {
         let path = store.artifact(&format!("{}.new", hex(&random_bytes::<16>())));
         let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
         let (store, hash) = (store.clone(), Sha256::new());
-        Ok(Upload { store, path, file, hash, bytes: 0, begins: Vec::new(), is_kept: false })
+        Ok(Upload { store, path, file, hash, bytes: 0, is_kept: false })
     }
 
     /// Adds a piece.
@@ -47,15 +44,13 @@ impl Upload {
         if self.bytes > ARTIFACT_BYTES {
             return Err(Error::usage(format!("an executable of more than {ARTIFACT_BYTES} bytes")));
         }
-        let wanted = ELF.len().saturating_sub(self.begins.len()).min(piece.len());
-        self.begins.extend(&piece[..wanted]);
         self.hash.update(piece);
         self.file.write_all(piece).map_err(|error| Error::io("write", &self.path, error))
     }
 
-    /// Whether it begins as executables do.
-    pub(crate) fn is_executable(&self) -> bool {
-        self.begins == ELF
+    /// Whether what has come so far is a program that can be run here.
+    pub(crate) fn check(&self, name: &str) -> Result<()> {
+        Program::read(&self.path, name).map(drop)
     }
 
     /// Stores it under its hash, which has to be `expected` if that is known; returns the hash.
@@ -127,8 +122,12 @@ impl Store {
     }
 
     /// The file of an executable, which may be executed.
+    ///
+    /// Errors when it isn't a program of this version, or when this machine can't run it.
     pub(crate) fn runnable(&self, jar: &Jar) -> Result<PathBuf> {
         let path = self.artifact(&jar.artifact);
+        let name = format!("'{}'", jar.name);
+        Program::read(&path, &name)?.check_here(&name)?;
         let owner = fs::Permissions::from_mode(0o700);
         fs::set_permissions(&path, owner).map_err(|error| Error::io("prepare", &path, error))?;
         Ok(path)
@@ -149,14 +148,13 @@ mod tests {
         let store = Store::open(folder.path(), &folder.path().join("artifacts")).expect("opens");
         let upload = || {
             let mut upload = Upload::begin(&store).expect("begins");
-            upload.write(b"\x7fE").expect("writes");
-            assert!(!upload.is_executable());
-            upload.write(b"LF and more").expect("writes");
-            assert!(upload.is_executable());
+            upload.write(b"first, ").expect("writes");
+            upload.write(b"and more").expect("writes");
             upload
         };
         let other = "0".repeat(DIGITS);
         assert!(upload().finish(Some(&other)).expect_err("another hash").to_string().contains("has the hash"));
+        assert!(upload().check("'it'").expect_err("no executable").to_string().contains("no executable for Linux"));
         let artifact = upload().finish(None).expect("is stored");
         assert_eq!(fs::read_dir(folder.path().join("artifacts")).expect("lists").count(), 1);
         let first = store.put_jar(&artifact, "../a b").expect("is named");

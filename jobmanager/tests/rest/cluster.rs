@@ -16,7 +16,9 @@ use flinkrs_rpc::body;
 use flinkrs_rpc::connect::JobManagerClient;
 use flinkrs_rpc::logs::LogFile;
 use flinkrs_rpc::message::{FromTaskExecutor, FromWorker, Logs, Submission, ToTaskExecutor, ToWorker};
+use flinkrs_rpc::program::{Glibc, NoteSection};
 use flinkrs_rpc::proto::{GatewayMessage, OpenApplicationRequest, SubmitJobRequest};
+use object::build::elf::{Builder, SectionData};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -73,12 +75,15 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
     JobManagerOptions {
         bind,
         secret,
+        tls: None,
         rest: Some(RestOptions {
             bind,
             host: "localhost".to_owned(),
             metrics_ports: Some(PortRange { first: 0, last: 0 }),
             logs: folder.join("logs"),
             secret_file: None,
+            tls_files: None,
+            tls: None,
             view: None,
             settings,
         }),
@@ -172,6 +177,11 @@ impl TestCluster {
         call(self.rest, "POST", "/jars/upload", &form, &body).await
     }
 
+    /// Executables in the store, whole or not.
+    pub(crate) fn stored_artifacts(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("artifacts")).expect("lists").count()
+    }
+
     /// Submits a job of the uploaded program.
     pub(crate) async fn submit(&self, name: &str, behaviour: Behaviour, jar: &str) -> String {
         let application = ApplicationId(u128::from_ne_bytes(random_bytes()));
@@ -201,6 +211,20 @@ impl TestCluster {
         self.client.dispatcher().submit_job(request).await.expect("submits");
         text
     }
+}
+
+/// An executable of this machine, with the note that programs carry.
+pub(crate) fn program(path: &str) -> Vec<u8> {
+    let executable = std::fs::read(path).expect("there is one");
+    let mut builder = Builder::read(&*executable).expect("it is an executable");
+    let section = builder.sections.add();
+    section.name = ".note.flinkrs".into();
+    section.sh_type = object::elf::SHT_NOTE;
+    section.sh_addralign = 4;
+    section.data = SectionData::Note(NoteSection::new("tests").bytes().into());
+    let mut written = Vec::new();
+    builder.write(&mut object::write::StreamingBuffer::new(&mut written)).expect("is written");
+    written
 }
 
 /// A source, a chain in two subtasks, a sink.
@@ -279,6 +303,7 @@ async fn task_executor(name: String, client: JobManagerClient, finish: Arc<Notif
         data_address: "localhost:1000".to_owned(),
         slots: 2,
         slot_bytes: 64 << 20,
+        glibc: Glibc::here(),
     };
     out.send(message(&register)).await.expect("has room");
     let alive = out.clone();

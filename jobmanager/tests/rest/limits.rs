@@ -38,7 +38,7 @@ async fn too_much_is_refused_and_others_are_served() {
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(1 << 20));
     assert!([0, 414, 431].contains(&raw(cluster.rest, long.as_bytes()).await.status));
     assert!([0, 400].contains(&raw(cluster.rest, b"\x00\x01\x02\r\n\r\n").await.status));
-    let echo = cluster.upload("echo", &std::fs::read("/bin/echo").expect("there is an echo")).await;
+    let echo = cluster.upload("echo", &crate::cluster::program("/bin/echo")).await;
     let path = format!("{}/run", echo.json()["filename"].as_str().expect("a name"));
     let large = format!("{{\"programArgs\": \"{}\"}}", "a".repeat(2 << 20));
     assert_eq!(call(cluster.rest, "POST", &path, &[], large.as_bytes()).await.status, 413);

@@ -61,8 +61,7 @@ async fn check(cluster: &TestCluster, all: &[Recorded], situation: &str, job: &s
 async fn answers_have_the_keys_and_types_of_flink_s() {
     let cluster = TestCluster::start(None).await;
     let all = recorded::all();
-    let echo = std::fs::read("/bin/echo").expect("there is an echo");
-    let uploaded = cluster.upload("WordCount.jar", &echo).await;
+    let uploaded = cluster.upload("WordCount.jar", &cluster::program("/bin/echo")).await;
     assert_eq!(uploaded.status, 200, "{}", uploaded.text());
     let mut problems = Vec::new();
     let upload = all.iter().find(|recorded| recorded.name == "jars-upload").expect("it was recorded");
@@ -146,8 +145,16 @@ async fn what_is_wrong_is_said() {
     assert_eq!((method.status, method.json()["errors"][0].is_string()), (405, true));
     let text = cluster.upload("script.sh", b"#!/bin/sh\n").await;
     assert_eq!(text.status, 400);
-    assert!(text.text().contains("'script.sh' is no executable for Linux"), "{}", text.text());
-    let falsely = cluster.upload("false", &std::fs::read("/bin/false").expect("there is a false")).await;
+    assert!(
+        text.text().contains("'script.sh' is no program of flinkrs: it is no executable for Linux"),
+        "{}",
+        text.text()
+    );
+    let without = cluster.upload("echo", &std::fs::read("/bin/echo").expect("there is an echo")).await;
+    assert_eq!(without.status, 400);
+    assert!(without.text().contains("without the note that the library leaves"), "{}", without.text());
+    assert_eq!(cluster.stored_artifacts(), 0, "what is refused is not kept");
+    let falsely = cluster.upload("false", &cluster::program("/bin/false")).await;
     let id = falsely.json()["filename"].as_str().expect("a name").to_owned();
     let run = call(cluster.rest, "POST", &format!("{id}/run"), &[], b"{}").await;
     assert_eq!(run.status, 500);

@@ -23,12 +23,7 @@ impl Elf {
             needs.extend(words(&[0, 0, strings.len() as u32, next]));
             strings.extend(version.bytes().chain([0]));
         }
-        let note = NoteSection::new(TARGET);
-        let mut bytes = words(&[note.name_bytes, note.content_bytes, note.kind]);
-        bytes.extend(note.name);
-        bytes.extend(words(&[note.protocol]));
-        bytes.extend(note.texts);
-        Elf { machine: 62, kind: 3, note: bytes, needs, strings }
+        Elf { machine: 62, kind: 3, note: NoteSection::new(TARGET).bytes(), needs, strings }
     }
 
     /// Header, contents, section headers.

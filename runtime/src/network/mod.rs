@@ -12,6 +12,7 @@ mod writer;
 pub use remote::decoders;
 pub use remote::{
     ChannelId, ChannelReader, ChannelWriter, Compression, Exchange, ExchangeOptions, PeerId, StoredPartition,
+    TlsConfigs,
 };
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};

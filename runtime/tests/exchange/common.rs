@@ -20,6 +20,7 @@ pub(crate) fn options(me: u64) -> ExchangeOptions {
         memory_bytes: 8 << 20,
         compression: Compression::None,
         folder: None,
+        tls: None,
     }
 }
 

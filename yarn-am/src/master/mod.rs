@@ -164,9 +164,16 @@ type Answering = Pin<Box<dyn Future<Output = flinkrs_hadoop::Result<AllocateResp
 impl Master {
     /// Submits the job that the application was started for, unless an ApplicationMaster before this one has.
     async fn submit(&self, first: &FirstJob, folder: &Path) -> Result<()> {
+        if self.handle.has(first.job).await? {
+            eprintln!("job {} was submitted to an ApplicationMaster before this one", first.job);
+            return Ok(());
+        }
         let path = folder.join(crate::spec::SUBMISSION);
-        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
-        let submission: Submission = flinkrs_rpc::body::decode(&bytes)?;
+        let staged = || std::fs::read(&path).map_err(|error| Error::io("read", &path, error));
+        let submission: Submission = match &first.submission {
+            Some(bytes) => flinkrs_rpc::body::decode(bytes)?,
+            None => flinkrs_rpc::body::decode(&staged()?)?,
+        };
         let executable = folder.join(crate::spec::PROGRAMS).join(&first.program.artifact);
         let application = first.program.application;
         self.handle.open(first.program.clone(), &executable, first.attached).await?;

@@ -9,6 +9,7 @@ use crate::network::remote::partition_writer::partition_senders;
 use crate::network::remote::peer::Peer;
 use crate::network::remote::reactor::Reactor;
 use crate::network::remote::sender::{RemoteSender, SendChannel, SendShare};
+use crate::network::remote::socket::TlsConfigs;
 use crate::network::remote::{BufferPool, ChannelId, Origin, PeerId, StoredPartition};
 use crate::network::{ChannelSender, Inbox};
 use crate::task::lock;
@@ -55,6 +56,9 @@ pub struct ExchangeOptions {
     pub compression: Compression,
     /// Where partitions are written, and served from: this worker's, or those of one that has gone.
     pub folder: Option<PathBuf>,
+    /// How connections are encrypted that this side makes, and that others make, and by which certificates both prove
+    /// themselves; `None`: they aren't.
+    pub tls: Option<TlsConfigs>,
 }
 
 impl fmt::Debug for ExchangeOptions {
@@ -269,6 +273,7 @@ pub(crate) struct Shared {
     outgoing: Mutex<Outgoing>,
     commands: Mutex<Vec<Command>>,
     waker: mio::Waker,
+    pub(crate) tls: Option<TlsConfigs>,
     memory_bytes: usize,
 }
 
@@ -287,7 +292,7 @@ struct Request {
 
 impl Shared {
     pub(crate) fn new(options: ExchangeOptions, waker: mio::Waker) -> Arc<Shared> {
-        let ExchangeOptions { job, me, secret, memory_bytes, compression, folder, .. } = options;
+        let ExchangeOptions { job, me, secret, memory_bytes, compression, folder, tls, .. } = options;
         let pool = Arc::new(BufferPool::new(memory_bytes / 4));
         let send =
             SendShare { pool: Arc::clone(&pool), compression, held: AtomicUsize::new(0), held_max: memory_bytes / 4 };
@@ -303,6 +308,7 @@ impl Shared {
             outgoing: Mutex::default(),
             commands: Mutex::default(),
             waker,
+            tls,
             memory_bytes,
         })
     }

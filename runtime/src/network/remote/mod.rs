@@ -37,6 +37,7 @@ mod partition_writer;
 mod peer;
 mod reactor;
 mod sender;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ pub(crate) use buffer::BufferPool;
 pub use ends::{ChannelReader, ChannelWriter};
 pub use exchange::{Compression, Exchange, ExchangeOptions};
 pub(crate) use input::{Arrived, FileInput, RemoteInput};
+pub use socket::TlsConfigs;
 
 use flinkrs_core::Error;
 use flinkrs_core::types::hash_key;

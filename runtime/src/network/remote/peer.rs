@@ -7,9 +7,9 @@
 use crate::network::remote::frame::{Kind, bare};
 use crate::network::remote::input::RemoteInput;
 use crate::network::remote::sender::SendChannel;
+use crate::network::remote::socket::Socket;
 use crate::network::remote::{BufferPool, PeerId};
 use crate::task::lock;
-use mio::net::TcpStream;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -39,7 +39,7 @@ pub(crate) struct Peer {
 
 #[derive(Default)]
 struct Out {
-    socket: Option<Arc<TcpStream>>,
+    socket: Option<Arc<Socket>>,
     queue: VecDeque<Vec<u8>>,
     /// Bytes in `queue`, and in the hands of the thread that writes.
     queued_bytes: usize,
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     /// The connection is there: what has waited is written.
-    pub(crate) fn connected(&self, socket: Arc<TcpStream>) {
+    pub(crate) fn connected(&self, socket: Arc<Socket>) {
         lock(&self.out).socket = Some(socket);
         self.write();
     }
@@ -192,7 +192,8 @@ impl Peer {
     /// Whether all has been handed to the system.
     pub(crate) fn is_flushed(&self) -> bool {
         let out = lock(&self.out);
-        out.queued_bytes == 0 || out.closed || out.socket.is_none()
+        let Some(socket) = out.socket.as_ref().filter(|_| !out.closed) else { return true };
+        out.queued_bytes == 0 && socket.is_flushed()
     }
 
     /// Says that no more follows.
@@ -211,7 +212,7 @@ impl Peer {
     }
 }
 
-fn write_frames(mut socket: &TcpStream, frames: &VecDeque<Vec<u8>>, skip: usize) -> io::Result<usize> {
+fn write_frames(mut socket: &Socket, frames: &VecDeque<Vec<u8>>, skip: usize) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
     for (i, (slice, frame)) in slices.iter_mut().zip(frames).enumerate() {
         *slice = IoSlice::new(&frame[if i == 0 { skip } else { 0 }..]);

@@ -5,11 +5,12 @@ use crate::network::remote::exchange::{Command, ExchangeOptions, Shared};
 use crate::network::remote::frame::{FrameReader, Header, Kind, Malformed};
 use crate::network::remote::handshake::{Handshake, Step, Verdict};
 use crate::network::remote::peer::Peer;
+use crate::network::remote::socket::Socket;
 use crate::network::remote::{ChannelId, PeerId};
 use crate::task::lock;
 use flinkrs_core::Error;
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -64,7 +65,7 @@ struct Redial {
 
 /// A connection, or one that is to become one.
 struct Link {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     addr: SocketAddr,
     /// The peer that was dialed, and until when it is dialed again.
     dialed: Option<(Arc<Peer>, Instant)>,
@@ -236,6 +237,7 @@ impl Reactor {
                         continue;
                     }
                     let added = nonce().and_then(|nonce| {
+                        let socket = Socket::accepted(socket, self.shared.tls.as_ref())?;
                         let handshake = Handshake::accept(self.shared.identity.clone(), nonce);
                         self.add(socket, addr, None, Phase::Greeting(handshake))
                     });
@@ -256,7 +258,7 @@ impl Reactor {
             return;
         }
         let (addr, id) = (peer.addr, peer.id);
-        let dialed = TcpStream::connect(addr)
+        let dialed = Socket::dial(addr, self.shared.tls.as_ref())
             .and_then(|socket| self.add(socket, addr, Some((Arc::clone(&peer), until)), Phase::Connecting));
         if let Err(error) = dialed {
             self.lost(&peer, &format!("cannot connect to {id} at {addr}: {error}"));
@@ -265,14 +267,14 @@ impl Reactor {
 
     fn add(
         &mut self,
-        mut socket: TcpStream,
+        mut socket: Socket,
         addr: SocketAddr,
         dialed: Option<(Arc<Peer>, Instant)>,
         phase: Phase,
     ) -> io::Result<()> {
         let token = Token(self.next_token);
         self.next_token += 1;
-        self.poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        socket.register(self.poll.registry(), token)?;
         let deadline = Instant::now() + GREETING_TIME;
         self.links.insert(token, Link { socket: Arc::new(socket), addr, dialed, phase, deadline });
         Ok(())
@@ -283,13 +285,13 @@ impl Reactor {
         let Some(link) = self.links.get_mut(&token) else { return };
         let result = match &mut link.phase {
             Phase::Connecting => link.connected(&self.shared),
-            Phase::Greeting(_) => Ok(true),
-            Phase::Open { peer, .. } => {
+            Phase::Greeting(_) => link.socket.flush().map_err(Ending::from).map(|()| true),
+            Phase::Open { peer, .. } => link.socket.flush().map_err(Ending::from).map(|()| {
                 if writable {
                     peer.writable();
                 }
-                Ok(readable)
-            }
+                readable
+            }),
         };
         let result = match result {
             Ok(true) => self.read(token),
@@ -451,15 +453,15 @@ impl Link {
 
     /// The system has something to say of a dial; whether it worked, and there is a handshake to read for.
     fn connected(&mut self, shared: &Shared) -> Result<bool, Ending> {
-        if let Some(error) = self.socket.take_error()? {
+        if let Some(error) = self.socket.tcp().take_error()? {
             return Err(error.into());
         }
-        match self.socket.peer_addr() {
+        match self.socket.tcp().peer_addr() {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        self.socket.set_nodelay(true)?;
+        self.socket.tcp().set_nodelay(true)?;
         let (handshake, hello) = Handshake::dial(shared.identity.clone(), nonce()?);
         self.phase = Phase::Greeting(handshake);
         self.send_whole(&hello)?;
@@ -468,7 +470,7 @@ impl Link {
 
     /// Sends a few bytes of a handshake: a connection on which nothing else was sent has room for them.
     fn send_whole(&self, bytes: &[u8]) -> Result<(), Ending> {
-        self.socket.set_nodelay(true)?;
+        self.socket.tcp().set_nodelay(true)?;
         match (&*self.socket).write(bytes)? {
             count if count == bytes.len() => Ok(()),
             _ => Err(closed("there is no room for a handshake").into()),

@@ -22,6 +22,7 @@ fn start(me: u64) -> Exchange {
         memory_bytes: 4 << 20,
         compression: Compression::None,
         folder: None,
+        tls: None,
     };
     Exchange::start(options).unwrap()
 }
