@@ -45,6 +45,8 @@ enum Case {
     Ranks,
     /// Joins records with what they were grouped to: queues alone would wait for each other in a circle
     Diamond,
+    /// Ten stages with an exchange before each; every record takes the pause in each of them
+    Stages,
     /// Two executions, the second of which depends on the first
     Twice,
     /// A plan and a closure that depend on what only the client knows
@@ -92,6 +94,7 @@ fn run(args: Args) -> Result<()> {
             let joined = numbers.join(&sums).on(f0, f0).map(|number, sum| (number.0, number.1 ^ sum.1));
             finish(&env, &args, joined.group_by(f0).sum(f1))
         }
+        Case::Stages => finish(&env, &args, stages(&env, &args)),
         Case::Twice => {
             let first = sums(&env, &args, |_| {}).count()?;
             let more = Args { records: args.records + first, ..args };
@@ -182,6 +185,19 @@ fn numbers(env: &ExecutionEnvironment, args: &Args, act: impl Fn(u64) + Send + S
 
 fn sums(env: &ExecutionEnvironment, args: &Args, act: impl Fn(u64) + Send + Sync + 'static) -> DataSet<(u64, u64)> {
     numbers(env, args, act).group_by(f0).sum(f1)
+}
+
+/// Records wander through ten stages, all of them to another subtask before each.
+fn stages(env: &ExecutionEnvironment, args: &Args) -> DataSet<(u64, u64)> {
+    let (pause, records) = (Duration::from_millis(args.slow), args.records);
+    let first = env.generate_sequence(0, records - 1).map(|n| (n, n));
+    (1..=10u64).fold(first, |all, stage| {
+        all.partition_by_hash(f0).map(move |(key, sum)| {
+            thread::sleep(pause);
+            // Stages differ, so that a record is counted once in each.
+            ((key + stage) % records, sum * 3 % 1_000_003 + stage)
+        })
+    })
 }
 
 /// Each vertex of a row takes the smallest number of its row; rows are of 100.

@@ -4,21 +4,19 @@ use crate::cluster::Cluster;
 use flinkrs_control::Timestamp;
 use flinkrs_control::view::JobView;
 use flinkrs_protocol::JobState;
-use flinkrs_rpc::metrics::{self, Measure};
+use flinkrs_rpc::metrics::Measure;
 
-/// Of the JobManager.
+/// Of the cluster; what the process uses comes besides.
 pub(super) fn of_jobmanager(cluster: &Cluster) -> Vec<Measure> {
     let view = cluster.resources.view();
     let slots = || view.task_executors.iter().flat_map(|executor| &executor.slots);
-    let mut measures = metrics::of_process(&metrics::of_this_process());
-    measures.extend([
+    vec![
         ("numRegisteredTaskManagers".into(), view.task_executors.len() as u64),
         ("numPendingTaskManagers".into(), u64::from(view.pending_task_executors)),
         ("numRunningJobs".into(), cluster.dispatcher.jobs().filter(|line| !line.state.is_terminal()).count() as u64),
         ("taskSlotsAvailable".into(), slots().filter(|slot| slot.is_none()).count() as u64),
         ("taskSlotsTotal".into(), slots().count() as u64),
-    ]);
-    measures
+    ]
 }
 
 /// Of a job; times in milliseconds, 0 for a state that it isn't in.

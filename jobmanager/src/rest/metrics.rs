@@ -71,7 +71,9 @@ fn aggregate(how: &str, values: &[f64]) -> f64 {
 }
 
 pub(super) async fn of_jobmanager(context: Arc<Context>, call: Call) -> Answer {
-    answer(&call, &named(context.look(measures::of_jobmanager).await?))
+    let mut measures = context.look(measures::of_jobmanager).await?;
+    measures.extend(measured::of_process(&measured::of_this_process()));
+    answer(&call, &named(measures))
 }
 
 pub(super) async fn of_job(context: Arc<Context>, call: Call) -> Answer {

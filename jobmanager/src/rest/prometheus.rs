@@ -6,7 +6,7 @@ use crate::rest::route::{Answer, Context};
 use crate::rest::seen::view_of;
 use crate::rest::server::text;
 use flinkrs_control::view::JobView;
-use flinkrs_rpc::metrics::{Families, Measure};
+use flinkrs_rpc::metrics::{self, Families, Measure};
 use std::sync::Arc;
 
 /// Jobs that are shown at most: those that were submitted first.
@@ -21,7 +21,8 @@ fn look(cluster: &Cluster) -> (Vec<Measure>, Vec<Arc<JobView>>) {
 
 /// All metrics of the JobManager and of jobs that have not ended.
 pub(super) async fn page(context: Arc<Context>) -> Answer {
-    let (jobmanager, jobs) = context.look(look).await?;
+    let (mut jobmanager, jobs) = context.look(look).await?;
+    jobmanager.extend(metrics::of_process(&metrics::of_this_process()));
     let mut families = Families::default();
     let host = context.options.host.as_str();
     families.add("flink_jobmanager", &[("host", host)], &jobmanager);

@@ -111,7 +111,7 @@ impl TestCluster {
         let client = JobManagerClient::connect(&address, secret).await.expect("connects");
         assert_eq!(client.rest_address, format!("localhost:{}", rest.port()));
         let finish = Arc::new(Notify::new());
-        let task_executor = tokio::spawn(task_executor(client.clone(), Arc::clone(&finish)));
+        let task_executor = tokio::spawn(task_executor(TASK_EXECUTOR.to_owned(), client.clone(), Arc::clone(&finish)));
         let cluster = TestCluster { rest, metrics, client, finish, running, task_executor, folder };
         if cluster.is_open().await {
             cluster.wait(|| async { get(rest, "/overview").await.json()["taskmanagers"] == json!(1) }).await;
@@ -123,7 +123,7 @@ impl TestCluster {
         get(self.rest, "/overview").await.status == 200
     }
 
-    async fn wait<F: Future<Output = bool>>(&self, mut until: impl FnMut() -> F) {
+    pub(crate) async fn wait<F: Future<Output = bool>>(&self, mut until: impl FnMut() -> F) {
         let waits = async {
             while !until().await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -142,6 +142,18 @@ impl TestCluster {
             seen["state"] == state && is(&seen) && (all || state != "RUNNING")
         })
         .await;
+    }
+
+    /// Registers more TaskExecutors, which stay as long as what is returned.
+    pub(crate) async fn more_task_executors(&self, count: usize) -> Vec<JoinHandle<bool>> {
+        let start = |i: usize| {
+            let (client, finish) = (self.client.clone(), Arc::clone(&self.finish));
+            tokio::spawn(task_executor(format!("localhost:{i}-many"), client, finish))
+        };
+        let started = (0..count).map(start).collect();
+        let rest = self.rest;
+        self.wait(|| async { get(rest, "/overview").await.json()["taskmanagers"] == json!(count + 1) }).await;
+        started
     }
 
     /// Tells tasks that are held to finish.
@@ -283,10 +295,10 @@ fn message<T: serde::Serialize>(value: &T) -> GatewayMessage {
 
 /// A TaskExecutor with two slots, which starts workers as tasks of this process.
 /// Says whether it was told to end, rather than left alone.
-async fn task_executor(client: JobManagerClient, finish: Arc<Notify>) -> bool {
+async fn task_executor(name: String, client: JobManagerClient, finish: Arc<Notify>) -> bool {
     let (out, sent) = mpsc::channel(64);
     let register = FromTaskExecutor::Register {
-        task_executor: TASK_EXECUTOR.to_owned(),
+        task_executor: name,
         host: "localhost".to_owned(),
         data_address: "localhost:1000".to_owned(),
         slots: 2,

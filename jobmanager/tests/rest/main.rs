@@ -6,6 +6,7 @@ mod cluster;
 mod http;
 mod limits;
 mod logs;
+mod many;
 mod recorded;
 mod schemas;
 
