@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use hdfs_native::file::FileReader;
 use hdfs_native::{Client, HdfsError};
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,9 @@ const PIECE_BYTES_MIN: u64 = 256 << 10;
 
 /// The largest piece. Two of them are in memory at most: what comes is kept until it is taken.
 const PIECE_BYTES_MAX: u64 = 4 << 20;
+
+/// Pieces that are asked for beside the one that is taken from.
+const AHEAD: usize = 1;
 
 /// How often a file is looked up again, without a byte in between, when none of its replicas can be read.
 const LOOKUPS_MAX: u32 = 6;
@@ -65,7 +69,8 @@ pub(crate) struct HdfsReader {
     piece_bytes: u64,
     packet: Bytes,
     current: Option<Packets>,
-    next: Option<JoinHandle<Begun>>,
+    /// Pieces that were asked for, in order.
+    next: VecDeque<JoinHandle<Begun>>,
     lookups: u32,
 }
 
@@ -89,10 +94,10 @@ impl HdfsReader {
             piece_bytes: PIECE_BYTES_MIN,
             packet: Bytes::new(),
             current: None,
-            next: None,
+            next: VecDeque::new(),
             lookups: 0,
         };
-        reader.ask();
+        reader.ask_ahead();
         reader
     }
 
@@ -108,7 +113,20 @@ impl HdfsReader {
         let mut packets = self.file.read_range_stream(self.ahead as usize, bytes as usize).boxed();
         self.ahead += bytes;
         self.piece_bytes = (self.piece_bytes * 4).min(PIECE_BYTES_MAX);
-        self.next = Some(self.runtime.spawn(async move { (packets.next().await, packets) }));
+        self.next.push_back(self.runtime.spawn(async move { (packets.next().await, packets) }));
+    }
+
+    /// Asks for pieces until there are enough, or what was expected is asked for.
+    fn ask_ahead(&mut self) {
+        let end = self.end.min(self.file.file_length() as u64);
+        while self.next.len() < AHEAD && self.ahead < end {
+            self.ask();
+        }
+    }
+
+    /// Lets go of what was asked for.
+    fn forget_ahead(&mut self) {
+        self.next.drain(..).for_each(|next| next.abort());
     }
 
     /// The next packet; empty at the end of the file.
@@ -120,17 +138,15 @@ impl HdfsReader {
                 }
                 self.current = None;
             }
-            if self.next.is_none() {
+            if self.next.is_empty() {
                 self.ask();
             }
-            let Some(next) = self.next.take() else { return Ok(Bytes::new()) };
+            let Some(next) = self.next.pop_front() else { return Ok(Bytes::new()) };
             let begun = poll_here(self.runtime, next);
             let (first, packets) =
                 begun.map_err(|error| HdfsError::OperationFailed(format!("a read ended by itself: {error}")))?;
             self.current = Some(packets);
-            if self.ahead < self.end {
-                self.ask();
-            }
+            self.ask_ahead();
             if let Some(packet) = first {
                 return packet;
             }
@@ -153,7 +169,8 @@ impl HdfsReader {
             }
             let pause = PAUSE * 2u32.pow(self.lookups);
             self.lookups += 1;
-            (self.current, self.next) = (None, None);
+            self.current = None;
+            self.forget_ahead();
             let source = Arc::clone(&self.source);
             self.file = poll_here(self.runtime, async move {
                 tokio::time::sleep(pause).await;
@@ -178,8 +195,6 @@ impl Read for HdfsReader {
 
 impl Drop for HdfsReader {
     fn drop(&mut self) {
-        if let Some(next) = &self.next {
-            next.abort();
-        }
+        self.forget_ahead();
     }
 }

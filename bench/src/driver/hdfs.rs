@@ -1,5 +1,6 @@
 //! Reading and writing on HDFS, against Hadoop's own client: both as whole processes, on the daemons of the tests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,7 @@ use super::Options;
 use super::process::{Run, measure};
 use super::setup::{cargo_build, release, succeed};
 use super::table::{self, median};
+use crate::cli::about;
 
 /// Where the files are.
 const FOLDER: &str = "/bench";
@@ -36,6 +38,8 @@ pub(super) fn run(options: &Options) -> Result<bool, String> {
     let mut javac = Command::new("javac");
     javac.arg("-cp").arg(cluster.class_path()).arg("-d").arg(&classes).arg(bench.join("hdfs/HdfsIo.java"));
     succeed(&mut javac, "javac (of a JDK, such as default-jdk-headless)")?;
+    // Hadoop's client complains about libraries that it doesn't need.
+    fs::write(classes.join("log4j.properties"), "log4j.rootLogger=OFF\n").map_err(about(classes.display()))?;
     let clients = Clients {
         engine: release(bench).join("engine_hdfs"),
         class_path: format!("{}:{}", classes.display(), cluster.class_path()),
