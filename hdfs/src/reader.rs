@@ -1,7 +1,7 @@
 //! Reads a file, ahead of who takes it.
 //!
-//! The file is read in pieces: the one that is taken from, and the next one, which is asked for when that begins. Both
-//! come from their DataNodes at the same time, on the runtime's threads. Pieces begin small, so that whoever looks at
+//! The file is read in pieces: the one that is taken from, and the next ones, which are asked for as soon as there is
+//! room. They come from their DataNodes at the same time, on the runtime's threads. Pieces begin small, so that whoever looks at
 //! the start of a file doesn't pay for more.
 
 use crate::calls::Calls;
@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 /// The first piece; each later one is four times as large.
 const PIECE_BYTES_MIN: u64 = 256 << 10;
 
-/// The largest piece. Two of them are in memory at most: what comes is kept until it is taken.
-const PIECE_BYTES_MAX: u64 = 4 << 20;
+/// The largest piece; what comes of one is kept until it is taken.
+const PIECE_BYTES_MAX: u64 = 2 << 20;
 
-/// Pieces that are asked for beside the one that is taken from.
-const AHEAD: usize = 1;
+/// Pieces that are asked for beside the one that is taken from: a file has 8 MiB in memory at most.
+const AHEAD: usize = 3;
 
 /// How often a file is looked up again, without a byte in between, when none of its replicas can be read.
 const LOOKUPS_MAX: u32 = 6;

@@ -3,10 +3,11 @@
 //! Within a block the client itself goes on with the DataNodes that are left. What it gives up is done here, with the
 //! bytes that it may not have brought to them, of which the newest are kept:
 //!
-//! | what failed | what is done |
-//! |---|---|
-//! | a new block, before anything was in it | it is abandoned, the file closed behind the block before, and opened again to append; the NameNode is asked for a block without the DataNodes that can't be reached, and gives the client the same one when that asks |
-//! | anything else | the file's lease is recovered, which closes it where its DataNodes agree; what is missing then is appended |
+//! - A block of which all bytes are kept, such as a new one, is abandoned; the file is closed behind the block before,
+//!   and opened again to append. The NameNode is asked for a block without the DataNodes that can't be reached, and
+//!   gives the client the same one when that asks.
+//! - Otherwise the file's lease is recovered, which closes it where its DataNodes agree. What is missing then is
+//!   appended.
 //!
 //! Both need the NameNode's block calls, which `hdfs-native` keeps for itself; the writer's name in them is the
 //! client's.
@@ -84,10 +85,9 @@ impl Output {
                 None => Some(HdfsError::OperationFailed("the file is closed already".to_owned())),
             };
             // Whether it was written or will be.
-            let before = self.written;
             self.keep(piece);
             if let Some(error) = failed {
-                self.recover(error, before, false).await?;
+                self.recover(error, false).await?;
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Output {
             if started.elapsed() > RECOVERY_MAX {
                 return Err(error.into());
             }
-            self.recover(error, self.written, true).await?;
+            self.recover(error, true).await?;
         }
     }
 
@@ -116,16 +116,16 @@ impl Output {
         }
     }
 
-    /// Brings the file to what was written, whatever of it is there. `before`: bytes of which the client has said that
-    /// it took them. A file that is being closed stays closed if it has all.
-    async fn recover(&mut self, error: HdfsError, before: u64, closing: bool) -> Result<(), Failure> {
+    /// Brings the file to what was written, whatever of it is there. A file that is being closed stays closed if it has
+    /// all.
+    async fn recover(&mut self, error: HdfsError, closing: bool) -> Result<(), Failure> {
         let mut failure = Failure::Hdfs(error);
         let started = Instant::now();
         let mut excluded = Vec::new();
         // From now on nobody renews the file's lease.
         self.file = None;
         while is_curable(&failure) && started.elapsed() < RECOVERY_MAX {
-            match self.try_recover(before, closing, &mut excluded).await {
+            match self.try_recover(closing, &mut excluded).await {
                 Ok(()) => return Ok(()),
                 Err(next) => failure = next,
             }
@@ -134,55 +134,46 @@ impl Output {
         Err(failure)
     }
 
-    async fn try_recover(
-        &mut self,
-        before: u64,
-        closing: bool,
-        excluded: &mut Vec<DatanodeInfoProto>,
-    ) -> Result<(), Failure> {
-        if !closing
-            && before.is_multiple_of(self.block_bytes)
-            && let Some(name_node) = self.name_node.clone()
-            && self.abandon(&name_node, before, excluded).await?
+    async fn try_recover(&mut self, closing: bool, excluded: &mut Vec<DatanodeInfoProto>) -> Result<(), Failure> {
+        if let Some(name_node) = self.name_node.clone()
+            && let Some(length) = self.abandon(&name_node, excluded).await?
         {
-            let last = self.last_block(&name_node, before).await?;
-            return self.append_from(before, last, excluded).await;
+            let last = self.last_block(&name_node, length).await?;
+            return self.append_from(length, last, excluded).await;
         }
         let length = self.closed_length().await?;
         if closing && length == self.written {
             return Ok(());
         }
-        let last = match &self.name_node {
-            Some(name_node) if length.is_multiple_of(self.block_bytes) => {
-                let name_node = Arc::clone(name_node);
-                self.last_block(&name_node, length).await?
-            }
+        let last = match self.name_node.clone() {
+            Some(name_node) if length.is_multiple_of(self.block_bytes) => self.last_block(&name_node, length).await?,
             _ => None,
         };
         self.append_from(length, last, excluded).await
     }
 
-    /// Takes a block off the end of the file that begins at `length`, and closes the file before it; false when that
-    /// isn't how the file is.
+    /// Takes the block that was being written off the end of the file, if all of it is kept here, and closes the file
+    /// before it; says how long it is then. `None` when that isn't how the file is.
     async fn abandon(
         &self,
         name_node: &NameNode,
-        length: u64,
         excluded: &mut Vec<DatanodeInfoProto>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<u64>, Failure> {
         let found = name_node.block_locations(&self.path, 0, i64::MAX as u64).await.map_err(own)?;
-        let Some(found) = found.filter(|found| found.under_construction) else { return Ok(false) };
-        let Some(last) = found.last_block else {
-            // An empty file: its first block wasn't even given.
-            return Ok(length == 0 && self.complete(name_node, None).await?);
-        };
-        if last.offset != length || found.is_last_block_complete {
-            return Ok(false);
+        let Some(found) = found.filter(|found| found.under_construction) else { return Ok(None) };
+        let length = found.last_block.as_ref().map_or(0, |last| last.offset);
+        if found.is_last_block_complete && found.last_block.is_some() {
+            return Ok(None);
         }
-        exclude_unreachable(&last, excluded).await;
-        name_node.abandon_block(&self.path, &self.writer_name, last.b).await.map_err(own)?;
+        if !(self.written - self.kept_bytes..=self.written).contains(&length) {
+            return Ok(None);
+        }
+        if let Some(last) = found.last_block {
+            exclude_unreachable(&last, excluded).await;
+            name_node.abandon_block(&self.path, &self.writer_name, last.b).await.map_err(own)?;
+        }
         let before = self.last_block(name_node, length).await?;
-        self.complete(name_node, before).await
+        Ok(self.complete(name_node, before).await?.then_some(length))
     }
 
     /// The file's block that ends at `length`.
