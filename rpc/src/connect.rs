@@ -115,7 +115,8 @@ impl JobManagerClient {
     /// The error of the first call, which tells whether both sides encrypt, and trust each other.
     fn unfriendly(&self, status: &Status) -> Error {
         let error = self.error(status);
-        if !matches!(error, Error::Resource { .. }) {
+        // What the JobManager itself has said needs no guess.
+        if std::error::Error::source(status).is_none() || !matches!(error, Error::Resource { .. }) {
             return error;
         }
         let hint = match &self.access.tls {
