@@ -1,10 +1,13 @@
 //! The examples with inputs of their own, and what they give in one process.
 
-use crate::support::folder;
+use crate::support::{folder, hdfs_as};
 use crate::yarn::harness::{run, text_lines};
+use flinkrs_core::fs::{FileStatus, FileSystem};
+use flinkrs_hdfs::Upload;
 use flinkrs_tests::files;
 use flinkrs_tests::hadoop::Cluster;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -51,10 +54,12 @@ impl Example {
 
 /// The sorted lines of all files of an output. Sums of fractions depend on their order in the last digits.
 pub(crate) fn written(output: &Path) -> Vec<String> {
-    text_lines(output).into_iter().map(|line| rounded(&line)).collect()
+    let mut lines: Vec<String> = text_lines(output).iter().map(|line| rounded(line)).collect();
+    lines.sort();
+    lines
 }
 
-pub(crate) fn rounded(line: &str) -> String {
+fn rounded(line: &str) -> String {
     let field = |field: &str| match field.parse::<f64>() {
         Ok(number) if field.contains('.') => format!("{number:.9}"),
         _ => field.to_owned(),
@@ -83,6 +88,34 @@ fn build() -> PathBuf {
     run(&mut cargo).ok();
     // Beside the tests' own programs, which lie in the profile's folder.
     Path::new(crate::yarn::harness::PROGRAM).with_file_name("examples")
+}
+
+/// The same lines of an output on HDFS, where ann has written it.
+pub(crate) fn written_on_hdfs(cluster: &Cluster, output: &Path) -> Vec<String> {
+    let hdfs = hdfs_as(cluster, "ann");
+    let files = hdfs.list(output).unwrap_or_else(|error| panic!("{error}"));
+    let text = |file: FileStatus| {
+        let mut text = String::new();
+        hdfs.open(&file.path, 0).unwrap().read_to_string(&mut text).unwrap();
+        text
+    };
+    let texts: Vec<String> = files.into_iter().map(text).collect();
+    let mut lines: Vec<String> = texts.iter().flat_map(|text| text.lines()).map(rounded).collect();
+    lines.sort();
+    lines
+}
+
+/// The inputs on HDFS.
+pub(crate) fn inputs_on_hdfs(cluster: &Cluster) -> &'static str {
+    let (hdfs, folder) = (hdfs_as(cluster, "ann"), "hdfs:///user/ann/inputs");
+    for file in fs::read_dir(inputs(cluster)).unwrap() {
+        let file = file.unwrap();
+        let there = Path::new(folder).join(file.file_name());
+        if !hdfs.exists(&there).unwrap() {
+            hdfs.upload(&file.path(), &there, &Upload::default()).unwrap();
+        }
+    }
+    folder
 }
 
 /// A folder with the inputs of all examples.

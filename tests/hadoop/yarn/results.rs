@@ -1,20 +1,23 @@
 //! The examples give on YARN what they give in one process, whichever way they are run.
 
-use crate::support::{folder, wait_until};
-use crate::yarn::examples::{ALL, Example, WORDCOUNT, inputs, written};
+use crate::support::{folder, hdfs_as, wait_until};
+use crate::yarn::examples::{ALL, Example, WORDCOUNT, inputs, inputs_on_hdfs, written, written_on_hdfs};
 use crate::yarn::harness::*;
+use flinkrs_core::fs::FileSystem;
 use flinkrs_tests::hadoop::Cluster;
 use flinkrs_yarn_am::hadoop::proto::yarn::{FinalApplicationStatusProto, YarnApplicationStateProto};
+use std::path::Path;
 
-/// Runs an example as `options` say, and compares what it has written.
+/// Runs an example as `options` say, from HDFS to HDFS, and compares what it has written.
 fn check(cluster: &Cluster, example: Example, options: &[&str]) -> Said {
-    let output = folder(cluster, "results").join(example.name);
-    let arguments = example.arguments(inputs(cluster).to_str().unwrap(), output.to_str().unwrap());
+    let output = Path::new("hdfs:///user/ann/results").join(example.name);
+    hdfs_as(cluster, "ann").remove(&output).unwrap();
+    let arguments = example.arguments(inputs_on_hdfs(cluster), output.to_str().unwrap());
     let path = example.path();
     let program = [path.to_str().unwrap()];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let said = said(cluster, &[&["run"], options, &program, &arguments].concat()).ok();
-    assert_eq!(written(&output), example.expected(cluster), "{} with {options:?}", example.name);
+    assert_eq!(written_on_hdfs(cluster, &output), example.expected(cluster), "{} with {options:?}", example.name);
     said
 }
 
