@@ -59,6 +59,10 @@ enum Case {
     Differs,
     /// Says something on standard output in each subtask
     Says,
+    /// Counts the bytes of a file that lies in the worker's folder
+    Shipped,
+    /// Executes nothing
+    Nothing,
     /// Panics in a map
     Panic,
     /// Aborts the process in a map
@@ -123,6 +127,11 @@ fn run(args: Args) -> Result<()> {
                 }
             }),
         ),
+        Case::Shipped => {
+            let bytes = |_| std::fs::read("shipped.txt").expect("it was shipped").len() as u64;
+            finish(&env, &args, env.generate_sequence(0, 3).map(move |n| (n, bytes(n))))
+        }
+        Case::Nothing => Ok(()),
         Case::Panic => finish(&env, &args, sums(&env, &args, |n| assert!(n != 7, "seven is too much"))),
         Case::Abort => finish(
             &env,

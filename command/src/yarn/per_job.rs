@@ -28,6 +28,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Bytes of a submission that travels with what the ApplicationMaster is told; a larger one is staged.
 const SMALL_BYTES: usize = 64 << 10;
@@ -37,6 +38,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How often YARN is asked how the application is while the program runs.
 const ASK: Duration = Duration::from_millis(500);
+
+/// How long an answer is waited for meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// How long a program has to notice that its application has ended.
 const NOTICE: Duration = Duration::from_secs(3);
@@ -54,14 +58,18 @@ pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Resul
             return Err(error);
         }
     };
-    let status = running.attend(&yarn, id)?;
-    let staging = Staging::new(&yarn.hdfs, config);
+    let attended = running.attend(&yarn, id);
     // One that was killed has left its job to the JobManager, which goes on or cancels it as it was told.
-    if !how.detached && status.code().is_some() {
-        runtime()?.block_on(yarn.until_it_ends(id))?;
-        staging.remove(id)?;
+    if !how.detached && attended.as_ref().map_or(true, |status| status.code().is_some()) {
+        let cleaned_up = runtime()?.block_on(async {
+            yarn.until_it_ends(id).await?;
+            yarn.clean_up(id, config).await
+        });
+        if let Err(error) = cleaned_up {
+            eprintln!("{id} may still run, or have left files: {error}");
+        }
     }
-    running.end(Some(status))
+    running.end(Some(attended?))
 }
 
 /// The program's process.
@@ -173,8 +181,9 @@ impl Running {
             }
             if over.is_none() && asked.elapsed() > ASK {
                 asked = Instant::now();
-                // A ResourceManager that is away is asked again.
-                let report = runtime.block_on(yarn.report(id)).ok().filter(has_ended);
+                // A ResourceManager that is away is asked again; the program doesn't wait for it.
+                let answer = runtime.block_on(async { timeout(ANSWER_MAX, yarn.report(id)).await });
+                let report = answer.ok().and_then(|answer| answer.ok()).filter(has_ended);
                 over = report.map(|report| (Instant::now(), ended_error(id, &report)));
             }
             thread::sleep(LOOK);

@@ -17,6 +17,7 @@ pub use remote::{
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};
 pub(crate) use output::TaskOutput;
+pub(crate) use remote::address_of;
 pub(crate) use writer::{EdgeWriter, Keyed, Spread};
 
 use crate::task::current_task;
