@@ -32,7 +32,7 @@ struct Runs {
 /// Prints a row per size, number of streams, and operation; whether all content was right.
 pub(super) fn run(options: &Options) -> Result<bool, String> {
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-    cargo_build(bench, "--bin=engine_hdfs")?;
+    cargo_build(bench, &["--bin=engine_hdfs"])?;
     let cluster = Cluster::start(&[Daemon::NameNode, Daemon::DataNode], &[])?;
     let classes = cluster.folder().join("classes");
     let mut javac = Command::new("javac");
