@@ -41,6 +41,9 @@ const NAMES: &str = "names";
 /// Bytes of a block of a result at most.
 const BLOCK_BYTES: u64 = 1 << 30;
 
+/// Files that are being written, by job and path.
+type OpenFiles = BTreeMap<(JobId, PathBuf), Box<dyn OutputFile>>;
+
 /// The folder.
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -50,7 +53,7 @@ pub(crate) struct Store {
     is_remote: bool,
     artifacts: PathBuf,
     /// Results that are being written, where files take their time.
-    open: Arc<Mutex<BTreeMap<(JobId, PathBuf), Box<dyn OutputFile>>>>,
+    open: Arc<Mutex<OpenFiles>>,
 }
 
 impl Store {
