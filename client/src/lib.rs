@@ -31,6 +31,7 @@
 //! | `options` | [`CommonOptions`], the options that all programs share |
 //! | `local` | runs a plan on the threads of this process |
 //! | `cluster` | submits a plan to a cluster, and follows it |
+//! | `files` | which file systems its paths can name |
 //! | `roles` | whether this process runs its plan, shows it, submits it, or runs a part of another's |
 //! | `progress`, `report` | the live line, the summary, and the report page |
 
@@ -38,6 +39,7 @@
 mod allocator;
 mod cluster;
 mod entry;
+mod files;
 mod local;
 mod note;
 mod options;

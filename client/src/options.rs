@@ -28,6 +28,10 @@ pub struct CommonOptions {
     #[arg(long, value_name = "SIZE")]
     pub collect_limit: Option<ByteSize>,
 
+    /// What stands before paths without a scheme, such as hdfs://namenode:8020 [default: local paths]
+    #[arg(long, value_name = "SCHEME")]
+    pub default_scheme: Option<String>,
+
     /// Show a line of progress per operator while the job runs, and a summary afterwards
     #[arg(long)]
     pub progress: bool,
@@ -56,6 +60,7 @@ impl Default for CommonOptions {
             memory: None,
             temp_dir: None,
             collect_limit: None,
+            default_scheme: None,
             progress: false,
             report: None,
             loop_snapshot: None,
@@ -82,6 +87,9 @@ impl CommonOptions {
         }
         if let Some(limit) = self.collect_limit {
             local = local.collect_limit(limit);
+        }
+        if let Some(scheme) = &self.default_scheme {
+            local = local.default_scheme(scheme);
         }
         if let Some(file) = &self.report {
             local = local.report(file);

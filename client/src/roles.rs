@@ -127,6 +127,10 @@ fn role() -> Result<&'static Role> {
     if let Some(role) = OF_PROCESS.get() {
         return Ok(role);
     }
+    crate::files::register();
+    if let Ok(scheme) = std::env::var(roles::DEFAULT_SCHEME) {
+        flinkrs_core::fs::set_default_scheme(&scheme)?;
+    }
     let found = find()?;
     Ok(OF_PROCESS.get_or_init(|| found))
 }

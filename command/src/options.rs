@@ -4,8 +4,8 @@ use clap::Args;
 use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
 use flinkrs_core::config::{
-    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, heartbeat, jobmanager, observation, rest,
-    restart, security, taskmanager,
+    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, files, heartbeat, jobmanager, observation,
+    rest, restart, security, taskmanager,
 };
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
@@ -181,19 +181,25 @@ fn rest_tls_of(config: &Configuration) -> Result<Option<(Arc<ServerConfig>, bool
     Ok(Some((tls::of_rest(&keystore, truststore.as_deref())?, asks)))
 }
 
+/// The folder of a store, where executables can be run in it.
+fn artifacts_beside(store: &std::path::Path) -> Option<PathBuf> {
+    flinkrs_core::fs::scheme_of(store).is_none().then(|| store.to_path_buf())
+}
+
 /// What a JobManager is started with.
 pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOptions> {
     let port = config.get(&jobmanager::RPC_PORT);
     let bind = SocketAddr::new(ip_of("jobmanager.bind-host", &config.get(&jobmanager::BIND_HOST))?, port);
     let blobs = config.get(&jobmanager::BLOB_STORAGE_DIRECTORY);
     let store = config.get(&jobmanager::HA_STORAGE_DIR);
-    let store = store.unwrap_or_else(|| process_folder(config, JOBMANAGER).join("store"));
+    let folder = process_folder(config, JOBMANAGER);
+    let store = store.unwrap_or_else(|| folder.join("store"));
     Ok(JobManagerOptions {
         bind,
         secret: secret_of(config)?,
         tls: tls_files_of(config)?.map(Tls::read).transpose()?,
         rest: Some(rest_options(config)?),
-        artifacts: blobs.unwrap_or_else(|| store.join("artifacts")),
+        artifacts: blobs.unwrap_or_else(|| artifacts_beside(&store).unwrap_or(folder).join("artifacts")),
         store,
         resources: ResourceOptions {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
@@ -322,6 +328,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         temp_dir: temp_dir(config),
         programs: None,
         worker_directory: None,
+        default_scheme: config.get(&files::DEFAULT_SCHEME),
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
             heartbeat_timeout: config.get(&heartbeat::TIMEOUT),

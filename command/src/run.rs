@@ -5,9 +5,10 @@ use crate::{program, runtime, yarn};
 use clap::Args;
 use flinkrs_core::config::Configuration;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
+use flinkrs_core::config::files;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
-use flinkrs_rpc::roles::{COLLECT_LIMIT, Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
+use flinkrs_rpc::roles::{COLLECT_LIMIT, DEFAULT_SCHEME, Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use rustix::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::fs::File;
 use std::io::Write;
@@ -47,9 +48,13 @@ impl Run {
     /// Becomes the program, whose exit code is the command's, or stays with the application that runs it.
     pub(super) fn run(&self) -> Result<()> {
         let config = self.cluster.common.configuration()?;
-        let program = Program { path: program::find(&self.program)?, arguments: self.arguments.clone() };
+        let program = Program {
+            path: program::find(&self.program)?,
+            arguments: self.arguments.clone(),
+            environment: environment(&config),
+        };
         match self.cluster.target(&config) {
-            execution::Target::Local => self.embedded(&program, &config),
+            execution::Target::Local => self.embedded(&program),
             execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
             execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
             execution::Target::Remote | execution::Target::YarnSession => {
@@ -62,16 +67,14 @@ impl Run {
                 };
                 let spec = self.how(&config).to(Destination::JobManager { address, secret_file, tls });
                 let mut command = program.command();
-                command.env(COLLECT_LIMIT, collect_limit(&config));
                 command.env(ROLE, SUBMIT).env(SUBMIT_SPEC, json(&spec)?);
                 Err(Error::io("start program", &program.path, command.exec()))
             }
         }
     }
 
-    fn embedded(&self, program: &Program, config: &Configuration) -> Result<()> {
+    fn embedded(&self, program: &Program) -> Result<()> {
         let mut command = program.command();
-        command.env(COLLECT_LIMIT, collect_limit(config));
         if let Some(parallelism) = self.parallelism {
             command.arg("--parallelism").arg(parallelism.to_string());
         }
@@ -88,21 +91,24 @@ impl Run {
     }
 }
 
-/// How much memory the records of one `collect` may take, in bytes.
-fn collect_limit(config: &Configuration) -> String {
-    config.get(&execution::COLLECT_LIMIT).0.to_string()
+/// What a program is told of the configuration, whatever its role.
+pub(crate) fn environment(config: &Configuration) -> Vec<(&'static str, String)> {
+    let limit = (COLLECT_LIMIT, config.get(&execution::COLLECT_LIMIT).0.to_string());
+    let scheme = config.get(&files::DEFAULT_SCHEME).map(|scheme| (DEFAULT_SCHEME, scheme));
+    [limit].into_iter().chain(scheme).collect()
 }
 
 /// A program and its arguments.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
         command
     }
 

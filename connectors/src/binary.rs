@@ -109,13 +109,17 @@ impl<const N: usize> InputFormat for FixedInput<N> {
         Ok(splits)
     }
 
+    fn hosts(&self, split: &FileSplit) -> Vec<String> {
+        split.hosts.clone()
+    }
+
     fn statistics(&self) -> Result<Statistics> {
         let bytes = self.files.files()?.iter().map(|file| content_bytes(&file.path, file.bytes)).sum::<f64>();
         Ok(Statistics { records: Some(bytes / N as f64), bytes: Some(bytes), record_bytes: Some(N as f64) })
     }
 
     fn open(&self, split: FileSplit) -> Result<FixedReader<N>> {
-        let input = open(&split.path, split.offset)?;
+        let input = open(&split.path, split.offset, split.length)?;
         Ok(FixedReader {
             input,
             position: split.offset,
@@ -234,6 +238,6 @@ impl<const N: usize> RecordWriter<Record<N>> for FixedWriter {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.file.flush()
+        self.file.finish()
     }
 }

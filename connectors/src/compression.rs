@@ -2,7 +2,7 @@
 
 use crate::files::FileSplit;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::{FileSystem, LocalFileSystem};
+use flinkrs_core::fs::locate;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -41,9 +41,10 @@ pub(crate) fn content_bytes(path: &Path, file_bytes: u64) -> f64 {
     }
 }
 
-/// Opens the content of a file at `offset`, which is 0 if the file is compressed.
-pub(crate) fn open(path: &Path, offset: u64) -> Result<Box<dyn Read + Send>> {
-    let file = LocalFileSystem.open(path, offset)?;
+/// Opens the content of a file at `offset`, which is 0 if the file is compressed, to read about `bytes` of the file.
+pub(crate) fn open(path: &Path, offset: u64, bytes: u64) -> Result<Box<dyn Read + Send>> {
+    let located = locate(path)?;
+    let file = located.files.open_part(&located.path, offset, bytes)?;
     let Some(compression) = Compression::of(path) else { return Ok(file) };
     debug_assert_eq!(offset, 0, "a compressed file is read from its start");
     let file = BufReader::with_capacity(COMPRESSED_BYTES, file);

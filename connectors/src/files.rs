@@ -1,10 +1,12 @@
 //! Input files: paths, folders and globs become a list of files, and the files become splits.
 
 use crate::compression::Compression;
+use crate::glob::{Glob, is_glob};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem};
+use flinkrs_core::fs::{FileBlock, FileStatus, FileSystem, Located, locate};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A piece smaller than this costs more to hand out than to read.
 const PIECE_BYTES_MIN: u64 = 1 << 20;
@@ -18,8 +20,8 @@ const PIECES_PER_SUBTASK: u64 = 4;
 /// Which files an input reads: one or more paths, each a file, a folder or a glob.
 ///
 /// A folder stands for the files in it whose names start with neither `.` nor `_`. A glob may hold `*`, `?`, `[a-z]`
-/// and `**` (any number of folders), and must match something. A path may be written as `file://…`. Files that end in
-/// `.gz`, `.gzip`, `.zst` or `.zstd` are decompressed, and are read by one subtask each.
+/// and `**` (any number of folders), and must match something. A path may name its file system, as `file://…` or
+/// `hdfs://…`. Files that end in `.gz`, `.gzip`, `.zst` or `.zstd` are decompressed, and are read by one subtask each.
 ///
 /// ```
 /// use flinkrs_connectors::FileInput;
@@ -44,6 +46,9 @@ pub struct FileSplit {
     pub length: u64,
     /// How many bytes the whole file has.
     pub file_bytes: u64,
+    /// Hosts that have the part, best first; known where the job is planned.
+    #[serde(skip)]
+    pub hosts: Vec<String>,
 }
 
 impl FileInput {
@@ -88,81 +93,82 @@ impl FileInput {
         }
         let mut files = Vec::new();
         for path in &self.paths {
-            let path = local_path(path)?;
-            if path.to_str().is_some_and(is_glob) && !LocalFileSystem.exists(&path)? {
-                self.add_glob(&path, &mut files)?;
-            } else {
-                self.add(LocalFileSystem.status(&path)?, &mut files)?;
-            }
+            self.add_path(path, |_, status| files.push(status))?;
         }
         Ok(files)
     }
 
-    /// The files cut into at least `wanted` splits, if they are large enough, at multiples of `unit` bytes.
+    /// The files cut into at least `wanted` splits, if they are large enough, at multiples of `unit` bytes. A split lies
+    /// within a block of its file, where the file system knows blocks.
     pub(crate) fn splits(&self, wanted: usize, unit: u64) -> Result<Vec<(FileSplit, u64)>> {
-        let files = self.files()?;
-        let total: u64 = files.iter().map(|file| file.bytes).sum();
+        let mut files = Vec::new();
+        for path in &self.paths {
+            self.add_path(path, |located, status| files.push((Arc::clone(&located.files), status)))?;
+        }
+        let total: u64 = files.iter().map(|(_, file)| file.bytes).sum();
         let piece = self.split_bytes.unwrap_or_else(|| piece_bytes(total, wanted));
         let mut splits = Vec::new();
-        for file in &files {
-            let pieces = if Compression::of(&file.path).is_some() { 1 } else { file.bytes.div_ceil(piece) };
-            cut(file, pieces, unit, &mut splits);
+        for (system, file) in &files {
+            let whole = Compression::of(&file.path).is_some();
+            cut(file, &system.blocks(file)?, if whole { u64::MAX } else { piece }, unit, &mut splits);
         }
         Ok(splits)
     }
 
-    fn add(&self, status: FileStatus, files: &mut Vec<FileStatus>) -> Result<()> {
+    /// Shows the files that a path stands for.
+    fn add_path(&self, path: &Path, mut add: impl FnMut(&Located, FileStatus)) -> Result<()> {
+        let located = locate(path)?;
+        let files = &*located.files;
+        let is_pattern = located.path.to_str().is_some_and(is_glob) && !files.exists(&located.path)?;
+        if !is_pattern {
+            return self.add(files, files.status(&located.path)?, &mut |status| add(&located, status));
+        }
+        let found = Glob::new(&located.path)?.find(files)?;
+        if found.is_empty() {
+            return Err(Error::data(format!("no file matches {}", located.path.display())));
+        }
+        let wants_hidden = is_named(&located.path, b"_");
+        let shown = found.into_iter().filter(|status| wants_hidden || !is_hidden(&status.path));
+        shown.into_iter().try_for_each(|status| self.add(files, status, &mut |status| add(&located, status)))
+    }
+
+    fn add(&self, files: &dyn FileSystem, status: FileStatus, add: &mut dyn FnMut(FileStatus)) -> Result<()> {
         if !status.is_dir {
-            files.push(status);
+            add(status);
             return Ok(());
         }
-        for entry in LocalFileSystem.list(&status.path)? {
+        for entry in files.list(&status.path)? {
             if !is_hidden(&entry.path) && (!entry.is_dir || self.recursive) {
-                self.add(entry, files)?;
+                self.add(files, entry, add)?;
             }
         }
         Ok(())
     }
-
-    fn add_glob(&self, pattern: &Path, files: &mut Vec<FileStatus>) -> Result<()> {
-        let text = pattern.to_str().expect("a glob is text: is_glob saw it as such");
-        let options = glob::MatchOptions {
-            case_sensitive: true,
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-        };
-        let matches = glob::glob_with(text, options).map_err(|error| {
-            Error::usage(format!("the pattern {text} is wrong at byte {}: {}", error.pos, error.msg))
-        })?;
-        let hidden_wanted =
-            pattern.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('_'));
-        let mut found = false;
-        for path in matches {
-            let path = path.map_err(|error| {
-                let path = error.path().to_path_buf();
-                Error::io("list folder", path, error.into())
-            })?;
-            if hidden_wanted || !is_hidden(&path) {
-                found = true;
-                self.add(LocalFileSystem.status(&path)?, files)?;
-            }
-        }
-        if found { Ok(()) } else { Err(Error::data(format!("no file matches {text}"))) }
-    }
 }
 
-/// Cuts a file into `pieces` of nearly the same size.
-fn cut(file: &FileStatus, pieces: u64, unit: u64, splits: &mut Vec<(FileSplit, u64)>) {
-    let units = file.bytes.div_ceil(unit);
-    let pieces = pieces.min(units);
-    for i in 0..pieces {
-        let bound = |i: u64| {
-            let units_before = u128::from(units) * u128::from(i) / u128::from(pieces);
-            u64::try_from(units_before).map_or(file.bytes, |units| (units * unit).min(file.bytes))
-        };
-        let (offset, end) = (bound(i), bound(i + 1));
-        let split = FileSplit { path: file.path.clone(), offset, length: end - offset, file_bytes: file.bytes };
-        splits.push((split, end - offset));
+/// Cuts a file into pieces of nearly the same size, of at most about `piece` bytes and each within one of its blocks.
+fn cut(file: &FileStatus, blocks: &[FileBlock], piece: u64, unit: u64, splits: &mut Vec<(FileSplit, u64)>) {
+    let whole = [FileBlock { offset: 0, bytes: file.bytes, hosts: Vec::new() }];
+    // Without pieces there is nothing to be near to but the first block.
+    let blocks = match blocks {
+        [] => &whole[..],
+        blocks if piece < file.bytes => blocks,
+        _ => &whole[..],
+    };
+    let aligned = |offset: u64| offset.checked_next_multiple_of(unit).map_or(file.bytes, |at| at.min(file.bytes));
+    for block in blocks {
+        let (start, end) = (aligned(block.offset), aligned(block.offset + block.bytes));
+        let units = (end - start).div_ceil(unit);
+        let pieces = (end - start).div_ceil(piece).min(units);
+        for i in 0..pieces {
+            let bound = |i: u64| {
+                let units_before = u128::from(units) * u128::from(i) / u128::from(pieces);
+                u64::try_from(units_before).map_or(end, |units| (start + units * unit).min(end))
+            };
+            let (offset, length) = (bound(i), bound(i + 1) - bound(i));
+            let (path, hosts) = (file.path.clone(), block.hosts.clone());
+            splits.push((FileSplit { path, offset, length, file_bytes: file.bytes, hosts }, length));
+        }
     }
 }
 
@@ -186,24 +192,13 @@ impl std::fmt::Display for FileInput {
     }
 }
 
-/// The path without `file://`; any other scheme is an error.
-pub(crate) fn local_path(path: &Path) -> Result<PathBuf> {
-    let Some(text) = path.to_str() else { return Ok(path.to_path_buf()) };
-    match text.split_once("://") {
-        Some(("file", rest)) => Ok(PathBuf::from(rest)),
-        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !scheme.is_empty() => Err(
-            Error::usage(format!("{text}: there is no file system for {scheme}://; local paths and file:// are known")),
-        ),
-        _ => Ok(path.to_path_buf()),
-    }
-}
-
-fn is_glob(path: &str) -> bool {
-    path.contains(['*', '?', '['])
-}
-
 fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
+    is_named(path, b".") || is_named(path, b"_")
+}
+
+/// Whether the name begins like that.
+fn is_named(path: &Path, start: &[u8]) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(start))
 }
 
 #[cfg(test)]
@@ -259,8 +254,8 @@ mod tests {
         let glob = root.path().join("*.zip");
         assert_eq!(message(glob.clone()), format!("no file matches {}", glob.display()));
         assert_eq!(
-            message("hdfs://host/x".into()),
-            "hdfs://host/x: there is no file system for hdfs://; local paths and file:// are known"
+            message("s3://host/x".into()),
+            "s3://host/x: there is no file system for s3://; local paths and file:// are known"
         );
     }
 
@@ -273,6 +268,24 @@ mod tests {
         let splits = FileInput::new(root.path()).split_bytes(300).splits(1, 7).expect("splits");
         let bounds: Vec<_> = splits.iter().map(|(s, _)| (s.offset, s.length, s.file_bytes)).collect();
         assert_eq!(bounds, [(0, 245, 1000), (245, 252, 1000), (497, 252, 1000), (749, 251, 1000), (0, 1000, 1000)]);
+    }
+
+    #[test]
+    fn splits_lie_within_blocks_and_know_their_hosts() {
+        let file = FileStatus { path: "f".into(), bytes: 1000, is_dir: false };
+        let block = |offset, bytes, host: &str| FileBlock { offset, bytes, hosts: vec![host.to_owned()] };
+        let blocks = [block(0, 400, "a"), block(400, 400, "b"), block(800, 200, "c")];
+        let bounds = |piece, unit| {
+            let mut splits = Vec::new();
+            cut(&file, &blocks, piece, unit, &mut splits);
+            let shown = splits.iter().map(|(s, _)| (s.offset, s.length, s.hosts.join("")));
+            shown.map(|(offset, length, host)| format!("{offset}+{length}{host}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(bounds(300, 1), "0+200a 200+200a 400+200b 600+200b 800+200c");
+        assert_eq!(bounds(500, 1), "0+400a 400+400b 800+200c");
+        // A record that crosses a block's end is read where it begins.
+        assert_eq!(bounds(500, 7), "0+406a 406+399b 805+195c");
+        assert_eq!(bounds(1000, 1), "0+1000");
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod decimal;
 mod extensions;
 mod files;
 mod generator;
+mod glob;
 mod lines;
 mod output;
 mod text;

@@ -45,7 +45,9 @@ impl LineBlocks {
     pub(crate) fn open(split: FileSplit) -> Result<LineBlocks> {
         let end = content_end(&split);
         let position = split.offset.saturating_sub(1);
-        let input = open(&split.path, position)?;
+        // The last line goes on behind the split.
+        let bytes = split.offset + split.length - position + TAIL_BYTES as u64;
+        let input = open(&split.path, position, bytes)?;
         let mut blocks = LineBlocks { input, path: split.path, position, end, carry: Vec::new(), done: false };
         if split.offset > 0 {
             blocks.skip_line()?;
@@ -175,7 +177,7 @@ pub(crate) fn trim_return(line: &[u8]) -> &[u8] {
 ///
 /// Reads the file again up to there: for error messages only. `None` if that fails.
 pub(crate) fn line_number(path: &Path, offset: u64) -> Option<u64> {
-    let mut input = open(path, 0).ok()?.take(offset);
+    let mut input = open(path, 0, offset).ok()?.take(offset);
     let mut buffer = vec![0; BLOCK_BYTES];
     let mut line = 1;
     loop {
@@ -207,7 +209,7 @@ pub(crate) fn line_statistics(
         return Ok(Statistics { records: Some(0.0), bytes: Some(0.0), record_bytes: None });
     };
     let mut sample = vec![0; SAMPLE_BYTES];
-    let read = read_fully(&mut open(&largest.path, 0)?, &mut sample)
+    let read = read_fully(&mut open(&largest.path, 0, SAMPLE_BYTES as u64)?, &mut sample)
         .map_err(|e| Error::io(read_action(&largest.path), &largest.path, e))?;
     sample.truncate(read);
     if let Some(newline) = memchr::memrchr(b'\n', &sample) {

@@ -6,12 +6,11 @@ mod place;
 mod tests;
 
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::LocalFileSystem;
+use flinkrs_core::fs::{FileLock, OutputFile};
 use flinkrs_core::sink::{CommitContext, WriterContext};
-use place::{Hold, Place, target_of};
-use std::fs::File;
-use std::io::Write;
-use std::path::{Component, Path, PathBuf};
+use place::{Place, target_of};
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes that a writer collects before it writes them.
@@ -35,7 +34,6 @@ pub enum WriteMode {
 ///
 /// Whoever began and every open writer hold a lock in the hidden folder; the next job that writes there removes the
 /// folders that nobody holds. One whose commit was decided when its job died is completed instead.
-#[derive(Debug)]
 pub struct FileOutput {
     path: PathBuf,
     mode: WriteMode,
@@ -43,12 +41,11 @@ pub struct FileOutput {
 }
 
 /// What this process did with an execution's output.
-#[derive(Debug)]
 enum Begun {
     /// Nothing, or it has ended.
     Elsewhere,
     /// It has begun here, and the hidden folder is held.
-    Here(Hold),
+    Here(FileLock),
     /// It was removed here.
     Aborted,
 }
@@ -76,16 +73,8 @@ impl FileOutput {
     ///
     /// `None` if there is no such path; [`begin`](FileOutput::begin) says why.
     pub fn target(&self) -> Option<PathBuf> {
-        let target = std::path::absolute(target_of(&self.path).ok()?).ok()?;
-        let mut resolved = PathBuf::new();
-        for part in target.parent()?.components() {
-            match part {
-                Component::ParentDir => drop(resolved.pop()),
-                part => resolved.push(part),
-            }
-            resolved = resolved.canonicalize().unwrap_or(resolved);
-        }
-        Some(resolved.join(target.file_name()?))
+        let target = target_of(&self.path).ok()?;
+        target.files.absolute(&target.path)
     }
 
     /// Checks that the output may be made, tidies up after dead jobs beside it and makes the hidden folder, unless
@@ -112,7 +101,7 @@ impl FileOutput {
             );
             return Err(Error::io("write to", &place.hidden, missing));
         };
-        FileWriter::create(place.attempt(context.subtask.index, context.attempt), hold)
+        FileWriter::create(&place, place.attempt(context.subtask.index, context.attempt), hold)
     }
 
     /// Gives the output its name; a writer of each subtask has finished.
@@ -142,24 +131,30 @@ impl FileOutput {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, job: &str) -> Result<Place<'static>> {
-        Place::new(&LocalFileSystem, &self.path, job)
+    fn place(&self, job: &str) -> Result<Place> {
+        Place::new(target_of(&self.path)?, job)
+    }
+}
+
+impl fmt::Debug for FileOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileOutput").field("path", &self.path).field("mode", &self.mode).finish_non_exhaustive()
     }
 }
 
 /// A buffered output file whose errors name it.
-#[derive(Debug)]
 pub struct FileWriter {
-    file: File,
+    /// Until it is finished.
+    file: Option<Box<dyn OutputFile>>,
     path: PathBuf,
     buffer: Vec<u8>,
-    _hold: Hold,
+    _hold: FileLock,
 }
 
 impl FileWriter {
-    fn create(path: PathBuf, hold: Hold) -> Result<FileWriter> {
+    fn create(place: &Place, path: PathBuf, hold: FileLock) -> Result<FileWriter> {
         // An attempt runs once, so that its file is new.
-        let file = File::create_new(&path).map_err(|e| Error::io("create", &path, e))?;
+        let file = Some(place.files.create_new(&path)?);
         Ok(FileWriter { file, path, buffer: Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 8), _hold: hold })
     }
 
@@ -177,9 +172,22 @@ impl FileWriter {
 
     /// Writes the buffer.
     #[cold]
-    pub fn flush(&mut self) -> Result<()> {
-        self.file.write_all(&self.buffer).map_err(|e| Error::io("write", &self.path, e))?;
+    fn flush(&mut self) -> Result<()> {
+        let file = self.file.as_mut().ok_or_else(|| Error::internal("an output file is written after its end"))?;
+        file.write_all(&self.buffer).map_err(|e| Error::io("write", &self.path, e))?;
         self.buffer.clear();
         Ok(())
+    }
+
+    /// Writes what is left, and makes the file complete.
+    pub fn finish(&mut self) -> Result<()> {
+        self.flush()?;
+        self.file.take().map_or(Ok(()), |file| file.close().map_err(|e| Error::io("write", &self.path, e)))
+    }
+}
+
+impl fmt::Debug for FileWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileWriter").field("path", &self.path).finish_non_exhaustive()
     }
 }

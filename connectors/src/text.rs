@@ -59,6 +59,10 @@ impl InputFormat for TextInput {
         self.files.splits(wanted, 1)
     }
 
+    fn hosts(&self, split: &FileSplit) -> Vec<String> {
+        split.hosts.clone()
+    }
+
     fn statistics(&self) -> Result<Statistics> {
         line_statistics(&self.files, |_| None)
     }

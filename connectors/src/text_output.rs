@@ -89,7 +89,7 @@ impl<T: Data + Display> RecordWriter<T> for TextWriter<T> {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.file.flush()
+        self.file.finish()
     }
 }
 

@@ -40,6 +40,11 @@ pub trait InputFormat: Send + Sync + 'static {
     /// Runs only where the job is planned, and may touch the file system.
     fn splits(&self, wanted: usize) -> Result<Vec<(Self::Split, u64)>>;
 
+    /// Hosts that have a part near, best first: by the names, or addresses, at which others reach them.
+    fn hosts(&self, _split: &Self::Split) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What can be said about the whole without reading it.
     fn statistics(&self) -> Result<Statistics> {
         Ok(Statistics::default())

@@ -41,10 +41,15 @@ impl Configuration {
         let home = || Some(folder("HADOOP_HOME")?.join("etc/hadoop"));
         let Some(found) = folder("HADOOP_CONF_DIR").or_else(home) else {
             return Err(Error::configuration(
-                "no Hadoop configuration: set HADOOP_CONF_DIR to the folder with core-site.xml and yarn-site.xml",
+                "no Hadoop configuration: set HADOOP_CONF_DIR to the folder with core-site.xml, hdfs-site.xml and yarn-site.xml",
             ));
         };
         Configuration::load(&found, environment)
+    }
+
+    /// A configuration without files, for a process with these variables.
+    pub fn empty(environment: impl IntoIterator<Item = (String, String)>) -> Configuration {
+        Configuration { environment: environment.into_iter().collect(), ..Configuration::default() }
     }
 
     /// Reads the files in `folder`, of which only `core-site.xml` must exist.

@@ -88,8 +88,8 @@ pub enum Error {
         /// What it answered.
         exception: ServerException,
     },
-    /// No server of a highly available service took the call in time.
-    #[error("no {service} took {method} within {} s; {last}", waited.as_secs_f64())]
+    /// No server of a service took the call in time.
+    #[error("no {service} took {method} within {:.1} s; {last}", waited.as_secs_f64())]
     Unavailable {
         /// What kind of server.
         service: &'static str,
@@ -194,7 +194,7 @@ impl Error {
 
     /// Whether the fault is the network's or the server's, so that the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        self.is_before_call() || matches!(self, Error::Lost { .. } | Error::Timeout { .. })
+        self.is_before_call() || matches!(self, Error::Lost { .. } | Error::Timeout { .. } | Error::Unavailable { .. })
     }
 }
 

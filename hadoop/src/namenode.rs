@@ -34,6 +34,13 @@ impl NameNode {
         }
     }
 
+    /// What files have that are made without saying so, and how long the trash keeps them.
+    pub async fn server_defaults(&self) -> Result<FsServerDefaultsProto> {
+        let method = Method::repeatable("getServerDefaults");
+        let response: GetServerDefaultsResponseProto = self.rpc.call(method, &GetServerDefaultsRequestProto {}).await?;
+        Ok(response.server_defaults)
+    }
+
     /// A new block behind `previous`, the file's last one, on none of the nodes in `excluded`. When it is asked for
     /// again and nothing was written to it, the same block comes again.
     pub async fn add_block(

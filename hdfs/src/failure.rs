@@ -58,6 +58,14 @@ impl Failure {
         }
     }
 
+    /// The error of a call of [`std::io`], whose caller knows the path.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self.into_error("use", Path::new(""), "HDFS") {
+            Error::Io { source, .. } => source,
+            other => io::Error::other(other.to_string()),
+        }
+    }
+
     /// The engine's error for it.
     pub(crate) fn into_error(self, action: &'static str, path: &Path, server: &str) -> Error {
         let meaning = self.meaning();

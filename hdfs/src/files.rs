@@ -1,29 +1,50 @@
-//! The calls of a file system, and those that only HDFS has.
+//! One HDFS: how it is found, and the calls that only HDFS has.
 
 use crate::address::{Address, SCHEME};
 use crate::calls::Calls;
-use crate::failure::{Failure, Meaning};
-use crate::reader::HdfsReader;
+use crate::failure::Failure;
+use crate::login;
+use crate::recovery::{Output, Target};
 use crate::runtime::{runtime, wait};
 use crate::writer::HdfsWriter;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::{FileStatus, FileSystem, OutputFile};
+use flinkrs_core::fs::OutputFile;
+use flinkrs_core::resource::ByteSize;
+use flinkrs_hadoop::NameNode;
 use flinkrs_hadoop::conf::Configuration;
+use hdfs_native::file::FileWriter;
 use hdfs_native::{Client, ClientBuilder, WriteOptions};
-use std::io::Read;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What others may not do with new files when the configuration doesn't say; Hadoop's default.
 const UMASK: u32 = 0o022;
 
 /// One HDFS, as one user. Takes paths with its own authority, with none (`hdfs:///…`), and without scheme.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HdfsFileSystem {
     client: Client,
     calls: Calls,
+    /// Block calls; none where they would need a login that isn't supported.
+    name_node: Option<Arc<NameNode>>,
+    /// What the NameNode calls the client when it writes.
+    writer_name: Arc<str>,
+    settings: Arc<Settings>,
+}
+
+/// What a configuration says of an HDFS.
+#[derive(Debug)]
+struct Settings {
     authority: String,
+    user: String,
     home: String,
     umask: u32,
+    /// For how long overwritten files can be had back, in minutes.
+    trash_minutes: u64,
+    /// As the client's configuration has it, if it does.
+    block_bytes: Option<u64>,
+    replication: Option<u32>,
 }
 
 /// A file or folder, with what HDFS keeps of it.
@@ -53,6 +74,10 @@ pub struct HdfsStatus {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Creation {
     pub(crate) replication: Option<u32>,
+    /// Whether a file that is there is replaced; if not, that is an error.
+    pub(crate) replaces: bool,
+    /// Whether missing folders are made; if not, that is an error.
+    pub(crate) makes_folders: bool,
 }
 
 impl HdfsFileSystem {
@@ -69,37 +94,36 @@ impl HdfsFileSystem {
         // Says better what is missing than the client would.
         flinkrs_hadoop::name_nodes(conf, &authority)?;
         let user = conf.user()?;
-        let mut properties = Vec::new();
-        for key in conf.keys() {
-            properties.extend(conf.get(key)?.map(|value| (key.to_owned(), value)));
-        }
+        let client = client(conf, &authority, &user)?;
         let prefix = conf.get_or("dfs.user.home.dir.prefix", "/user")?;
-        let url = if authority.contains(':') || !conf.list(&format!("dfs.ha.namenodes.{authority}"))?.is_empty() {
-            format!("{SCHEME}://{authority}")
-        } else {
-            format!("{SCHEME}://{}", flinkrs_hadoop::name_nodes(conf, &authority)?.remove(0))
+        let settings = Settings {
+            home: format!("{}/{user}", prefix.trim_end_matches('/')),
+            umask: umask(conf)?,
+            trash_minutes: conf.number("fs.trash.interval", 0)?,
+            block_bytes: block_bytes(conf)?,
+            replication: conf
+                .get("dfs.replication")?
+                .map(|_| conf.number("dfs.replication", 3))
+                .transpose()?
+                .map(|n| n as u32),
+            authority,
+            user,
         };
-        let builder = ClientBuilder::new().with_url(url).with_config(properties).with_user(user.clone());
-        let client = builder.with_io_runtime(runtime()?.handle().clone()).build();
-        let client = client.map_err(|error| Error::usage(format!("{SCHEME}://{authority}: {error}")))?;
-        let home = format!("{}/{user}", prefix.trim_end_matches('/'));
-        Ok(HdfsFileSystem { client, calls: Calls::default(), authority, home, umask: umask(conf)? })
+        let name_node = login::name_node(conf, &settings.authority, &settings.user)?.map(Arc::new);
+        let writer_name = login::writer_name(&client)?;
+        Ok(HdfsFileSystem { client, calls: Calls::default(), name_node, writer_name, settings: Arc::new(settings) })
     }
 
     /// The user's folder, to which relative paths refer. It may not exist.
     pub fn home(&self) -> PathBuf {
-        PathBuf::from(format!("{SCHEME}://{}{}", self.authority, self.home))
+        PathBuf::from(format!("{SCHEME}://{}{}", self.settings.authority, self.settings.home))
     }
 
     /// All that HDFS knows of a file or folder.
     pub fn details(&self, path: &Path) -> Result<HdfsStatus> {
-        let inner = self.inner(path)?;
-        let found = self.repeat("find", path, move |client| {
-            let inner = inner.clone();
-            async move { client.get_file_info(&inner).await }
-        })?;
+        let found = self.find(path)?.map_err(|failure| self.error(failure, "find", path))?;
         Ok(HdfsStatus {
-            path: PathBuf::from(format!("{SCHEME}://{}{}", self.authority, found.path)),
+            path: PathBuf::from(format!("{SCHEME}://{}{}", self.settings.authority, found.path)),
             bytes: found.length as u64,
             is_dir: found.isdir,
             modified_ms: found.modification_time,
@@ -120,34 +144,102 @@ impl HdfsFileSystem {
         })
     }
 
-    /// Creates or truncates a file, and the folders above it.
     pub(crate) fn create_with(&self, path: &Path, how: &Creation) -> Result<Box<dyn OutputFile>> {
         let inner = self.inner(path)?;
         let options = WriteOptions {
-            replication: how.replication,
-            permission: 0o666 & !self.umask,
-            overwrite: true,
-            ..WriteOptions::default()
+            block_size: self.settings.block_bytes,
+            replication: how.replication.or(self.settings.replication),
+            permission: 0o666 & !self.settings.umask,
+            overwrite: how.replaces,
+            create_parent: how.makes_folders,
         };
         let file = self.repeat("create", path, move |client| {
             let (inner, options) = (inner.clone(), options.clone());
-            async move { client.create(&inner, options).await }
+            async move { client.create(&inner, &options).await }
         })?;
-        Ok(Box::new(HdfsWriter::new(file)))
+        self.output(path, file)
+    }
+
+    /// A file that was opened for writing.
+    pub(crate) fn output(&self, path: &Path, file: FileWriter) -> Result<Box<dyn OutputFile>> {
+        let found = self.details(path)?;
+        let target = Target {
+            client: self.client.clone(),
+            calls: self.calls.clone(),
+            name_node: self.name_node.clone(),
+            writer_name: Arc::clone(&self.writer_name),
+            path: self.inner(path)?,
+            block_bytes: found.block_bytes.max(1),
+        };
+        Ok(Box::new(HdfsWriter::new(runtime()?, Output::new(target, file, found.bytes))))
+    }
+
+    /// Creates a folder and those above it.
+    pub(crate) fn create_dir_with(&self, path: &Path, permission: u32) -> Result<()> {
+        let inner = self.inner(path)?;
+        self.repeat("create folder", path, move |client| {
+            let inner = inner.clone();
+            async move { client.mkdirs(&inner, permission, true).await }
+        })
+    }
+
+    /// What lies there.
+    pub(crate) fn find(&self, path: &Path) -> Result<Result<hdfs_native::client::FileStatus, Failure>> {
+        let inner = self.inner(path)?;
+        self.try_repeat(move |client| {
+            let inner = inner.clone();
+            async move { client.get_file_info(&inner).await }
+        })
+    }
+
+    pub(crate) fn folder_permission(&self) -> u32 {
+        0o777 & !self.settings.umask
+    }
+
+    pub(crate) fn trash_minutes(&self) -> u64 {
+        self.settings.trash_minutes
+    }
+
+    pub(crate) fn authority(&self) -> &str {
+        &self.settings.authority
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.settings.user
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    pub(crate) fn name_node(&self) -> Option<Arc<NameNode>> {
+        self.name_node.clone()
+    }
+
+    pub(crate) fn writer_name(&self) -> &str {
+        &self.writer_name
     }
 
     /// The path as the NameNode takes it.
-    fn inner(&self, path: &Path) -> Result<String> {
+    pub(crate) fn inner(&self, path: &Path) -> Result<String> {
         let address = Address::of(path)?;
-        if !address.authority.is_empty() && address.authority != self.authority {
-            let message = format!("{} isn't on {SCHEME}://{}", path.display(), self.authority);
+        if !address.authority.is_empty() && address.authority != self.settings.authority {
+            let message = format!("{} isn't on {SCHEME}://{}", path.display(), self.settings.authority);
             return Err(Error::internal(message));
         }
-        Ok(if address.path.starts_with('/') { address.path } else { format!("{}/{}", self.home, address.path) })
+        Ok(if address.path.starts_with('/') {
+            address.path
+        } else {
+            format!("{}/{}", self.settings.home, address.path)
+        })
     }
 
     /// Makes a call, and again when the NameNode was away.
-    fn repeat<T, F>(
+    pub(crate) fn repeat<T, F>(
         &self,
         action: &'static str,
         path: &Path,
@@ -160,7 +252,10 @@ impl HdfsFileSystem {
         self.try_repeat(call)?.map_err(|failure| self.error(failure, action, path))
     }
 
-    fn try_repeat<T, F>(&self, call: impl Fn(Client) -> F + Send + Sync + 'static) -> Result<Result<T, Failure>>
+    pub(crate) fn try_repeat<T, F>(
+        &self,
+        call: impl Fn(Client) -> F + Send + Sync + 'static,
+    ) -> Result<Result<T, Failure>>
     where
         T: Send + 'static,
         F: Future<Output = hdfs_native::Result<T>> + Send + 'static,
@@ -169,100 +264,37 @@ impl HdfsFileSystem {
         wait(async move { calls.repeat(|| call(client.clone())).await })
     }
 
-    fn error(&self, failure: Failure, action: &'static str, path: &Path) -> Error {
-        failure.into_error(action, path, &self.authority)
+    pub(crate) fn error(&self, failure: Failure, action: &'static str, path: &Path) -> Error {
+        failure.into_error(action, path, &self.settings.authority)
     }
 }
 
-impl FileSystem for HdfsFileSystem {
-    fn status(&self, path: &Path) -> Result<FileStatus> {
-        let found = self.details(path)?;
-        Ok(FileStatus { path: path.to_path_buf(), bytes: found.bytes, is_dir: found.is_dir })
+impl fmt::Debug for HdfsFileSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HdfsFileSystem").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
 
-    fn exists(&self, path: &Path) -> Result<bool> {
-        let inner = self.inner(path)?;
-        let found = self.try_repeat(move |client| {
-            let inner = inner.clone();
-            async move { client.get_file_info(&inner).await }
-        })?;
-        match found {
-            Ok(_) => Ok(true),
-            Err(failure) if failure.meaning() == Meaning::Missing => Ok(false),
-            Err(failure) => Err(self.error(failure, "find", path)),
-        }
+/// The client, which is told all that the configuration says, with variables replaced.
+fn client(conf: &Configuration, authority: &str, user: &str) -> Result<Client> {
+    let mut properties = Vec::new();
+    for key in conf.keys() {
+        properties.extend(conf.get(key)?.map(|value| (key.to_owned(), value)));
     }
+    let is_service = !conf.list(&format!("dfs.ha.namenodes.{authority}"))?.is_empty();
+    let host = if is_service { authority.to_owned() } else { flinkrs_hadoop::name_nodes(conf, authority)?.remove(0) };
+    let builder = ClientBuilder::new().with_url(format!("{SCHEME}://{host}")).with_config(properties);
+    let built = builder.with_user(user).with_io_runtime(runtime()?.handle().clone()).build();
+    built.map_err(|error| Error::usage(format!("{SCHEME}://{authority}: {error}")))
+}
 
-    fn list(&self, folder: &Path) -> Result<Vec<FileStatus>> {
-        let (address, inner) = (Address::of(folder)?, self.inner(folder)?);
-        let entries = self.repeat("list folder", folder, move |client| {
-            let inner = inner.clone();
-            async move { client.list_status(&inner, false).await }
-        })?;
-        let status = |entry: hdfs_native::client::FileStatus| FileStatus {
-            path: address.sibling(&entry.path),
-            bytes: entry.length as u64,
-            is_dir: entry.isdir,
-        };
-        let mut files: Vec<FileStatus> = entries.into_iter().map(status).collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(files)
-    }
-
-    fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>> {
-        let inner = self.inner(path)?;
-        let file = self.repeat("open", path, move |client| {
-            let inner = inner.clone();
-            async move { client.read(&inner).await }
-        })?;
-        Ok(Box::new(HdfsReader::start(runtime()?, file, offset as usize)))
-    }
-
-    fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
-        self.create_with(path, &Creation::default())
-    }
-
-    fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
-        let inner = self.inner(path)?;
-        let opened = self.try_repeat(move |client| {
-            let inner = inner.clone();
-            async move { client.append(&inner).await }
-        })?;
-        match opened {
-            Ok(file) => Ok(Box::new(HdfsWriter::new(file))),
-            Err(failure) if failure.meaning() == Meaning::Missing => self.create(path),
-            Err(failure) => Err(self.error(failure, "append to", path)),
-        }
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        let (source, target) = (self.inner(from)?, self.inner(to)?);
-        self.repeat("rename to", to, move |client| {
-            let (source, target) = (source.clone(), target.clone());
-            async move { client.rename(&source, &target, true).await }
-        })
-    }
-
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        let (inner, permission) = (self.inner(path)?, 0o777 & !self.umask);
-        self.repeat("create folder", path, move |client| {
-            let inner = inner.clone();
-            async move { client.mkdirs(&inner, permission, true).await }
-        })
-    }
-
-    /// A closed file is safe already: its DataNodes have synced each block, and the NameNode its name.
-    fn sync(&self, path: &Path) -> Result<()> {
-        self.details(path).map(|_| ())
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        let inner = self.inner(path)?;
-        self.repeat("remove", path, move |client| {
-            let inner = inner.clone();
-            async move { client.delete(&inner, true).await.map(|_| ()) }
-        })
-    }
+/// What `dfs.blocksize` says, such as `134217728` or `128m`.
+fn block_bytes(conf: &Configuration) -> Result<Option<u64>> {
+    let Some(set) = conf.get("dfs.blocksize")? else { return Ok(None) };
+    let bytes = set.parse().ok().or_else(|| set.parse::<ByteSize>().ok().map(|size| size.0));
+    bytes.filter(|bytes| *bytes > 0).map(Some).ok_or_else(|| {
+        Error::usage(format!("dfs.blocksize is '{set}'; it should be a number of bytes, such as 134217728 or 128m"))
+    })
 }
 
 /// What `fs.defaultFS` says.

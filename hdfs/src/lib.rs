@@ -22,9 +22,12 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `files` | [`HdfsFileSystem`]: the calls |
+//! | `files`, `system` | [`HdfsFileSystem`]: the calls that only HDFS has, and those of every file system |
 //! | `staging` | [`Upload`]: local files to HDFS |
 //! | `reader`, `writer` | the content of files |
+//! | `recovery` | a file goes on when its DataNodes die |
+//! | `lock`, `trash` | locks by leases; what was overwritten |
+//! | `login` | as whom blocks are asked for |
 //! | `calls` | which of them are made again when the NameNode was away |
 //! | `address`, `failure` | paths and errors, between HDFS and the engine |
 
@@ -32,10 +35,37 @@ mod address;
 mod calls;
 mod failure;
 mod files;
+mod lock;
+mod login;
 mod reader;
+mod recovery;
 mod runtime;
 mod staging;
+mod system;
+mod trash;
 mod writer;
+
+use flinkrs_core::error::Result;
+use flinkrs_core::fs::FileSystem;
+use flinkrs_hadoop::conf::Configuration;
+use std::sync::Arc;
 
 pub use files::{HdfsFileSystem, HdfsStatus};
 pub use staging::Upload;
+
+/// Makes [`flinkrs_core::fs::locate`] find paths that begin with `hdfs://`, as the Hadoop configuration of this process
+/// describes them.
+pub fn register() {
+    flinkrs_core::fs::register(address::SCHEME, open);
+}
+
+/// An HDFS without a configuration is possible when its NameNode is named.
+fn open(authority: &str) -> Result<Arc<dyn FileSystem>> {
+    let variables = ["HADOOP_CONF_DIR", "HADOOP_HOME"];
+    let is_configured = variables.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let conf = match is_configured || authority.is_empty() {
+        true => Configuration::discover(std::env::vars())?,
+        false => Configuration::empty(std::env::vars()),
+    };
+    Ok(Arc::new(HdfsFileSystem::new(&conf, authority)?))
+}

@@ -1,48 +1,200 @@
-//! Reads a file.
+//! Reads a file, ahead of who takes it.
+//!
+//! The file is read in pieces: the one that is taken from, and the next ones, which are asked for as soon as there is
+//! room. They come from their DataNodes at the same time, on the runtime's threads. Pieces begin small, so that whoever looks at
+//! the start of a file doesn't pay for more.
 
+use crate::calls::Calls;
+use crate::failure::{Failure, Meaning};
+use crate::runtime::poll_here;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use hdfs_native::file::FileReader;
+use hdfs_native::{Client, HdfsError};
+use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
-/// Pieces that are ready before the reader takes them.
-const AHEAD: usize = 32;
+/// The first piece; each later one is four times as large.
+const PIECE_BYTES_MIN: u64 = 256 << 10;
+
+/// The largest piece; what comes of one is kept until it is taken.
+const PIECE_BYTES_MAX: u64 = 2 << 20;
+
+/// Pieces that are asked for beside the one that is taken from: a file has 8 MiB in memory at most.
+const AHEAD: usize = 3;
+
+/// How often a file is looked up again, without a byte in between, when none of its replicas can be read.
+const LOOKUPS_MAX: u32 = 6;
+
+/// Before it is looked up again; doubles from time to time.
+const PAUSE: Duration = Duration::from_millis(250);
+
+type Packets = BoxStream<'static, Result<Bytes, HdfsError>>;
+
+/// What comes of a piece that was asked for: its first packet, and the others.
+type Begun = (Option<Result<Bytes, HdfsError>>, Packets);
+
+/// Where a file is, for those who read it.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) client: Client,
+    pub(crate) calls: Calls,
+    /// As the NameNode takes it.
+    pub(crate) path: String,
+}
+
+impl Source {
+    /// Asks where the blocks are.
+    pub(crate) async fn look_up(&self) -> Result<FileReader, Failure> {
+        self.calls.repeat(|| self.client.read(&self.path)).await
+    }
+}
 
 /// The content of a file from some offset on.
 pub(crate) struct HdfsReader {
-    pieces: Receiver<io::Result<Bytes>>,
-    piece: Bytes,
+    runtime: &'static Runtime,
+    source: Arc<Source>,
+    file: FileReader,
+    /// Of the next byte that is taken.
+    position: u64,
+    /// Of the next piece that is asked for.
+    ahead: u64,
+    /// Where reading ahead ends.
+    end: u64,
+    piece_bytes: u64,
+    packet: Bytes,
+    current: Option<Packets>,
+    /// Pieces that were asked for, in order.
+    next: VecDeque<JoinHandle<Begun>>,
+    lookups: u32,
 }
 
 impl HdfsReader {
-    pub(crate) fn start(runtime: &Runtime, file: FileReader, offset: usize) -> HdfsReader {
-        let (sender, pieces) = sync_channel(AHEAD);
-        let length = file.file_length().saturating_sub(offset);
-        runtime.spawn(async move {
-            let mut stream = Box::pin(file.read_range_stream(offset.min(file.file_length()), length));
-            while let Some(piece) = stream.next().await {
-                let piece = piece.map_err(io::Error::other);
-                if tokio::task::block_in_place(|| sender.send(piece)).is_err() {
-                    return;
+    /// Reads from `offset`, of which about `bytes` will be taken.
+    pub(crate) fn new(
+        runtime: &'static Runtime,
+        source: Source,
+        file: FileReader,
+        offset: u64,
+        bytes: u64,
+    ) -> HdfsReader {
+        let position = offset.min(file.file_length() as u64);
+        let mut reader = HdfsReader {
+            runtime,
+            source: Arc::new(source),
+            file,
+            position,
+            ahead: position,
+            end: position.saturating_add(bytes),
+            piece_bytes: PIECE_BYTES_MIN,
+            packet: Bytes::new(),
+            current: None,
+            next: VecDeque::new(),
+            lookups: 0,
+        };
+        reader.ask_ahead();
+        reader
+    }
+
+    /// Asks for the next piece, if there is one.
+    fn ask(&mut self) {
+        let length = self.file.file_length() as u64;
+        // Behind what was expected only what is asked for.
+        let end = if self.ahead < self.end { self.end.min(length) } else { length };
+        let bytes = self.piece_bytes.min(end.saturating_sub(self.ahead));
+        if bytes == 0 {
+            return;
+        }
+        let mut packets = self.file.read_range_stream(self.ahead as usize, bytes as usize).boxed();
+        self.ahead += bytes;
+        self.piece_bytes = (self.piece_bytes * 4).min(PIECE_BYTES_MAX);
+        self.next.push_back(self.runtime.spawn(async move { (packets.next().await, packets) }));
+    }
+
+    /// Asks for pieces until there are enough, or what was expected is asked for.
+    fn ask_ahead(&mut self) {
+        let end = self.end.min(self.file.file_length() as u64);
+        while self.next.len() < AHEAD && self.ahead < end {
+            self.ask();
+        }
+    }
+
+    /// Lets go of what was asked for.
+    fn forget_ahead(&mut self) {
+        self.next.drain(..).for_each(|next| next.abort());
+    }
+
+    /// The next packet; empty at the end of the file.
+    fn next_packet(&mut self) -> Result<Bytes, HdfsError> {
+        loop {
+            if let Some(packets) = &mut self.current {
+                if let Some(packet) = poll_here(self.runtime, packets.next()) {
+                    return packet;
                 }
+                self.current = None;
             }
-        });
-        HdfsReader { pieces, piece: Bytes::new() }
+            if self.next.is_empty() {
+                self.ask();
+            }
+            let Some(next) = self.next.pop_front() else { return Ok(Bytes::new()) };
+            let begun = poll_here(self.runtime, next);
+            let (first, packets) =
+                begun.map_err(|error| HdfsError::OperationFailed(format!("a read ended by itself: {error}")))?;
+            self.current = Some(packets);
+            self.ask_ahead();
+            if let Some(packet) = first {
+                return packet;
+            }
+        }
+    }
+
+    /// Takes a packet, from other replicas if those that were known can't be read.
+    fn fill(&mut self) -> Result<(), Failure> {
+        loop {
+            let error = match self.next_packet() {
+                Ok(packet) => {
+                    self.packet = packet;
+                    self.lookups = 0;
+                    return Ok(());
+                }
+                Err(error) => Failure::Hdfs(error),
+            };
+            if self.lookups == LOOKUPS_MAX || error.meaning() == Meaning::Denied {
+                return Err(error);
+            }
+            let pause = PAUSE * 2u32.pow(self.lookups);
+            self.lookups += 1;
+            self.current = None;
+            self.forget_ahead();
+            let source = Arc::clone(&self.source);
+            self.file = poll_here(self.runtime, async move {
+                tokio::time::sleep(pause).await;
+                source.look_up().await
+            })?;
+            (self.ahead, self.piece_bytes) = (self.position, PIECE_BYTES_MIN);
+        }
     }
 }
 
 impl Read for HdfsReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() {
-            match self.pieces.recv() {
-                Ok(piece) => self.piece = piece?,
-                Err(_) => return Ok(0),
-            }
+        if self.packet.is_empty() && !buffer.is_empty() {
+            self.fill().map_err(Failure::into_io)?;
         }
-        let count = buffer.len().min(self.piece.len());
-        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        let count = buffer.len().min(self.packet.len());
+        buffer[..count].copy_from_slice(&self.packet.split_to(count));
+        self.position += count as u64;
         Ok(count)
+    }
+}
+
+impl Drop for HdfsReader {
+    fn drop(&mut self) {
+        self.forget_ahead();
     }
 }

@@ -1,8 +1,11 @@
-//! Where HDFS's futures run: a few threads beside those of the tasks.
+//! Where HDFS's futures run: a few threads beside those of the tasks, and the thread that waits.
 
 use flinkrs_core::error::{Error, Result};
 use std::future::Future;
-use std::sync::{OnceLock, mpsc};
+use std::pin::pin;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use tokio::runtime::{Builder, Runtime};
 
 /// Threads that wait for sockets and check sums; two keep a reader of each core busy here and don't get in the way.
@@ -27,4 +30,24 @@ pub(crate) fn wait<T: Send + 'static>(future: impl Future<Output = T> + Send + '
     // Nobody waits any more when the thread that called has ended.
     runtime()?.spawn(async move { drop(sender.send(future.await)) });
     receiver.recv().map_err(|_| Error::internal("a call to HDFS ended without a result"))
+}
+
+/// Runs a future on this thread, with the runtime's sockets and clock: for what is almost always ready, and not worth
+/// a hand-over.
+pub(crate) fn poll_here<F: Future>(runtime: &Runtime, future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let _within = runtime.enter();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
 }

@@ -24,7 +24,8 @@ impl HdfsFileSystem {
     pub fn upload(&self, from: &Path, to: &Path, how: &Upload) -> Result<HdfsStatus> {
         let mut source = File::open(from).map_err(|error| Error::io("open", from, error))?;
         let failed = |error| Error::io("write", to, error);
-        let mut target = self.create_with(to, &Creation { replication: how.replication })?;
+        let mut target =
+            self.create_with(to, &Creation { replication: how.replication, replaces: true, makes_folders: true })?;
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let count = source.read(&mut buffer).map_err(|error| Error::io("read", from, error))?;

@@ -1,43 +1,105 @@
-//! Writes a file.
+//! Writes a file, behind who fills it.
+//!
+//! ```text
+//! write ─ chunks of 256 KiB ─▶ queue ─▶ task ─▶ hdfs-native: packets ─▶ DataNodes
+//! ```
+//!
+//! The task goes on while the caller makes more, also over the end of a block, where the client waits for the last
+//! acknowledgement and for DataNodes for the next one. What goes wrong is told with a later write, or with the close.
 
-use crate::runtime::wait;
-use bytes::Bytes;
+use crate::failure::Failure;
+use crate::recovery::Output;
+use crate::runtime::poll_here;
+use bytes::{Bytes, BytesMut};
 use flinkrs_core::fs::OutputFile;
-use hdfs_native::file::FileWriter;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+/// Bytes that are handed to the task at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Chunks that wait for the task.
+const QUEUED_MAX: usize = 16;
 
 /// A file that is written; complete once it is closed.
 pub(crate) struct HdfsWriter {
-    file: Option<FileWriter>,
+    runtime: &'static Runtime,
+    chunk: BytesMut,
+    chunks: Option<Sender<Bytes>>,
+    task: Option<JoinHandle<Result<Output, Failure>>>,
 }
 
 impl HdfsWriter {
-    pub(crate) fn new(file: FileWriter) -> HdfsWriter {
-        HdfsWriter { file: Some(file) }
+    pub(crate) fn new(runtime: &'static Runtime, output: Output) -> HdfsWriter {
+        let (chunks, queue) = channel(QUEUED_MAX);
+        let task = runtime.spawn(run(output, queue));
+        HdfsWriter { runtime, chunk: BytesMut::new(), chunks: Some(chunks), task: Some(task) }
     }
+
+    /// Hands the chunk over; waits while the queue is full.
+    fn hand_over(&mut self) -> io::Result<()> {
+        let chunk = self.chunk.split().freeze();
+        if let Some(chunks) = &self.chunks
+            && (chunk.is_empty() || poll_here(self.runtime, chunks.send(chunk)).is_ok())
+        {
+            return Ok(());
+        }
+        self.end().map(|_| ())?;
+        Err(io::Error::new(ErrorKind::BrokenPipe, "the file is closed already"))
+    }
+
+    /// Waits until the task has taken all chunks, or has failed.
+    fn end(&mut self) -> io::Result<Option<Output>> {
+        self.chunks = None;
+        let Some(task) = self.task.take() else { return Ok(None) };
+        let ended = poll_here(self.runtime, task).map_err(io::Error::other)?;
+        ended.map(Some).map_err(Failure::into_io)
+    }
+}
+
+/// Writes chunks until there are no more.
+async fn run(mut output: Output, mut queue: Receiver<Bytes>) -> Result<Output, Failure> {
+    while let Some(chunk) = queue.recv().await {
+        Box::pin(output.write(chunk)).await?;
+    }
+    Ok(output)
 }
 
 impl Write for HdfsWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(mut file) = self.file.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let piece = Bytes::copy_from_slice(bytes);
-        let (file, written) = wait(async move {
-            let written = Box::pin(file.write_bytes(piece)).await;
-            (file, written)
-        })
-        .map_err(io::Error::other)?;
-        self.file = Some(file);
-        written.map_err(io::Error::other)
+        if self.chunk.capacity() == 0 {
+            self.chunk.reserve(CHUNK_BYTES);
+        }
+        let count = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..count]);
+        if self.chunk.len() == CHUNK_BYTES {
+            self.hand_over()?;
+        }
+        Ok(count)
     }
 
+    /// Hands on what there is; readers see it when the file is closed.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.hand_over()
     }
 }
 
 impl OutputFile for HdfsWriter {
     fn close(mut self: Box<Self>) -> io::Result<()> {
-        let Some(mut file) = self.file.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        wait(async move { Box::pin(file.close()).await }).map_err(io::Error::other)?.map_err(io::Error::other)
+        self.hand_over()?;
+        let Some(mut output) = self.end()? else { return Err(ErrorKind::BrokenPipe.into()) };
+        let closing = self.runtime.spawn(async move { Box::pin(output.close()).await });
+        poll_here(self.runtime, closing).map_err(io::Error::other)?.map_err(Failure::into_io)
+    }
+}
+
+impl Drop for HdfsWriter {
+    fn drop(&mut self) {
+        // Nobody closes the file any more: what is queued for it isn't written.
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }

@@ -1,23 +1,25 @@
-//! What outlives a JobManager: executables, jobs, results, in a folder.
+//! What outlives a JobManager: jobs, results, and the executables of jobs.
 //!
 //! ```text
-//! artifacts ─ SHA256                              an executable
+//! artifacts ─ SHA256                              an executable; on this machine, where it can be run
+//!           ─ names ─ SHA256_NAME                 the name that it was uploaded under; empty
 //!
-//! folder ─ jars ─ SHA256_NAME                     the name that an executable was uploaded under; empty
-//!        ─ jobs ─ JOB.job                         a job that has not ended
+//! folder ─ jobs ─ JOB.job                         a job that has not ended
 //!               ─ JOB.commit                      its sinks will be committed
 //!        ─ outcomes ─ JOB                         how a job has ended
 //!        ─ results ─ JOB ─ SINK-SUBTASK-ATTEMPT   records that come back into the program
+//!        ─ artifacts ─ SHA256                     the same executable, where the folder is not on this machine
 //! ```
 //!
-//! A file is written under another name, synced, and renamed. Every stored value begins with a magic and the version of
-//! the protocol, and ends with a checksum.
+//! The folder may be on any file system. A file is written under another name, synced, and renamed. Every stored value
+//! begins with a magic and the version of the protocol, and ends with a checksum.
 
 mod upload;
 
 pub(crate) use upload::{Jar, Upload};
 
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::{FileSystem, Located, OutputFile, locate, scheme_of};
 use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{ExecutionId, JobId};
 use flinkrs_rpc::message::ResultBlock;
@@ -26,34 +28,47 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How every stored value begins.
 const MAGIC: &[u8; 8] = b"FLKRSTOR";
+
+/// The folder among the executables with the names that some were uploaded under.
+const NAMES: &str = "names";
 
 /// Bytes of a block of a result at most.
 const BLOCK_BYTES: u64 = 1 << 30;
 
 /// The folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Store {
+    files: Arc<dyn FileSystem>,
     folder: PathBuf,
+    /// Whether the folder outlives this machine, and files there take their time.
+    is_remote: bool,
     artifacts: PathBuf,
+    /// Results that are being written, where files take their time.
+    open: Arc<Mutex<BTreeMap<(JobId, PathBuf), Box<dyn OutputFile>>>>,
 }
 
 impl Store {
-    /// Opens or makes the folder, and the one for executables; only their owner may read them.
+    /// Opens or makes the folder, and the one for executables; only their owner may read what is on this machine.
     pub(crate) fn open(folder: &Path, artifacts: &Path) -> Result<Store> {
-        let parts = ["jars", "jobs", "outcomes", "results"].map(|part| folder.join(part));
-        for path in parts.iter().map(PathBuf::as_path).chain([artifacts]) {
-            fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
+        let is_remote = scheme_of(folder).is_some_and(|scheme| scheme != "file");
+        let Located { files, path: folder } = locate(folder)?;
+        for part in ["jobs", "outcomes", "results"] {
+            files.create_dir(&folder.join(part))?;
         }
-        for path in [folder, artifacts] {
+        let names = artifacts.join(NAMES);
+        fs::create_dir_all(&names).map_err(|error| Error::io("create", &names, error))?;
+        let here = if is_remote { vec![artifacts] } else { vec![folder.as_path(), artifacts] };
+        for path in here {
             let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
             fs::set_permissions(path, owner).map_err(|error| Error::io("protect", path, error))?;
         }
-        Ok(Store { folder: folder.to_path_buf(), artifacts: artifacts.to_path_buf() })
+        Ok(Store { files, folder, is_remote, artifacts: artifacts.to_path_buf(), open: Arc::default() })
     }
 
     /// Where an executable is, or will be.
@@ -72,6 +87,34 @@ impl Store {
         copied.map_err(|error| Error::io("copy to", path, error))
     }
 
+    /// Keeps an executable for a JobManager on another machine.
+    pub(crate) fn keep_artifact(&self, sha256: &str) -> Result<()> {
+        let there = self.folder.join("artifacts").join(sha256);
+        if !self.is_remote || self.files.exists(&there)? {
+            return Ok(());
+        }
+        let here = self.artifact(sha256);
+        let mut from = File::open(&here).map_err(|error| Error::io("read", &here, error))?;
+        let new = there.with_extension("new");
+        let mut to = self.files.create(&new)?;
+        let copied = io::copy(&mut from, &mut to).and_then(|_| to.close());
+        copied.map_err(|error| Error::io("write", &new, error))?;
+        self.files.rename(&new, &there)
+    }
+
+    /// Brings an executable here that a JobManager on another machine has kept, unless it is here.
+    pub(crate) fn restore_artifact(&self, sha256: &str) -> Result<()> {
+        let (here, there) = (self.artifact(sha256), self.folder.join("artifacts").join(sha256));
+        if here.exists() || !self.is_remote || !self.files.exists(&there)? {
+            return Ok(());
+        }
+        let mut from = self.files.open(&there, 0)?;
+        let new = here.with_extension("new");
+        let copied =
+            File::create(&new).and_then(|mut to| io::copy(&mut from, &mut to)).and_then(|_| fs::rename(&new, &here));
+        copied.map_err(|error| Error::io("copy to", here, error))
+    }
+
     /// Keeps a job until it has ended.
     pub(crate) fn put_job<T: Serialize>(&self, job: JobId, value: &T) -> Result<()> {
         self.put(&self.job_file(job), value)
@@ -84,7 +127,7 @@ impl Store {
         for path in self.list("jobs")? {
             let Some(job) = stem(&path).filter(|_| path.extension().is_some_and(|e| e == "job")) else { continue };
             let commit = self.commit_file(job);
-            let commit = if commit.exists() { Some(self.get(&commit)?) } else { None };
+            let commit = if self.files.exists(&commit)? { Some(self.get(&commit)?) } else { None };
             jobs.push((job, self.get(&path)?, commit));
         }
         Ok(jobs)
@@ -98,8 +141,8 @@ impl Store {
     /// Keeps how a job has ended, and forgets the job.
     pub(crate) fn put_outcome<T: Serialize>(&self, job: JobId, outcome: &T) -> Result<()> {
         self.put(&self.folder.join("outcomes").join(job.to_string()), outcome)?;
-        remove(&self.job_file(job))?;
-        remove(&self.commit_file(job))
+        self.files.remove(&self.job_file(job))?;
+        self.files.remove(&self.commit_file(job))
     }
 
     /// How jobs have ended.
@@ -114,17 +157,27 @@ impl Store {
 
     /// Forgets a job that has ended.
     pub(crate) fn remove_outcome(&self, job: JobId) -> Result<()> {
-        remove(&self.folder.join("outcomes").join(job.to_string()))?;
+        self.files.remove(&self.folder.join("outcomes").join(job.to_string()))?;
         self.remove_results(job)
     }
 
     /// Forgets the records of a job that come back into the program.
     pub(crate) fn remove_results(&self, job: JobId) -> Result<()> {
-        let results = self.results_folder(job);
-        match fs::remove_dir_all(&results) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &results, error)),
-            _ => Ok(()),
-        }
+        self.of_job(job).for_each(drop);
+        self.files.remove(&self.results_folder(job))
+    }
+
+    /// Makes the records of a job that come back into the program readable: there will be no more.
+    pub(crate) fn finish_results(&self, job: JobId) -> Result<()> {
+        self.of_job(job).try_for_each(|(path, file)| file.close().map_err(|error| Error::io("write", path, error)))
+    }
+
+    /// Takes the files out that are being written for a job.
+    fn of_job(&self, job: JobId) -> impl Iterator<Item = (PathBuf, Box<dyn OutputFile>)> + use<> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_job: Vec<_> =
+            open.extract_if(.., |(of, _), _| *of == job).map(|((_, path), file)| (path, file)).collect();
+        of_job.into_iter()
     }
 
     /// Adds a block to the records of a sink's subtask.
@@ -135,15 +188,21 @@ impl Store {
         execution: ExecutionId,
         block: &[u8],
     ) -> Result<()> {
-        let folder = self.results_folder(job);
-        fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
-        let path = folder.join(format!("{}-{}-{}", sink.0, execution.subtask, execution.attempt));
-        let file = File::options().create(true).append(true).open(&path);
-        let written = file.and_then(|mut file| {
-            file.write_all(&(block.len() as u64).to_le_bytes())?;
-            file.write_all(block)
-        });
-        written.map_err(|error| Error::io("write", &path, error))
+        let name = format!("{}-{}-{}", sink.0, execution.subtask, execution.attempt);
+        let path = self.results_folder(job).join(name);
+        let failed = |error| Error::io("write", &path, error);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = match open.remove(&(job, path.clone())) {
+            Some(file) => file,
+            None => self.files.append(&path)?,
+        };
+        let length = (block.len() as u64).to_le_bytes();
+        file.write_all(&length).and_then(|()| file.write_all(block)).map_err(failed)?;
+        if self.is_remote {
+            open.insert((job, path), file);
+            return Ok(());
+        }
+        file.close().map_err(failed)
     }
 
     /// Shows the records of a sink to `to`, block by block, those of each subtask's newest attempt.
@@ -167,9 +226,8 @@ impl Store {
         for (subtask, attempt) in newest {
             let path = self.results_folder(job).join(format!("{}-{subtask}-{attempt}", sink.0));
             let failed = |error| Error::io("read", &path, error);
-            let file = File::open(&path).map_err(failed)?;
-            let mut left = file.metadata().map_err(failed)?.len();
-            let mut file = BufReader::new(file);
+            let mut left = self.files.status(&path)?.bytes;
+            let mut file = BufReader::new(self.files.open(&path, 0)?);
             while left > 0 {
                 let mut length = [0; 8];
                 file.read_exact(&mut length).map_err(failed)?;
@@ -200,16 +258,10 @@ impl Store {
 
     fn list(&self, part: &str) -> Result<Vec<PathBuf>> {
         let folder = self.folder.join(part);
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| Error::io("list", &folder, error))?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            paths.push(entry.map_err(|error| Error::io("list", &folder, error))?.path());
+        if !self.files.exists(&folder)? {
+            return Ok(Vec::new());
         }
-        paths.sort();
-        Ok(paths)
+        Ok(self.files.list(&folder)?.into_iter().map(|status| status.path).collect())
     }
 
     fn put<T: Serialize>(&self, path: &Path, value: &T) -> Result<()> {
@@ -218,17 +270,18 @@ impl Store {
         bytes.extend(body::encode(value)?);
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         let new = path.with_extension("new");
-        let written = File::create(&new).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&new, path)?;
-            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-        });
-        written.map_err(|error| Error::io("write", path, error))
+        let mut file = self.files.create(&new)?;
+        let written = file.write_all(&bytes).and_then(|()| file.close());
+        written.map_err(|error| Error::io("write", &new, error))?;
+        self.files.sync(&new)?;
+        self.files.rename(&new, path)?;
+        path.parent().map_or(Ok(()), |folder| self.files.sync(folder))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<T> {
-        let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        let mut bytes = Vec::new();
+        let read = self.files.open(path, 0)?.read_to_end(&mut bytes);
+        read.map_err(|error| Error::io("read", path, error))?;
         let broken = |what: &str| Error::data(format!("{} {what}; remove it to go on without it", path.display()));
         let Some((bytes, crc)) = bytes.split_last_chunk::<4>() else { return Err(broken("is too short")) };
         if crc32fast::hash(bytes) != u32::from_le_bytes(*crc) {
@@ -250,7 +303,7 @@ fn stem(path: &Path) -> Option<JobId> {
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
         _ => Ok(()),
     }
 }

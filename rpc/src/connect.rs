@@ -8,8 +8,11 @@ use crate::proto::{HelloReply, HelloRequest};
 use crate::tls::Tls;
 use crate::{MESSAGE_BYTES, PROTOCOL, VERSION};
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::{Located, locate, scheme_of};
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -18,6 +21,9 @@ use tokio_rustls::client::TlsStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
+
+/// Bytes of a file with an address at most.
+const ADDRESS_BYTES: u64 = 1024;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +49,7 @@ pub type Calls = InterceptedService<Channel, Prove>;
 /// A JobManager that has been found, and that speaks the same version.
 #[derive(Clone, Debug)]
 pub struct JobManagerClient {
-    /// Where it is, as it was named.
+    /// Where it is: host and port.
     pub address: String,
     /// Where its web page is.
     pub rest_address: String,
@@ -58,11 +64,12 @@ pub struct JobManagerClient {
 }
 
 impl JobManagerClient {
-    /// Connects to the JobManager at `HOST:PORT`.
+    /// Connects to the JobManager at `HOST:PORT`, or at what a file says that a URL names.
     ///
     /// Errors when nobody answers there within 5 s, when it is of another version, when it wants another secret, or
     /// when one of both doesn't trust the other's certificate.
     pub async fn connect(address: &str, access: impl Into<Access>) -> Result<JobManagerClient> {
+        let address = &resolved(address).await?;
         let access = access.into();
         let wrong = || {
             Error::usage(format!(
@@ -108,7 +115,8 @@ impl JobManagerClient {
     /// The error of the first call, which tells whether both sides encrypt, and trust each other.
     fn unfriendly(&self, status: &Status) -> Error {
         let error = self.error(status);
-        if !matches!(error, Error::Resource { .. }) {
+        // What the JobManager itself has said needs no guess.
+        if std::error::Error::source(status).is_none() || !matches!(error, Error::Resource { .. }) {
             return error;
         }
         let hint = match &self.access.tls {
@@ -152,7 +160,10 @@ impl JobManagerClient {
             }
             Code::Unauthenticated => Error::usage(format!("the JobManager at {address} refuses: {message}")),
             Code::Unimplemented => Error::usage(format!("what listens at {address} is no JobManager of this version")),
-            Code::Internal => Error::internal(format!("JobManager at {address}: {message}")),
+            // One that has a cause comes from the connection, not from the JobManager.
+            Code::Internal if std::error::Error::source(status).is_none() => {
+                Error::internal(format!("JobManager at {address}: {message}"))
+            }
             Code::Aborted => Error::Resource { message: format!("the JobManager at {address}: {message}") },
             _ => {
                 let cause = std::error::Error::source(status).map(deepest);
@@ -199,6 +210,22 @@ fn nobody(address: &str, error: &dyn std::error::Error) -> Error {
             deepest(error)
         ),
     }
+}
+
+/// Host and port of a JobManager: as they are given, or as they stand in a file.
+async fn resolved(address: &str) -> Result<String> {
+    let path = PathBuf::from(address);
+    if scheme_of(&path).is_none() {
+        return Ok(address.to_owned());
+    }
+    let read = move || {
+        let Located { files, path } = locate(&path)?;
+        let mut text = String::new();
+        let read = files.open(&path, 0)?.take(ADDRESS_BYTES).read_to_string(&mut text);
+        read.map_err(|error| Error::io("read", &path, error))?;
+        Ok(text.trim().to_owned())
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| Error::internal(format!("reading an address: {error}")))?
 }
 
 /// The innermost cause of an error: the operating system's own words.

@@ -37,6 +37,9 @@ pub const PLAN_EXECUTION: &str = "FLINKRS_PLAN_EXECUTION";
 /// How much memory the records of one `collect` may take, unless the program says so itself: a size such as `512mb`.
 pub const COLLECT_LIMIT: &str = "FLINKRS_COLLECT_LIMIT";
 
+/// In any role: what stands before paths without a scheme, as `fs.default-scheme` says.
+pub const DEFAULT_SCHEME: &str = "FLINKRS_DEFAULT_SCHEME";
+
 /// The exit code of a program that has shown its plan, as no program ends that doesn't know its role.
 pub const PLAN_SHOWN: i32 = 93;
 

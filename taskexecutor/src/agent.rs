@@ -39,7 +39,7 @@ const SERVER_BYTES: usize = 8 << 20;
 pub struct TaskExecutorOptions {
     /// What it is called, without `.`; after its host, its process and the time unless it is set.
     pub name: Option<String>,
-    /// Host and port of the JobManager.
+    /// Host and port of the JobManager, or the URL of a file that has them.
     pub jobmanager: String,
     /// The cluster's secret, if it has one.
     pub secret: Option<Secret>,
@@ -73,6 +73,8 @@ pub struct TaskExecutorOptions {
     pub worker_directory: Option<PathBuf>,
     /// The folder for spilled data.
     pub temp_dir: PathBuf,
+    /// What stands before paths without a scheme; local paths unless it is set.
+    pub default_scheme: Option<String>,
     /// Heartbeats and delays.
     pub times: Times,
 }
@@ -165,6 +167,7 @@ impl TaskExecutor {
                 options.folder.clone(),
                 options.logs.clone(),
                 options.worker_directory.clone(),
+                options.default_scheme.clone(),
                 sender.clone(),
             ),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),
@@ -361,7 +364,7 @@ impl TaskExecutor {
         // One that was told to end meanwhile has ended.
         let Some(program) = program.filter(|_| is_wanted) else { return Ok(false) };
         let spec = WorkerSpec {
-            jobmanager: self.options.jobmanager.clone(),
+            jobmanager: self.link.client().map_or_else(|| self.options.jobmanager.clone(), |client| client.address),
             cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
             tls: self.options.tls.as_ref().map(|tls| tls.files.clone()),
             worker,

@@ -28,13 +28,20 @@ pub(crate) struct Workers {
     logs: PathBuf,
     /// The folder in which programs run; that of their client, where it is here as well, if there is none.
     directory: Option<PathBuf>,
+    default_scheme: Option<String>,
     events: Events,
     running: Running,
 }
 
 impl Workers {
-    pub(crate) fn new(folder: PathBuf, logs: PathBuf, directory: Option<PathBuf>, events: Events) -> Workers {
-        Workers { folder, logs, directory, events, running: Running::default() }
+    pub(crate) fn new(
+        folder: PathBuf,
+        logs: PathBuf,
+        directory: Option<PathBuf>,
+        default_scheme: Option<String>,
+        events: Events,
+    ) -> Workers {
+        Workers { folder, logs, directory, default_scheme, events, running: Running::default() }
     }
 
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
@@ -51,6 +58,7 @@ impl Workers {
             .args(&spec.program.arguments)
             .env(roles::ROLE, roles::WORKER)
             .env(roles::WORKER_SPEC, &spec_file.0)
+            .envs(self.default_scheme.iter().map(|scheme| (roles::DEFAULT_SCHEME, scheme)))
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -50,7 +50,8 @@ fn a_taskexecutor_without_room_for_the_program_says_so() {
     cluster.wait_for_slots(1);
     let output = cluster.run(&[], &["sums"]);
     assert_failed(&output, 3, &["on TaskExecutor", "cannot write", "artifacts", "No space left on device"]);
-    assert_eq!(disk.files(), Vec::<String>::new(), "nothing of the executable is left");
+    let of_executable = disk.files().into_iter().filter(|file| file.contains("/artifacts/"));
+    assert_eq!(of_executable.collect::<Vec<_>>(), Vec::<String>::new(), "nothing of the executable is left");
     cluster.assert_stopped_without_a_trace(&["small"]);
 }
 
@@ -95,7 +96,7 @@ fn a_port_that_is_taken_is_named_with_its_option() {
         if option != "rest.port" {
             arguments.push("-Drest.port=0");
         }
-        assert_failed(&flinkrs(&arguments), 4, &["cannot listen on", &port.to_string(), option]);
+        assert_failed(&flinkrs(&arguments), 4, &["cannot listen", &port.to_string(), option]);
     }
     let (taken, files) =
         (format!("-Dtaskmanager.data.port={port}"), format!("-Dio.tmp.dirs={}", folder.path().display()));

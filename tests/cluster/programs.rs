@@ -133,3 +133,17 @@ fn two_clients_with_the_same_job_id() {
     let listed = text(&cluster.flinkrs("list", &["-a"]).stdout);
     assert_eq!(listed.lines().filter(|line| line.starts_with(&job.to_string())).count(), 1, "{listed}");
 }
+
+/// Workers that are told to end before they have started: none is waited for.
+#[test]
+fn jobs_that_are_cancelled_at_once_leave_nothing() {
+    let cluster = Cluster::start(2);
+    let raw = Raw::connect(&cluster.address);
+    let artifact = raw.upload(&fs::read(PROGRAM).expect("reads")).expect("is stored");
+    for number in 0..20 {
+        let application = raw.open(&artifact).expect("opens");
+        raw.submit(application, JobId(number)).expect("is accepted");
+        raw.cancel(application, JobId(number));
+    }
+    cluster.assert_stopped_without_a_trace(&[]);
+}

@@ -7,7 +7,7 @@ use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::message::{JobStatus, Submission};
-use flinkrs_rpc::proto::{ArtifactChunk, JobRef, OpenApplicationRequest, SubmitJobRequest};
+use flinkrs_rpc::proto::{ArtifactChunk, CloseApplicationRequest, JobRef, OpenApplicationRequest, SubmitJobRequest};
 use sha2::{Digest, Sha256};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::StreamExt;
@@ -81,6 +81,16 @@ impl Raw {
         let (application, job) = (application.to_string(), job.to_string());
         let request = SubmitJobRequest { application, job, execution: 1, graph };
         self.runtime.block_on(self.client.dispatcher().submit_job(request)).map(drop)
+    }
+
+    /// Cancels a job, and ends its application.
+    pub(crate) fn cancel(&self, application: ApplicationId, job: JobId) {
+        self.runtime.block_on(async {
+            let mut dispatcher = self.client.dispatcher();
+            dispatcher.cancel_job(JobRef { job: job.to_string() }).await.expect("is cancelled");
+            let request = CloseApplicationRequest { application: application.to_string() };
+            dispatcher.close_application(request).await.expect("is closed");
+        });
     }
 
     /// Waits for the end of a job that fails.

@@ -23,8 +23,10 @@ pub(crate) fn the_cluster_is_described(cluster: &mut Cluster) {
         assert!(client.nodes(&[NodeStateProto::NsLost]).await.unwrap().is_empty());
         assert_eq!(client.metrics().await.unwrap().num_active_nms(), 2);
         let queue = client.queue("root").await.unwrap().unwrap();
-        assert_eq!(queue.child_queues[0].queue_name(), "default");
-        assert_eq!(queue.child_queues[0].state(), QueueStateProto::QRunning);
+        let state =
+            |name| queue.child_queues.iter().find(|child| child.queue_name() == name).map(|child| child.state());
+        assert_eq!(state("default"), Some(QueueStateProto::QRunning));
+        assert_eq!(state("stopped"), Some(QueueStateProto::QStopped));
         let most = client.new_application().await.unwrap().maximum_capability.unwrap();
         assert_eq!((most.memory(), most.virtual_cores()), (8192, 4));
     });

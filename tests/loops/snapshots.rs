@@ -2,7 +2,7 @@
 
 use super::*;
 use flinkrs_api::{Executor, JobExecutionResult};
-use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem, OutputFile};
+use flinkrs_core::fs::{FileKind, FileStatus, FileSystem, LocalFileSystem, OutputFile};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_optimizer::{OptimizerOptions, optimize};
 use flinkrs_plan::Plan;
@@ -512,6 +512,15 @@ impl FileSystem for Troubled {
             Trouble::Full(bytes) => Box::new(SmallFile(file, bytes)),
             _ => file,
         })
+    }
+    fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
+        LocalFileSystem.kind(path)
+    }
+    fn absolute(&self, path: &Path) -> Option<PathBuf> {
+        LocalFileSystem.absolute(path)
+    }
+    fn create_new(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        self.create(path)
     }
     fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
         LocalFileSystem.append(path)

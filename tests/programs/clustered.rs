@@ -59,6 +59,10 @@ enum Case {
     Differs,
     /// Says something on standard output in each subtask
     Says,
+    /// Counts the bytes of a file that lies in the worker's folder
+    Shipped,
+    /// Executes nothing
+    Nothing,
     /// Panics in a map
     Panic,
     /// Aborts the process in a map
@@ -115,6 +119,11 @@ fn run(args: Args) -> Result<()> {
             finish(&env, &args, numbers.group_by(f0).sum(f1))
         }
         Case::Says => at_seven(&env, &args, || say("a function says seven")),
+        Case::Shipped => {
+            let bytes = |_| std::fs::read("shipped.txt").expect("it was shipped").len() as u64;
+            finish(&env, &args, env.generate_sequence(0, 3).map(move |n| (n, bytes(n))))
+        }
+        Case::Nothing => Ok(()),
         Case::Panic => at_seven(&env, &args, || panic!("seven is too much")),
         Case::Abort => at_seven(&env, &args, || std::process::abort()),
         Case::Exit => at_seven(&env, &args, || std::process::exit(3)),

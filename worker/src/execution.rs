@@ -4,7 +4,7 @@ use crate::Worker;
 use crate::master::RemoteMaster;
 use crate::parts::divide;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::LocalFileSystem;
+use flinkrs_core::fs::{Located, locate};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
 use flinkrs_protocol::{Deployment, ExecutionId, Failure, JobGraph, TaskExecutorId, TaskReport, TaskState};
@@ -14,7 +14,7 @@ use flinkrs_runtime::{
     ChannelId, Job, LoopReport, PeerId, RuntimeOptions, Sinks, SlotPools, SnapshotOptions, Surroundings,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,12 @@ struct Part {
 }
 
 impl<'a> Serving<'a> {
-    pub(crate) fn new(worker: &'a Worker, execution: Execution, functions: &'a Arc<dyn FunctionSource>) -> Serving<'a> {
+    /// Errors when the folder of snapshots is on no file system that this program knows.
+    pub(crate) fn new(
+        worker: &'a Worker,
+        execution: Execution,
+        functions: &'a Arc<dyn FunctionSource>,
+    ) -> Result<Serving<'a>> {
         let spec = &worker.spec;
         let graph = Arc::new(execution.graph);
         let master = Arc::new(RemoteMaster {
@@ -82,12 +87,11 @@ impl<'a> Serving<'a> {
             loops: Arc::clone(&worker.loops),
             master: Arc::clone(&master) as Arc<_>,
         };
-        let snapshots = execution.snapshots.map(|snapshots| SnapshotOptions {
-            files: Arc::new(LocalFileSystem),
-            folder: PathBuf::from(snapshots.folder),
-            every: snapshots.every,
-            resume: snapshots.resume,
+        let snapshots = execution.snapshots.map(|snapshots| {
+            let Located { files, path: folder } = locate(Path::new(&snapshots.folder))?;
+            Ok::<_, Error>(SnapshotOptions { files, folder, every: snapshots.every, resume: snapshots.resume })
         });
+        let snapshots = snapshots.transpose()?;
         let token: Arc<str> = Arc::from(execution.job.to_string());
         let options = RuntimeOptions {
             job: Arc::clone(&token),
@@ -114,7 +118,7 @@ impl<'a> Serving<'a> {
             reported: Instant::now(),
         };
         serving.listen();
-        serving
+        Ok(serving)
     }
 
     /// Hears of lost peers, and of what loops in other workers say.

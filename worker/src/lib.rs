@@ -152,7 +152,7 @@ impl Worker {
                 (None | Some(ToWorker::Registered | ToWorker::Heartbeat), _) => {}
                 (Some(ToWorker::Execution(execution)), _) => {
                     self.check(number, operators, &execution.operators, execution.number);
-                    serving = Some(Serving::new(self, *execution, functions));
+                    serving = Some(Serving::new(self, *execution, functions)?);
                 }
                 (Some(ToWorker::Ended { execution, result }), _) if execution == number => {
                     drop(serving);

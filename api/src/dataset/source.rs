@@ -19,7 +19,10 @@ impl<F: InputFormat<Split: Data>> Code for SourceCode<F> {
     }
 
     fn enumerate(&self, wanted: usize) -> Result<(Vec<Split>, Statistics)> {
-        let split = |(split, bytes)| Ok(Split { payload: encode_split(&split)?, bytes, hosts: Vec::new() });
+        let split = |(split, bytes)| {
+            let hosts = self.0.hosts(&split);
+            Ok(Split { payload: encode_split(&split)?, bytes, hosts })
+        };
         let splits = self.0.splits(wanted)?.into_iter().map(split).collect::<Result<_>>()?;
         Ok((splits, self.0.statistics()?))
     }

@@ -9,13 +9,17 @@
 //! | `jobs` | the jobs: both programs, their inputs, and how their answers agree |
 //! | `check` | comparing outputs |
 //! | `compare` | the plain programs against the engine's |
+//! | `hdfs` | reading and writing on HDFS, against Hadoop's client |
+//! | `cluster` | examples in one process and on a cluster |
 //! | `loops` | the programs with loops |
 //! | `memory` | jobs much larger than their memory |
 //! | `single` | figures of the engine alone: parallelism, start, chain, plans, exchange, control |
 //! | `table` | medians and tables |
 
 mod check;
+mod cluster;
 mod compare;
+mod hdfs;
 mod jobs;
 mod loops;
 mod memory;
@@ -30,7 +34,14 @@ use setup::Setup;
 
 /// Does what the options say; returns whether all answers were right.
 pub fn run(options: &Options) -> Result<bool, String> {
-    let names: &[&str] = if options.mode.loops { &loops::NAMES } else { &jobs::NAMES };
+    if options.mode.hdfs {
+        return hdfs::run(options);
+    }
+    let names: &[&str] = match options.mode {
+        Mode { loops: true, .. } => &loops::NAMES,
+        Mode { cluster: true, .. } => &cluster::NAMES,
+        _ => &jobs::NAMES,
+    };
     let wanted = jobs::selected(names, &options.only)?;
     let setup = Setup::new(options)?;
     if options.mode.memory_tests {
@@ -49,6 +60,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::control(&setup)
     } else if options.mode.supersteps {
         single::supersteps(&setup)
+    } else if options.mode.cluster {
+        cluster::run(&setup, &wanted)
     } else if options.mode.loops {
         loops::run(&setup, &wanted)
     } else {

@@ -58,9 +58,18 @@ pub struct Mode {
     /// Instead: records between two processes, and their round trips
     #[arg(long, conflicts_with = "only")]
     pub exchange: bool,
+
     /// Instead: what a JobMaster needs for jobs of thousands of subtasks
     #[arg(long, conflicts_with = "only")]
     pub control: bool,
+
+    /// Instead: files on HDFS, against Hadoop's own client; needs Maven and a JDK
+    #[arg(long, conflicts_with = "only")]
+    pub hdfs: bool,
+
+    /// Instead: examples in one process and on a cluster of two TaskExecutors
+    #[arg(long)]
+    pub cluster: bool,
 
     /// Instead: programs with loops over graphs and points
     #[arg(long)]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Options;
+use super::{Mode, Options};
 use crate::cli::about;
 
 /// Everything a mode needs; the folder for outputs is removed when it is dropped.
@@ -36,14 +36,20 @@ impl Setup {
     pub(super) fn new(options: &Options) -> Result<Setup, String> {
         let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = bench.parent().ok_or("the benchmark has no workspace around it")?;
-        cargo_build(root, "--examples")?;
-        cargo_build(bench, "--bins")?;
+        cargo_build(root, &["--examples"])?;
+        if options.mode.cluster {
+            cargo_build(root, &["--bin", "flinkrs"])?;
+        }
+        cargo_build(bench, &["--bins"])?;
         let size = if options.small { "small" } else { "full" };
         let data = options.data.clone().unwrap_or_else(|| bench.join("data")).join(size);
         let programs = release(bench);
-        let mut generate = Command::new(programs.join("generate"));
-        generate.arg(&data).args(options.small.then_some("--small")).args(options.mode.loops.then_some("--loops"));
-        succeed(generate.stdout(Stdio::null()), "generate")?;
+        let Mode { loops, cluster, .. } = options.mode;
+        for with_loops in [false, true].into_iter().filter(|with_loops| cluster || *with_loops == loops) {
+            let mut generate = Command::new(programs.join("generate"));
+            generate.arg(&data).args(options.small.then_some("--small")).args(with_loops.then_some("--loops"));
+            succeed(generate.stdout(Stdio::null()), "generate")?;
+        }
         remove_stale(&data)?;
         let temp = data.join(format!("{TEMP}{}", std::process::id()));
         fs::create_dir_all(&temp).map_err(about(temp.display()))?;
@@ -65,9 +71,20 @@ impl Setup {
 
     /// An example of the engine, run in `parallelism` subtasks.
     pub(super) fn example(&self, name: &str, parallelism: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(self.examples.join(name));
+        let mut command = Command::new(self.example_path(name));
         command.arg("-p").arg(parallelism);
         command
+    }
+
+    /// Where an example of the engine is.
+    pub(super) fn example_path(&self, name: &str) -> PathBuf {
+        self.examples.join(name)
+    }
+
+    /// Where the `flinkrs` command is.
+    pub(super) fn command(&self) -> Result<PathBuf, String> {
+        let folder = self.examples.parent().ok_or("the examples have no folder around them")?;
+        Ok(folder.join("flinkrs"))
     }
 
     /// A path for an output that doesn't exist yet.
@@ -120,19 +137,21 @@ fn remove_stale(data: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn cargo_build(workspace: &Path, what: &str) -> Result<(), String> {
+/// Builds what is out of date of a workspace.
+pub(super) fn cargo_build(workspace: &Path, what: &[&str]) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--release", what, "--manifest-path"]).arg(workspace.join("Cargo.toml"));
-    succeed(&mut command, &format!("cargo build --release {what}"))
+    command.args(["build", "--release"]).args(what).arg("--manifest-path").arg(workspace.join("Cargo.toml"));
+    succeed(&mut command, &format!("cargo build --release {}", what.join(" ")))
 }
 
-fn succeed(command: &mut Command, name: &str) -> Result<(), String> {
+/// Runs a command to its end.
+pub(super) fn succeed(command: &mut Command, name: &str) -> Result<(), String> {
     let status = command.status().map_err(about(name))?;
     if status.success() { Ok(()) } else { Err(format!("`{name}` failed: {status}")) }
 }
 
 /// Where cargo puts the release build of a workspace.
-fn release(workspace: &Path) -> PathBuf {
+pub(super) fn release(workspace: &Path) -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").filter(|target| !target.is_empty());
     target.map_or_else(|| workspace.join("target"), PathBuf::from).join("release")
 }

@@ -10,7 +10,7 @@ use crate::roles;
 pub(crate) use executor::{LocalExecutor, check_targets};
 use flinkrs_api::ExecutionEnvironment;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::LocalFileSystem;
+use flinkrs_core::fs::{Located, locate, set_default_scheme};
 use flinkrs_core::resource::ByteSize;
 use flinkrs_runtime::{RuntimeOptions, SnapshotOptions};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ pub struct LocalEnvironment {
     report: Option<PathBuf>,
     loop_snapshot: Option<(PathBuf, u32)>,
     resume: bool,
+    default_scheme: Option<String>,
 }
 
 impl LocalEnvironment {
@@ -101,10 +102,22 @@ impl LocalEnvironment {
         self
     }
 
+    /// What stands before paths that have no scheme, such as `hdfs://namenode:8020`; local paths by default. It counts
+    /// for the whole process from then on.
+    #[must_use]
+    pub fn default_scheme(mut self, scheme: &str) -> Self {
+        self.default_scheme = Some(scheme.to_owned());
+        self
+    }
+
     /// Makes the environment; errors when a value can't be used.
     pub fn create(self) -> Result<ExecutionEnvironment> {
         #[cfg(feature = "mimalloc")]
         crate::allocator::tune();
+        roles::role_is_known()?;
+        if let Some(scheme) = &self.default_scheme {
+            set_default_scheme(scheme)?;
+        }
         let cores = machine::cores();
         let parallelism = match self.parallelism {
             Some(parallelism) => parallelism,
@@ -155,6 +168,9 @@ fn snapshots(folder: Option<(PathBuf, u32)>, resume: bool) -> Result<Option<Snap
             Err(Error::usage("a snapshot every 0 supersteps isn't possible; it has to be 1 or more (option --every)"))
         }
         None => Ok(None),
-        Some((folder, every)) => Ok(Some(SnapshotOptions { files: Arc::new(LocalFileSystem), folder, every, resume })),
+        Some((folder, every)) => {
+            let Located { files, path: folder } = locate(&folder)?;
+            Ok(Some(SnapshotOptions { files, folder, every, resume }))
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::run::{How, Program};
 use crate::yarn::deploy::Deployment;
-use crate::yarn::staging::{Staging, hash_of};
+use crate::yarn::staging::hash_of;
 use crate::yarn::{Yarn, ended_error, has_ended};
 use crate::{print, runtime};
 use flinkrs_core::config::Configuration;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_hadoop::proto::yarn::{ApplicationIdProto, FinalApplicationStatusProto};
+use flinkrs_hadoop::proto::yarn::{
+    ApplicationIdProto, ApplicationReportProto, FinalApplicationStatusProto, YarnApplicationStateProto,
+};
 use flinkrs_yarn_am::spec::{OwnProgram, Work};
 use std::time::Duration;
 
@@ -47,8 +49,7 @@ pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Resul
                 _ => Err(error),
             },
         };
-        // What the application hasn't removed because it was killed.
-        Staging::new(&yarn.hdfs, config).remove(id).and(ended)
+        ended.and(yarn.clean_up(id, config).await)
     })
 }
 
@@ -68,10 +69,12 @@ async fn follow(yarn: &Yarn, id: ApplicationIdProto) -> Result<()> {
 }
 
 /// How an application has ended, as an error if it hasn't ended well.
-fn outcome(id: ApplicationIdProto, report: &flinkrs_hadoop::proto::yarn::ApplicationReportProto) -> Result<()> {
+fn outcome(id: ApplicationIdProto, report: &ApplicationReportProto) -> Result<()> {
+    // Of one that has finished the ApplicationMaster has said itself how; of others YARN does.
+    let has_said = report.yarn_application_state() == YarnApplicationStateProto::Finished;
     match report.final_application_status() {
         FinalApplicationStatusProto::AppSucceeded => Ok(()),
-        FinalApplicationStatusProto::AppFailed if !report.diagnostics().is_empty() => {
+        FinalApplicationStatusProto::AppFailed if has_said && !report.diagnostics().is_empty() => {
             Err(Error::function(report.diagnostics().trim().to_owned()))
         }
         _ => Err(ended_error(id, report)),

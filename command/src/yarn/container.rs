@@ -2,7 +2,7 @@
 
 use crate::options::{ip_of, jobmanager_options, taskexecutor_options};
 use crate::processes::ended;
-use crate::run::json;
+use crate::run::{environment, json};
 use crate::runtime;
 use clap::Args;
 use flinkrs_control::options::Elastic;
@@ -36,7 +36,7 @@ pub(super) const HADOOP_CONF: &str = "hadoop-conf";
 const SECRET_FILE: &str = "cluster.secret";
 
 /// The file in an application's folder that has host and port of the JobManager, where that may be started again.
-const ADDRESS_FILE: &str = "jobmanager";
+pub(super) const ADDRESS_FILE: &str = "jobmanager";
 
 /// For how long a failed container counts.
 const FAILURES_INTERVAL: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ impl MasterCommand {
                 write_to(&hdfs, file, address)?;
             }
             match &spec.work {
-                Work::Program(program) => start(program, address).map(Some),
+                Work::Program(program) => start(program, &config, address).map(Some),
                 Work::Session | Work::Job(_) => Ok(None),
             }
         };
@@ -129,7 +129,7 @@ impl TaskExecutorCommand {
 }
 
 /// Starts a program beside the JobManager, to which it submits.
-fn start(program: &OwnProgram, address: &str) -> Result<Child> {
+fn start(program: &OwnProgram, config: &Configuration, address: &str) -> Result<Child> {
     let path = folder()?.join(PROGRAMS).join(&program.artifact);
     let secret_file = Some(folder()?.join(SECRET_FILE));
     let spec = SubmitSpec {
@@ -140,7 +140,12 @@ fn start(program: &OwnProgram, address: &str) -> Result<Child> {
         blocking_exchanges: program.blocking_exchanges,
     };
     let mut command = Command::new(&path);
-    command.args(&program.arguments).env(ROLE, SUBMIT).env(SUBMIT_SPEC, json(&spec)?).kill_on_drop(true);
+    command
+        .args(&program.arguments)
+        .envs(environment(config))
+        .env(ROLE, SUBMIT)
+        .env(SUBMIT_SPEC, json(&spec)?)
+        .kill_on_drop(true);
     command.stdin(Stdio::null()).spawn().map_err(|error| Error::io("start program", &path, error))
 }
 
@@ -159,8 +164,11 @@ fn master_jobmanager(
     options.bind = SocketAddr::new(ip, config.get(&yarn::APPLICATION_MASTER_PORT));
     options.ends_with_application = matches!(spec.work, Work::Job(_));
     if config.get(&jobmanager::HA_STORAGE_DIR).is_none() {
-        options.store = folder()?.join("store");
+        // One that is started again finds its jobs on HDFS.
+        let again = spec.attempts > 1;
+        options.store = if again { Path::new(&spec.staging).join("store") } else { folder()?.join("store") };
     }
+    options.artifacts = folder()?.join("artifacts");
     let secret_file = folder()?.join(SECRET_FILE);
     write_secretly(&secret_file, secret)?;
     if let Some(of_rest) = &mut options.rest {

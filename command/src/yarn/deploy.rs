@@ -80,9 +80,23 @@ impl Deployment<'_> {
         check_queue(yarn, &config).await?;
         let nodes = nodes(yarn).await?;
         let staging = Staging::new(&yarn.hdfs, self.config);
-        let submitted = self.stage_and_submit(yarn, &config, &staging, id, &executable, nodes, work).await;
-        // The first error is what counts.
-        submitted.inspect_err(|_| drop(staging.remove(id)))
+        let secret: String = random_bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = secret.into_bytes();
+        staging.make(id)?;
+        let writing = {
+            let (staging, secret) = (staging.clone(), secret.clone());
+            thread::spawn(move || staging.write(id, SECRET, &secret))
+        };
+        let submitted = self.stage_and_submit(yarn, &config, &staging, (id, &secret), &executable, nodes, work).await;
+        match submitted {
+            Ok(()) => Ok(Submitted { id, secret, writing }),
+            Err(error) => {
+                // The first error is what counts. What is written after the removal would stay.
+                let _ = writing.join();
+                let _ = staging.remove(id);
+                Err(error)
+            }
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "what was found out before anything was written")]
@@ -91,18 +105,11 @@ impl Deployment<'_> {
         yarn: &Yarn,
         config: &Configuration,
         staging: &Staging,
-        id: ApplicationIdProto,
+        (id, secret): (ApplicationIdProto, &[u8]),
         executable: &Path,
         nodes: Vec<(String, String)>,
         work: impl FnOnce(&Staging, ApplicationIdProto) -> Result<(Work, Vec<StagedFile>)>,
-    ) -> Result<Submitted> {
-        let secret: String = random_bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let secret = secret.into_bytes();
-        staging.make(id)?;
-        let writing = {
-            let (staging, secret) = (staging.clone(), secret.clone());
-            thread::spawn(move || staging.write(id, SECRET, &secret))
-        };
+    ) -> Result<()> {
         let mut files = vec![staging.executable(executable, &hash_of(executable)?, EXECUTABLE)?];
         for (path, sha256) in &self.programs {
             files.push(staging.executable(path, sha256, &format!("{PROGRAMS}/{sha256}"))?);
@@ -114,7 +121,7 @@ impl Deployment<'_> {
         let is_own = |key: &str| OF_CLIENT.iter().any(|option| option.key() == key);
         let settings = config.settings().filter(|(key, _)| !is_own(key));
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let common = Common::new(settings, &yarn.conf, &secret)?;
+        let common = Common::new(settings, &yarn.conf, secret)?;
         let attempts = config.get(&yarn::APPLICATION_ATTEMPTS).get();
         let in_folder = staging.of(id).display().to_string();
         let mut launch = Launch { log_name: "jobmanager".to_owned(), ..Launch::default() };
@@ -126,8 +133,7 @@ impl Deployment<'_> {
         }
         let spec = ApplicationSpec { common, staging: in_folder, attempts, work, files, nodes };
         spec.store(&mut launch.credentials)?;
-        yarn.client.submit(self.submission(config, launch, attempts).to_proto(id)).await?;
-        Ok(Submitted { id, secret, writing })
+        Ok(yarn.client.submit(self.submission(config, launch, attempts).to_proto(id)).await?)
     }
 
     fn submission(&self, config: &Configuration, launch: Launch, attempts: u32) -> Submission {
@@ -216,8 +222,8 @@ async fn nodes(yarn: &Yarn) -> Result<Vec<(String, String)>> {
 impl Yarn {
     /// Waits until an application runs, and says on the way what it waits for; where its JobManager is.
     ///
-    /// Errors when it has ended, or doesn't run within `yarn.application.start-timeout`; it is killed then, and its
-    /// folder removed.
+    /// Errors when it has ended, when it doesn't run within `yarn.application.start-timeout`, and when this process is
+    /// told to end; it is killed then, and its folder removed.
     pub(super) async fn until_it_runs(
         &self,
         submitted: Submitted,
@@ -248,6 +254,10 @@ impl Yarn {
             if has_ended(&report) {
                 return Err(ended_error(id, &report));
             }
+            if flinkrs::received_signal().is_some() {
+                self.end(id, "its client was told to end").await?;
+                return Err(Error::Cancelled);
+            }
             if report.yarn_application_state() == YarnApplicationStateProto::Running && report.rpc_port() > 0 {
                 return Ok(report);
             }
@@ -275,6 +285,14 @@ impl Yarn {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
+    }
+
+    /// Removes the folder of an application that has ended: one that was killed couldn't.
+    pub(super) async fn clean_up(&self, id: ApplicationIdProto, config: &Configuration) -> Result<()> {
+        match has_ended(&self.report(id).await?) {
+            true => Staging::new(&self.hdfs, config).remove(id),
+            false => Ok(()),
+        }
     }
 
     /// Waits until an application that ends has ended; kills it when it takes too long.

@@ -62,9 +62,10 @@ impl PropertiesFile {
     }
 }
 
-/// Whether there is a file that names a session.
+/// Whether an option or the file of the last one names a session.
 pub(crate) fn is_named(config: &Configuration) -> bool {
-    PropertiesFile::new(config).is_ok_and(|file| matches!(file.read(), Ok(Some(_))))
+    config.get(&yarn::APPLICATION_ID).is_some()
+        || PropertiesFile::new(config).is_ok_and(|file| matches!(file.read(), Ok(Some(_))))
 }
 
 /// The session that the options name, or else the one that was started last.
@@ -85,6 +86,8 @@ pub(crate) async fn session(yarn: &Yarn, config: &Configuration) -> Result<Sessi
     let report = yarn.report(id).await?;
     if has_ended(&report) {
         file.forget(id);
+        // The error to come says more.
+        let _ = Staging::new(&yarn.hdfs, config).remove(id);
         return Err(ended_error(id, &report));
     }
     if report.yarn_application_state() != YarnApplicationStateProto::Running {

@@ -7,11 +7,12 @@
 use crate::options::taskexecutor_options;
 use crate::run::{How, Program, json, path_of};
 use crate::runtime;
+use crate::yarn::container::ADDRESS_FILE;
 use crate::yarn::deploy::{Deployment, completed};
 use crate::yarn::find::Session;
 use crate::yarn::staging::{Staging, hash_of};
 use crate::yarn::{Yarn, ended_error, has_ended};
-use flinkrs_core::config::Configuration;
+use flinkrs_core::config::{Configuration, yarn as yarn_options};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_hadoop::proto::yarn::ApplicationIdProto;
 use flinkrs_protocol::ApplicationId;
@@ -27,6 +28,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Bytes of a submission that travels with what the ApplicationMaster is told; a larger one is staged.
 const SMALL_BYTES: usize = 64 << 10;
@@ -36,6 +38,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How often YARN is asked how the application is while the program runs.
 const ASK: Duration = Duration::from_millis(500);
+
+/// How long an answer is waited for meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// How long a program has to notice that its application has ended.
 const NOTICE: Duration = Duration::from_secs(3);
@@ -53,14 +58,18 @@ pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Resul
             return Err(error);
         }
     };
-    let status = running.attend(&yarn, id)?;
-    let staging = Staging::new(&yarn.hdfs, config);
+    let attended = running.attend(&yarn, id);
     // One that was killed has left its job to the JobManager, which goes on or cancels it as it was told.
-    if !how.detached && status.code().is_some() {
-        runtime()?.block_on(yarn.until_it_ends(id))?;
-        staging.remove(id)?;
+    if !how.detached && attended.as_ref().map_or(true, |status| status.code().is_some()) {
+        let cleaned_up = runtime()?.block_on(async {
+            yarn.until_it_ends(id).await?;
+            yarn.clean_up(id, config).await
+        });
+        if let Err(error) = cleaned_up {
+            eprintln!("{id} may still run, or have left files: {error}");
+        }
     }
-    running.end(Some(status))
+    running.end(Some(attended?))
 }
 
 /// The program's process.
@@ -146,6 +155,9 @@ impl Running {
         eprintln!("{} is submitted", submitted.id);
         let (Session { id, address, secret }, report) = runtime.block_on(yarn.until_it_runs(submitted, config))?;
         eprintln!("{id} runs; its page is {}", report.tracking_url());
+        let may_start_again = config.get(&yarn_options::APPLICATION_ATTEMPTS).get() > 1;
+        let file = || Staging::new(&yarn.hdfs, config).of(id).join(ADDRESS_FILE).display().to_string();
+        let address = if may_start_again { file() } else { address };
         // A program that has ended meanwhile is noticed soon.
         let _ = write_message(&mut self.replies, &Started { application, address, secret });
         Ok(id)
@@ -169,8 +181,9 @@ impl Running {
             }
             if over.is_none() && asked.elapsed() > ASK {
                 asked = Instant::now();
-                // A ResourceManager that is away is asked again.
-                let report = runtime.block_on(yarn.report(id)).ok().filter(has_ended);
+                // A ResourceManager that is away is asked again; the program doesn't wait for it.
+                let answer = runtime.block_on(async { timeout(ANSWER_MAX, yarn.report(id)).await });
+                let report = answer.ok().and_then(|answer| answer.ok()).filter(has_ended);
                 over = report.map(|report| (Instant::now(), ended_error(id, &report)));
             }
             thread::sleep(LOOK);

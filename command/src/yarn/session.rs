@@ -3,7 +3,6 @@
 use crate::options::Common;
 use crate::yarn::deploy::Deployment;
 use crate::yarn::find::PropertiesFile;
-use crate::yarn::staging::Staging;
 use crate::yarn::{Yarn, ended_error, find, has_ended};
 use crate::{print, runtime};
 use clap::Args;
@@ -100,11 +99,12 @@ impl YarnSession {
             return Ok(());
         }
         let ended = runtime.block_on(attend(&yarn, &session));
-        if ended.is_ok() {
+        if let Ok(report) = runtime.block_on(yarn.report(session.id))
+            && has_ended(&report)
+        {
             properties.forget(session.id);
-            Staging::new(&yarn.hdfs, &config).remove(session.id)?;
         }
-        ended
+        ended.and(runtime.block_on(yarn.clean_up(session.id, &config)))
     }
 
     /// The configuration, with what options of their own say.

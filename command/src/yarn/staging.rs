@@ -50,11 +50,13 @@ impl Staging {
         self.root.join(id.to_string())
     }
 
-    /// Makes the folder of an application.
+    /// Makes the folder of an application, which is its user's alone.
     ///
     /// Errors when this user may not.
     pub(super) fn make(&self, id: ApplicationIdProto) -> Result<()> {
-        self.hdfs.create_dir(&self.of(id)).map_err(|error| match error {
+        let folder = self.of(id);
+        let made = self.hdfs.create_dir(&folder).and_then(|()| self.hdfs.set_permission(&folder, 0o700));
+        made.map_err(|error| match error {
             Error::Io { action, path, source } => {
                 let what = format!("{source} (option yarn.staging-directory)");
                 Error::Io { action, path, source: std::io::Error::new(source.kind(), what) }

@@ -182,6 +182,10 @@ impl<T: Data> InputFormat for CsvInput<T> {
         if whole_files { self.files.splits(wanted, u64::MAX) } else { self.files.splits(wanted, 1) }
     }
 
+    fn hosts(&self, split: &FileSplit) -> Vec<String> {
+        split.hosts.clone()
+    }
+
     fn statistics(&self) -> Result<Statistics> {
         line_statistics(&self.files, |lines| sample_bytes::<T>(&self.options, lines))
     }

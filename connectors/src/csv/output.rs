@@ -106,6 +106,6 @@ impl<T: Data> RecordWriter<T> for CsvWriter<T> {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.file.flush()
+        self.file.finish()
     }
 }

@@ -10,9 +10,9 @@
 //! ```
 
 use crate::output::WriteMode;
-use crate::output::place::{Hold, Place};
+use crate::output::place::Place;
 use flinkrs_core::error::{Error, Result};
-use std::fs;
+use flinkrs_core::fs::{FileKind, FileLock};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -45,10 +45,10 @@ impl Decision {
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Makes the attempts visible, or goes on where another process has stopped. `held`: by this process since it has
     /// begun, so that nobody can have ended the output.
-    pub(super) fn commit(&self, mode: WriteMode, attempts: &[u32], held: Option<Hold>) -> Result<()> {
+    pub(super) fn commit(&self, mode: WriteMode, attempts: &[u32], held: Option<FileLock>) -> Result<()> {
         let begun_here = held.is_some();
         let hold = held.map_or_else(|| self.hold(), |hold| Ok(Some(hold)))?;
         let turn = self.turn()?;
@@ -117,11 +117,15 @@ impl Place<'_> {
         if self.files.exists(&new)? {
             self.check(decision.mode)?;
             let old = self.found()?;
-            // A rename replaces a file by a file, and nothing else.
-            if old.is_some_and(|old| old.is_dir() || new.is_dir()) {
+            // A rename replaces a file by a file, and nothing else; and what it replaces is gone.
+            let is_folder = decision.attempts.len() > 1 || old == Some(FileKind::Folder);
+            if old.is_some() && (is_folder || self.files.keeps_trash()?) {
                 self.files.rename(&self.target, &self.aside(self.aside_count()?))?;
             }
             self.files.rename(&new, &self.target)?;
+        }
+        for n in 0..self.aside_count()? {
+            self.files.dispose(&self.aside(n), &self.target)?;
         }
         self.discard()
     }
@@ -133,7 +137,7 @@ impl Place<'_> {
 
     fn aside_count(&self) -> Result<u32> {
         let mut count = 0;
-        while fs::symlink_metadata(self.aside(count)).is_ok() {
+        while self.files.kind(&self.aside(count))?.is_some() {
             count += 1;
         }
         Ok(count)

@@ -1,14 +1,11 @@
-//! Where an output is written until it has its name, and how processes see that others still need it.
+//! Where an output is written before it has its name: a hidden folder beside it, which its users hold.
 
-use crate::files::local_path;
 use crate::output::WriteMode;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::FileSystem;
+use flinkrs_core::fs::{Claim, FileKind, FileLock, FileSystem, Located, locate};
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file in a hidden folder that its users hold locked.
 const LOCK_NAME: &str = ".lock";
@@ -19,14 +16,9 @@ const MARK: &str = ".flinkrs-";
 /// How the name of a hidden folder ends that nobody needs any more.
 const GONE: &str = ".gone";
 
-/// While it lives, nobody takes the hidden folder for that of a dead job. Where locks are unsupported nobody removes
-/// what dead jobs left, and that is all.
-#[derive(Debug)]
-pub(super) struct Hold(#[expect(dead_code, reason = "it is locked until it is closed")] File);
-
 /// The paths of an output, for one job.
-pub(super) struct Place<'a> {
-    pub(super) files: &'a dyn FileSystem,
+pub(super) struct Place {
+    pub(super) files: Arc<dyn FileSystem>,
     /// The output.
     pub(super) target: PathBuf,
     /// Where it is written.
@@ -37,21 +29,22 @@ pub(super) struct Place<'a> {
     prefix: OsString,
 }
 
-/// The output's path on this machine, which has a name.
-pub(super) fn target_of(path: &Path) -> Result<PathBuf> {
-    let target = local_path(path)?;
-    if target.file_name().is_none() {
-        return Err(Error::usage(format!("output {} has no name", target.display())));
+/// The output's path, which has a name, and its file system.
+pub(super) fn target_of(path: &Path) -> Result<Located> {
+    let target = locate(path)?;
+    // A folder below the root has one above it.
+    if target.path.file_name().is_none() || target.files.absolute(&target.path).is_none() {
+        return Err(Error::usage(format!("output {} has no name", path.display())));
     }
     Ok(target)
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn new(files: &'a dyn FileSystem, path: &Path, job: &str) -> Result<Place<'a>> {
+impl Place {
+    pub(super) fn new(target: Located, job: &str) -> Result<Place> {
         if job.is_empty() || !job.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
             return Err(Error::internal(format!("a job's token has letters, digits, - and _, not '{job}'")));
         }
-        let target = target_of(path)?;
+        let Located { files, path: target } = target;
         let mut prefix = OsString::from(".");
         prefix.push(target.file_name().unwrap_or_default());
         prefix.push(MARK);
@@ -83,43 +76,31 @@ impl<'a> Place<'a> {
         if mode == WriteMode::NoOverwrite {
             return Err(Error::data(format!("output {shown} exists; `.mode(WriteMode::Overwrite)` replaces it")));
         }
-        if found.is_dir() {
-            let inner = self.files.list(&self.target)?.into_iter().find(|entry| entry.is_dir);
-            return match inner {
+        match found {
+            FileKind::File => Ok(()),
+            FileKind::Folder => match self.files.list(&self.target)?.into_iter().find(|entry| entry.is_dir) {
                 Some(inner) => Err(Error::data(format!(
                     "output {shown} is a folder that holds folders, such as {}; it \
                      was not made by a job and is not replaced",
                     inner.path.display()
                 ))),
                 None => Ok(()),
-            };
+            },
+            FileKind::Other => {
+                Err(Error::data(format!("output {shown} is neither a file nor a folder and is not replaced")))
+            }
         }
-        if found.is_file() || found.is_symlink() {
-            return Ok(());
-        }
-        Err(Error::data(format!("output {shown} is neither a file nor a folder and is not replaced")))
     }
 
     /// What lies where the output will be; links are not followed.
-    pub(super) fn found(&self) -> Result<Option<fs::Metadata>> {
-        match fs::symlink_metadata(&self.target) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("find", &self.target, error)),
-        }
+    pub(super) fn found(&self) -> Result<Option<FileKind>> {
+        self.files.kind(&self.target)
     }
 
     /// Makes the hidden folder, unless it is there, and holds it.
-    pub(super) fn begin(&self) -> Result<Hold> {
+    pub(super) fn begin(&self) -> Result<FileLock> {
         loop {
             self.files.create_dir(&self.hidden)?;
-            let lock = self.hidden.join(LOCK_NAME);
-            let made = File::options().append(true).create(true).open(&lock);
-            if let Err(error) = made.map(drop)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return Err(Error::io("create", &lock, error));
-            }
             // Another job may have taken it for that of a dead one just before.
             if let Some(hold) = self.hold()? {
                 return Ok(hold);
@@ -127,22 +108,18 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Holds the hidden folder, if there is one.
-    pub(super) fn hold(&self) -> Result<Option<Hold>> {
-        let lock = self.hidden.join(LOCK_NAME);
-        let locked = locked(&lock, |file| file.lock_shared());
-        locked.map(|file| file.map(Hold)).map_err(|e| Error::io("lock", &lock, e))
+    /// Holds the hidden folder, if there is one. While it is held, nobody takes it for that of a dead job. Where locks
+    /// are unsupported nobody removes what dead jobs left, and that is all.
+    pub(super) fn hold(&self) -> Result<Option<FileLock>> {
+        self.files.share(&self.hidden.join(LOCK_NAME))
     }
 
     /// The one that commits or aborts, if the hidden folder is there; waits for another.
-    pub(super) fn turn(&self) -> Result<Option<File>> {
-        let path = self.hidden.join(".turn");
-        let turn = match File::options().append(true).create(true).open(&path) {
-            Ok(_) => locked(&path, File::lock),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
-        turn.map_err(|e| Error::io("lock", &path, e))
+    pub(super) fn turn(&self) -> Result<Option<FileLock>> {
+        match self.files.claim(&self.hidden.join(".turn"), true)? {
+            Claim::Taken(turn) => Ok(Some(turn)),
+            Claim::Held | Claim::Gone => Ok(None),
+        }
     }
 
     /// Removes the hidden folder and all in it; attempts that still write to it see nothing of that.
@@ -159,12 +136,11 @@ impl<'a> Place<'a> {
     ///
     /// What is decided is completed, if it can be; the rest is removed.
     pub(super) fn tidy(&self) -> Result<()> {
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(|e| Error::io("list folder", &self.folder, e))?,
-        };
-        for entry in entries {
-            let hidden = entry.map_err(|e| Error::io("list folder", &self.folder, e))?.path();
+        if !self.files.exists(&self.folder)? {
+            return Ok(());
+        }
+        for entry in self.files.list(&self.folder)? {
+            let hidden = entry.path;
             if hidden == self.hidden || !self.is_of_this_output(&hidden) {
                 continue;
             }
@@ -173,12 +149,14 @@ impl<'a> Place<'a> {
                 continue;
             }
             let (target, folder, prefix) = (self.target.clone(), self.folder.clone(), self.prefix.clone());
-            let place = Place { files: self.files, target, folder, prefix, hidden };
-            // One without a lock is just being made, or its job died before anything was in it.
-            let lock = place.hidden.join(LOCK_NAME);
-            match File::open(&lock) {
-                Ok(file) if file.try_lock().is_ok() && is_same(&file, &lock) => place.end_of_dead()?,
-                _ => drop(fs::remove_dir(&place.hidden)),
+            let place = Place { files: Arc::clone(&self.files), target, folder, prefix, hidden };
+            match self.files.claim(&place.hidden.join(LOCK_NAME), false)? {
+                Claim::Taken(_alone) => place.end_of_dead()?,
+                // Just being made, or its job died before anything was in it.
+                Claim::Gone if self.files.list(&place.hidden).is_ok_and(|entries| entries.is_empty()) => {
+                    self.files.remove(&place.hidden)?;
+                }
+                Claim::Gone | Claim::Held => {}
             }
         }
         Ok(())
@@ -190,26 +168,4 @@ impl<'a> Place<'a> {
         let token = name.strip_prefix(self.prefix.as_encoded_bytes());
         token.is_some_and(|token| !token.windows(MARK.len()).any(|part| part == MARK.as_bytes()))
     }
-}
-
-/// Opens a file and locks it, as it is when it has the lock; `None` if there is no such file.
-fn locked(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> io::Result<Option<File>> {
-    loop {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        // See `Hold` for those who have no locks.
-        let _ = lock(&file);
-        if is_same(&file, path) {
-            return Ok(Some(file));
-        }
-    }
-}
-
-/// Whether a file still lies at the path at which it was opened.
-fn is_same(file: &File, path: &Path) -> bool {
-    let identity = |of: fs::Metadata| (of.dev(), of.ino());
-    let opened = file.metadata().map(identity);
-    opened.is_ok_and(|opened| fs::metadata(path).map(identity).is_ok_and(|found| found == opened))
 }

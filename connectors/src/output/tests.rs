@@ -3,12 +3,13 @@
 use crate::output::place::Place;
 use crate::output::{FileOutput, WriteMode};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::{FileStatus, FileSystem, LocalFileSystem, OutputFile};
+use flinkrs_core::fs::{Claim, FileKind, FileLock, FileStatus, FileSystem, LocalFileSystem, Located, OutputFile};
 use flinkrs_core::id::Subtask;
 use flinkrs_core::sink::{CommitContext, WriterContext};
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file system whose process dies after so many changes.
@@ -39,6 +40,22 @@ impl FileSystem for Dying {
         let file = LocalFileSystem.create(path)?;
         self.step(path)?;
         Ok(file)
+    }
+    fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
+        LocalFileSystem.kind(path)
+    }
+    fn absolute(&self, path: &Path) -> Option<PathBuf> {
+        LocalFileSystem.absolute(path)
+    }
+    fn create_new(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        self.step(path)?;
+        LocalFileSystem.create_new(path)
+    }
+    fn share(&self, path: &Path) -> Result<Option<FileLock>> {
+        LocalFileSystem.share(path)
+    }
+    fn claim(&self, path: &Path, waits: bool) -> Result<Claim> {
+        LocalFileSystem.claim(path, waits)
     }
     fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
         LocalFileSystem.append(path)
@@ -100,13 +117,13 @@ impl World {
                 let subtask = Subtask { index, parallelism: 2 };
                 let mut file = output.open(&WriterContext { job: "job", subtask, attempt }).expect("opens");
                 file.buffer().extend_from_slice(format!("{index}-{attempt}").as_bytes());
-                file.flush().expect("writes");
+                file.finish().expect("writes");
             }
         }
         world
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         self.folder.path().join("x")
     }
 
@@ -120,8 +137,8 @@ impl World {
 
     /// A process tries to commit and dies after so many steps; whether it lived through it.
     fn commit_for(&self, steps: u32) -> bool {
-        let files = Dying(AtomicU32::new(steps));
-        let place = Place::new(&files, &self.path(), "job").expect("a place");
+        let files = Arc::new(Dying(AtomicU32::new(steps)));
+        let place = Place::new(Located { files, path: self.path() }, "job").expect("a place");
         let died = place.commit(WriteMode::Overwrite, self.attempts, None);
         if let Err(error) = &died {
             assert!(error.to_string().ends_with(": dead"), "{error}");
@@ -246,8 +263,8 @@ fn processes_that_commit_at_the_same_time_do_it_once() {
 #[test]
 fn what_stands_in_the_way_of_a_decided_commit_is_not_replaced() {
     let world = World::new(&[1], Old::Nothing);
-    let files = Dying(AtomicU32::new(3));
-    let place = Place::new(&files, &world.path(), "job").expect("a place");
+    let files = Arc::new(Dying(AtomicU32::new(3)));
+    let place = Place::new(Located { files, path: world.path() }, "job").expect("a place");
     place.commit(WriteMode::NoOverwrite, world.attempts, None).expect_err("dies");
     assert!(place.hidden.join(".decided").exists());
     fs::write(world.path(), "other").expect("writes");

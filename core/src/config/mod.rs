@@ -22,6 +22,7 @@ mod secret;
 mod value;
 
 pub mod execution;
+pub mod files;
 pub mod heartbeat;
 pub mod jobmanager;
 pub mod observation;
@@ -52,7 +53,7 @@ pub struct Component {
 }
 
 /// All options there are.
-pub fn components() -> [Component; 9] {
+pub fn components() -> [Component; 10] {
     let component = |title, options| Component { title, options };
     [
         component("JobManager", jobmanager::ALL),
@@ -60,6 +61,7 @@ pub fn components() -> [Component; 9] {
         component("REST", rest::ALL),
         component("Execution", execution::ALL),
         component("YARN", yarn::ALL),
+        component("Files", files::ALL),
         component("Heartbeats", heartbeat::ALL),
         component("Restart strategies", restart::ALL),
         component("Security", security::ALL),

@@ -177,3 +177,28 @@ pub struct CompleteResponseProto {
     #[prost(bool, required, tag = "1")]
     pub result: bool,
 }
+/// What files have that are made without saying so.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FsServerDefaultsProto {
+    #[prost(uint64, required, tag = "1")]
+    pub block_size: u64,
+    #[prost(uint32, required, tag = "2")]
+    pub bytes_per_checksum: u32,
+    #[prost(uint32, required, tag = "3")]
+    pub write_packet_size: u32,
+    #[prost(uint32, required, tag = "4")]
+    pub replication: u32,
+    #[prost(uint32, required, tag = "5")]
+    pub file_buffer_size: u32,
+    #[prost(bool, optional, tag = "6", default = "false")]
+    pub encrypt_data_transfer: ::core::option::Option<bool>,
+    #[prost(uint64, optional, tag = "7", default = "0")]
+    pub trash_interval: ::core::option::Option<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServerDefaultsRequestProto {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServerDefaultsResponseProto {
+    #[prost(message, required, tag = "1")]
+    pub server_defaults: FsServerDefaultsProto,
+}

@@ -137,9 +137,9 @@ impl Client {
         unreachable!("the loop ends by returning")
     }
 
-    /// The error itself when there is one server; what each of them said when there are several.
+    /// The error itself when there is one server that was reached; what became of each of them otherwise.
     fn given_up(&self, method: Method, error: Error, last: Vec<Option<String>>, started: Instant) -> Error {
-        if self.servers.len() == 1 {
+        if self.servers.len() == 1 && !matches!(error, Error::Connect { .. }) {
             return error;
         }
         let last: Vec<String> = last.into_iter().flatten().collect();

@@ -339,6 +339,7 @@ fn nobody_at_the_address_is_said_after_the_last_try() {
         let fake = Fake { address: free, seen: Arc::default() };
         let client = client(&[&fake], |options| options.retry_max = Duration::from_millis(30));
         let error = echo(&client, ONCE, "a").await.unwrap_err();
-        assert!(matches!(&error, Error::Connect { reason, .. } if reason.contains("refused")), "{error}");
+        assert!(matches!(&error, Error::Unavailable { last, .. } if last.contains("refused")), "{error}");
+        assert!(error.is_transient() && error.to_string().starts_with("no echo server took "), "{error}");
     });
 }

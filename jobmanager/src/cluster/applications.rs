@@ -172,6 +172,9 @@ impl Cluster {
             None => format!("job {job} has ended: {}", outcome.state),
             Some(failure) => format!("job {job} has ended: {}: {failure}", outcome.state),
         });
+        if let Err(error) = self.store.finish_results(job) {
+            log(&format!("results of job {job} can't be read: {error}"));
+        }
         if let Some(record) = self.jobs.get_mut(&job) {
             let runtime = Duration::from_millis(now().0.saturating_sub(record.submitted.0));
             let result = match (outcome.state, &outcome.failure) {
@@ -253,6 +256,7 @@ impl Cluster {
                 // It starts anew, with attempts that have the same numbers.
                 self.store.remove_results(job)?;
             }
+            self.store.restore_artifact(&stored.program.artifact)?;
             let recovered = commit.map_or(Recovered::Running, Recovered::Committing);
             let submission = self.submission(&record, job, recovered);
             self.jobs.insert(job, record);

@@ -144,7 +144,8 @@ impl Cluster {
     /// Keeps a job for the next JobManager.
     pub(super) fn store_job(&mut self, application: ApplicationId, job: JobId) {
         let (Some(of), Some(record)) = (self.applications.get(&application), self.jobs.get(&job)) else { return };
-        if let Err(error) = self.store.put_job(job, &of.stored(record)) {
+        let kept = self.store.keep_artifact(&of.program.artifact);
+        if let Err(error) = kept.and_then(|()| self.store.put_job(job, &of.stored(record))) {
             log(&format!("job {job} would not survive a JobManager: {error}"));
         }
     }

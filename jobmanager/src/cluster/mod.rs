@@ -34,6 +34,9 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 /// After how long without a sign of life a worker counts as lost; a killed one is noticed by its connection.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long TaskExecutors that are told to end may take to hang up.
+const HANG_UP: Duration = Duration::from_secs(3);
+
 /// How a cluster decides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -149,13 +152,28 @@ impl Cluster {
             self.tick();
             self.work();
             if let Some(reply) = self.ending.take() {
-                self.tell_all_to_end();
                 let _ = reply.send(Ok(()));
+                self.end_all(&mut messages).await;
                 return self.last_end;
             }
             if self.over_at.is_some_and(|at| at <= Instant::now()) {
-                self.tell_all_to_end();
+                self.end_all(&mut messages).await;
                 return self.last_end;
+            }
+        }
+    }
+
+    /// Tells TaskExecutors to end, and waits until they have hung up: one that hasn't heard it would wait for another
+    /// JobManager.
+    async fn end_all(&mut self, messages: &mut mpsc::Receiver<Message>) {
+        self.tell_all_to_end();
+        let until = Instant::now() + HANG_UP;
+        while !self.task_executors.is_empty()
+            && let Ok(Some(message)) = tokio::time::timeout_at(until, messages.recv()).await
+        {
+            // Whoever asks for something else hears that the process ends.
+            if let Message::TaskExecutorGone { task_executor } = message {
+                self.task_executors.remove(&task_executor);
             }
         }
     }

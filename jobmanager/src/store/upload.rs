@@ -1,7 +1,8 @@
 //! Executables on their way into the store, and those that were uploaded under a name.
 
-use crate::store::{Store, remove};
+use crate::store::{NAMES, Store, remove};
 use flinkrs_core::error::{Error, Result};
+use flinkrs_core::fs::{FileSystem, LocalFileSystem};
 use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::program::Program;
 use sha2::{Digest, Sha256};
@@ -94,7 +95,7 @@ impl Store {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
         let name: String = name.chars().map(plain).take(NAME_CHARACTERS).collect();
         let id = format!("{artifact}_{}", if name.is_empty() { "program" } else { &name });
-        let path = self.folder.join("jars").join(&id);
+        let path = self.artifacts.join(NAMES).join(&id);
         File::create(&path).map_err(|error| Error::io("create", &path, error))?;
         Ok(id)
     }
@@ -109,12 +110,14 @@ impl Store {
             let uploaded_ms = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
             Some(Jar { id, name, artifact, uploaded_ms })
         };
-        Ok(self.list("jars")?.into_iter().filter_map(jar).collect())
+        let folder = self.artifacts.join(NAMES);
+        let named = LocalFileSystem.list(&folder)?.into_iter().map(|status| status.path);
+        Ok(named.filter_map(jar).collect())
     }
 
     /// Forgets a name, and the executable too unless it is used or has another name.
     pub(crate) fn remove_jar(&self, jar: &Jar, is_used: bool) -> Result<()> {
-        remove(&self.folder.join("jars").join(&jar.id))?;
+        remove(&self.artifacts.join(NAMES).join(&jar.id))?;
         if is_used || self.jars()?.iter().any(|other| other.artifact == jar.artifact) {
             return Ok(());
         }
@@ -156,7 +159,7 @@ mod tests {
         assert!(upload().finish(Some(&other)).expect_err("another hash").to_string().contains("has the hash"));
         assert!(upload().check("'it'").expect_err("no executable").to_string().contains("no executable for Linux"));
         let artifact = upload().finish(None).expect("is stored");
-        assert_eq!(fs::read_dir(folder.path().join("artifacts")).expect("lists").count(), 1);
+        assert_eq!(fs::read_dir(folder.path().join("artifacts")).expect("lists").count(), 2, "it, and names");
         let first = store.put_jar(&artifact, "../a b").expect("is named");
         assert_eq!(first, format!("{artifact}_a_b"));
         store.put_jar(&artifact, "").expect("is named");

@@ -179,7 +179,8 @@ impl TestCluster {
 
     /// Executables in the store, whole or not.
     pub(crate) fn stored_artifacts(&self) -> usize {
-        std::fs::read_dir(self.folder.path().join("artifacts")).expect("lists").count()
+        let entries = std::fs::read_dir(self.folder.path().join("artifacts")).expect("lists");
+        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_file())).count()
     }
 
     /// Submits a job of the uploaded program.

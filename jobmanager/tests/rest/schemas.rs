@@ -95,8 +95,7 @@ pub(crate) fn differences(description: &Value, schema: &Value, value: &Value, at
             differences(description, kind, value, at, &mut found);
             found.is_empty()
         };
-        let may_be_null = schema["nullable"] == true;
-        if !(kinds.iter().any(fits) || value.is_null() && may_be_null) {
+        if !(kinds.iter().any(fits) || value.is_null() && schema["nullable"] == true) {
             found.push(format!("{at}: {value} is none of {kinds:?}"));
         }
         return;

@@ -4,8 +4,8 @@ use crate::iteration::LoopSnapshots;
 use crate::iteration::history::History;
 use crate::iteration::members::{Decided, Ended, LoopMessage, Members};
 use crate::snapshot::{LoopStore, Manifest, SubtaskState};
-use crate::task::{TaskCell, block_until, current_task};
-use flinkrs_core::function::{AccumulatorValue, Aggregates, CancelFlag, Convergence, IterationContext};
+use crate::task::{TaskCell, current_task};
+use flinkrs_core::function::{AccumulatorValue, Aggregates, Convergence, IterationContext};
 use flinkrs_core::{Error, Result};
 use flinkrs_memory::BatchSpillBuffer;
 use flinkrs_protocol::LoopEnd;
@@ -346,20 +346,18 @@ impl LoopControl {
         heads.iter().chain(&waiting).for_each(TaskCell::wake);
     }
 
-    /// Waits until this process knows that `superstep` has begun; records of another one may be faster than its word.
-    pub(crate) fn wait_for(&self, superstep: u32, cancelled: &CancelFlag) -> Result<()> {
+    /// Whether this process knows what follows the superstep before `superstep`: records of another one may be faster
+    /// than its word. If not, the current task is woken when it does.
+    pub(crate) fn knows(&self, superstep: u32) -> bool {
         if self.members.is_none() {
-            return Ok(());
+            return true;
         }
-        block_until(|| {
-            let mut state = self.lock();
-            let begun = state.superstep >= superstep;
-            if !begun {
-                state.waiting.extend(current_task());
-            }
-            begun || cancelled.is_cancelled()
-        });
-        cancelled.check()
+        let mut state = self.lock();
+        let knows = state.over || state.superstep >= superstep;
+        if !knows {
+            state.waiting.extend(current_task());
+        }
+        knows
     }
 
     /// What follows superstep `ended`, for a subtask of the head.

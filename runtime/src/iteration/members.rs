@@ -12,7 +12,7 @@
 use crate::control::Surroundings;
 use crate::iteration::LoopControl;
 use crate::iteration::control::{Decision, Outcome};
-use crate::network::{Exchange, PeerId};
+use crate::network::{Exchange, PeerId, address_of};
 use crate::snapshot::SubtaskState;
 use crate::task::lock;
 use flinkrs_core::function::AccumulatorValue;
@@ -90,9 +90,7 @@ impl Members {
     fn send(&self, to: &LoopMember, message: LoopMessage) -> Result<()> {
         let mut bytes = Vec::new();
         codec::encode(&[(self.key, message)], &mut bytes)?;
-        let address = to.address.parse();
-        let address =
-            address.map_err(|_| Error::internal(format!("'{}' of {} is no address", to.address, to.worker)))?;
+        let address = address_of(&to.address, &to.worker)?;
         self.exchange.send_message((PeerId::of_worker(self.application, to.worker), address), &bytes)
     }
 

@@ -3,7 +3,7 @@
 use crate::iteration::LoopControl;
 use crate::iteration::snapshots::{SolutionFiles, write_feedback};
 use crate::snapshot::{LoopStore, StateFiles, SubtaskState};
-use flinkrs_core::function::{CancelFlag, IterationContext};
+use flinkrs_core::function::IterationContext;
 use flinkrs_core::state::StateReader;
 use flinkrs_core::{Batch, Operator, Result};
 use flinkrs_memory::{BatchSpillBuffer, SpillSpace};
@@ -72,14 +72,15 @@ impl TaskLoop {
         self.reads_initial = false;
     }
 
-    /// The next superstep has begun for certain.
-    ///
-    /// Errors when the job is cancelled before this process knows.
-    pub(crate) fn begin_superstep(&mut self, cancelled: &CancelFlag) -> Result<()> {
-        self.control.wait_for(self.superstep, cancelled)?;
+    /// Whether the next superstep has begun for certain, or is known not to come; if neither, the task is woken then.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.begun || self.control.knows(self.superstep)
+    }
+
+    /// The next superstep begins.
+    pub(crate) fn begin_superstep(&mut self) {
         self.begun = true;
         self.context.begin(self.superstep, self.control.previous());
-        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ pub use remote::{
 
 pub(crate) use inbox::{Inbox, LocalSender, Taken};
 pub(crate) use output::TaskOutput;
+pub(crate) use remote::address_of;
 pub(crate) use writer::{EdgeWriter, Keyed, Spread};
 
 use crate::task::current_task;
@@ -31,6 +32,9 @@ use std::thread::{self, Thread};
 pub(crate) trait ChannelSender: Send {
     /// Takes `element` now, or gives it back when the channel is full; the current task is woken once there is room.
     fn try_send(&mut self, element: Element) -> Result<Sent>;
+
+    /// Lets go of elements that were taken and wait for others, to travel together.
+    fn flush(&mut self) {}
 }
 
 /// What became of an element.

@@ -130,6 +130,12 @@ impl EdgeWriter {
 
     /// Sends all that waits for company: the task has nothing more to do now.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        self.flush_records()?;
+        self.channels.flush();
+        Ok(())
+    }
+
+    fn flush_records(&mut self) -> Result<()> {
         if let Spread::Keyed(keyed) = &mut self.spread {
             return keyed.call(|partitioner| partitioner.flush(&mut self.channels));
         }
@@ -144,10 +150,11 @@ impl EdgeWriter {
 
     /// Sends a control element to every channel, behind all records.
     pub(crate) fn control(&mut self, element: &Control) -> Result<()> {
-        self.flush()?;
+        self.flush_records()?;
         for channel in 0..self.channels.senders.len() {
             self.channels.send_element(channel, element.element())?;
         }
+        self.channels.flush();
         Ok(())
     }
 
@@ -210,6 +217,10 @@ impl ChannelSet {
         Ok(None)
     }
 
+    fn flush(&mut self) {
+        self.senders.iter_mut().for_each(|sender| sender.flush());
+    }
+
     fn overflow_weight(&self) -> usize {
         self.overflow.iter().map(|(_, element)| weight(element)).sum()
     }
@@ -247,6 +258,55 @@ impl ChannelSet {
                 self.overflow.push_back((channel, element));
             }
         }
+        // The task may wait now, and whoever makes room may need what it has sent elsewhere.
+        self.flush();
         Ok(self.overflow.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    /// A channel that is full until it has room, and lets go of what it has taken when it is flushed.
+    #[derive(Clone, Default)]
+    struct Holding {
+        room: Arc<AtomicUsize>,
+        taken: Arc<Mutex<Vec<Element>>>,
+        gone: Arc<Mutex<Vec<Element>>>,
+    }
+
+    impl ChannelSender for Holding {
+        fn try_send(&mut self, element: Element) -> Result<Sent> {
+            if self.room.load(Ordering::Relaxed) == 0 {
+                return Ok(Sent::Full(element));
+            }
+            self.room.fetch_sub(1, Ordering::Relaxed);
+            self.taken.lock().expect("nobody panics").push(element);
+            Ok(Sent::Taken(None))
+        }
+
+        fn flush(&mut self) {
+            self.gone.lock().expect("nobody panics").append(&mut self.taken.lock().expect("nobody panics"));
+        }
+    }
+
+    #[test]
+    fn what_found_no_room_at_once_is_let_go_of_when_it_does() {
+        let channels = [Holding::default(), Holding::default()];
+        let senders = channels.iter().map(|channel| Box::new(channel.clone()) as Box<dyn ChannelSender>).collect();
+        let mut writer = EdgeWriter::new(Spread::Broadcast, senders, 0, CancelFlag::default());
+        let gone = || channels.each_ref().map(|channel| channel.gone.lock().expect("nobody panics").len());
+        channels[1].room.store(2, Ordering::Relaxed);
+        writer.push(&mut Batch::new(vec![7u64])).expect("it waits for company");
+        writer.control(&Control::SuperstepEnd(Superstep(1))).expect("the overflow takes it");
+        assert_eq!(gone(), [0, 0], "behind what found no room");
+        assert!(!writer.drain().expect("nothing fails"));
+        assert_eq!(gone(), [0, 2], "a full channel holds no other up");
+        channels[0].room.store(2, Ordering::Relaxed);
+        assert!(writer.drain().expect("nothing fails"));
+        assert_eq!(gone(), [2, 2], "nobody flushes once more before the task waits");
     }
 }

@@ -104,6 +104,9 @@ impl Task {
     }
 
     fn read(&mut self) -> Result<Verdict> {
+        if self.looping.as_ref().is_some_and(|looping| !looping.may_begin()) {
+            return Ok(Verdict::Wait);
+        }
         if self.chain.links[0].operator.as_pull().is_some() {
             return self.pull();
         }
@@ -155,7 +158,7 @@ impl Task {
             && !looping.begun
             && !matches!(arrival, Arrival::Empty | Arrival::LoopOver)
         {
-            looping.begin_superstep(&self.cancelled)?;
+            looping.begin_superstep();
             self.chain.begin_superstep()?;
         }
         Ok(())
@@ -183,7 +186,7 @@ impl Task {
                 Next::Over => return self.loop_over(),
                 Next::Superstep(fed_back) => {
                     looping.replay = Some(fed_back);
-                    looping.begin_superstep(&self.cancelled)?;
+                    looping.begin_superstep();
                     self.chain.begin_superstep()?;
                 }
             }

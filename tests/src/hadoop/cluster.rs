@@ -75,7 +75,7 @@ impl Cluster {
 
     /// A Java command with the cluster's jars and configuration.
     pub fn java(&self, class: &str) -> Command {
-        let mut command = java(&self.class_path(None), 256);
+        let mut command = java(&self.class_path_of(None), 256);
         command.arg(class).current_dir(&self.folder);
         command
     }
@@ -138,7 +138,12 @@ impl Cluster {
         left
     }
 
-    fn class_path(&self, daemon: Option<Daemon>) -> String {
+    /// The class path of Hadoop's own clients.
+    pub fn class_path(&self) -> String {
+        self.class_path_of(None)
+    }
+
+    fn class_path_of(&self, daemon: Option<Daemon>) -> String {
         let own = daemon.map(|daemon| format!("{}:", self.conf_dir().join(daemon.name()).display()));
         let (conf, web) = (self.conf_dir(), self.folder.join("web"));
         let own = own.unwrap_or_default();
@@ -146,7 +151,7 @@ impl Cluster {
     }
 
     fn launch(&self, daemon: Daemon) -> Result<Process, String> {
-        Process::start(daemon, &self.folder, &self.class_path(Some(daemon)))
+        Process::start(daemon, &self.folder, &self.class_path_of(Some(daemon)))
     }
 
     /// Waits until a daemon can be used.

@@ -46,6 +46,8 @@ pub enum Daemon {
     NameNode,
     /// HDFS's blocks.
     DataNode,
+    /// Blocks on a second node, for tests that need one.
+    DataNode2,
     /// YARN's scheduler.
     ResourceManager,
     /// YARN's first node.
@@ -55,7 +57,7 @@ pub enum Daemon {
 }
 
 impl Daemon {
-    /// All of them, in the order in which they are started.
+    /// Those of a usual cluster, in the order in which they are started.
     pub const ALL: [Daemon; 5] =
         [Daemon::NameNode, Daemon::DataNode, Daemon::ResourceManager, Daemon::NodeManager1, Daemon::NodeManager2];
 
@@ -64,6 +66,7 @@ impl Daemon {
         match self {
             Daemon::NameNode => "namenode",
             Daemon::DataNode => "datanode",
+            Daemon::DataNode2 => "datanode2",
             Daemon::ResourceManager => "resourcemanager",
             Daemon::NodeManager1 => "nodemanager1",
             Daemon::NodeManager2 => "nodemanager2",
@@ -73,7 +76,7 @@ impl Daemon {
     pub(super) fn class(self) -> &'static str {
         match self {
             Daemon::NameNode => "org.apache.hadoop.hdfs.server.namenode.NameNode",
-            Daemon::DataNode => "org.apache.hadoop.hdfs.server.datanode.DataNode",
+            Daemon::DataNode | Daemon::DataNode2 => "org.apache.hadoop.hdfs.server.datanode.DataNode",
             Daemon::ResourceManager => "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
             Daemon::NodeManager1 | Daemon::NodeManager2 => "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
         }

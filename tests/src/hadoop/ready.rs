@@ -14,8 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn is_ready(daemon: Daemon, ports: &Ports) -> bool {
     let ready = match daemon {
         Daemon::NameNode => bean(ports.namenode_http, "NameNode,name=NameNodeInfo").map(|bean| bean["Safemode"] == ""),
-        Daemon::DataNode => bean(ports.namenode_http, "NameNode,name=FSNamesystemState")
-            .map(|bean| bean["NumLiveDataNodes"].as_u64() > Some(0)),
+        // The NameNode counts one as live for a while that is dead; the new process is there when it answers itself.
+        Daemon::DataNode | Daemon::DataNode2 => {
+            let http = ports.datanode_http(daemon);
+            bean(http, "DataNode,name=DataNodeInfo").map(|bean| is_registered(&bean))
+        }
         Daemon::ResourceManager => {
             json(ports.manager_http, "/ws/v1/cluster/info").map(|info| info["clusterInfo"]["state"] == "STARTED")
         }
@@ -28,7 +31,14 @@ pub(super) fn is_ready(daemon: Daemon, ports: &Ports) -> bool {
     ready.unwrap_or(false)
 }
 
-/// A JMX bean of the NameNode.
+/// Whether a DataNode knows its NameNode, and has told it of itself.
+fn is_registered(bean: &Value) -> bool {
+    let actors: Option<Value> = bean["BPServiceActorInfo"].as_str().and_then(|text| serde_json::from_str(text).ok());
+    let actor = actors.and_then(|actors| actors.get(0).cloned()).unwrap_or_default();
+    actor["ActorState"] == "RUNNING" && actor["LastHeartbeat"].as_str().is_some_and(|age| age.len() < 6)
+}
+
+/// A JMX bean of a daemon.
 fn bean(port: u16, name: &str) -> Option<Value> {
     let answer = json(port, &format!("/jmx?qry=Hadoop:service={name}"))?;
     answer["beans"].get(0).cloned()

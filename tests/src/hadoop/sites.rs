@@ -16,9 +16,8 @@ const STEP: u16 = 50;
 pub(super) struct Ports {
     pub(super) namenode: u16,
     pub(super) namenode_http: u16,
-    datanode: u16,
-    datanode_http: u16,
-    datanode_ipc: u16,
+    /// Data, HTTP and IPC of each DataNode.
+    datanodes: [[u16; 3]; 2],
     manager_scheduler: u16,
     manager_tracker: u16,
     manager_client: u16,
@@ -52,9 +51,7 @@ impl Ports {
         Ports {
             namenode: base + 1,
             namenode_http: base + 2,
-            datanode: base + 3,
-            datanode_http: base + 4,
-            datanode_ipc: base + 5,
+            datanodes: [[base + 3, base + 4, base + 5], [base + 6, base + 7, base + 8]],
             manager_scheduler: base + 10,
             manager_tracker: base + 11,
             manager_client: base + 12,
@@ -64,18 +61,26 @@ impl Ports {
         }
     }
 
+    pub(super) fn datanode_http(&self, daemon: Daemon) -> u16 {
+        self.datanodes[usize::from(daemon == Daemon::DataNode2)][1]
+    }
+
     pub(super) fn node(&self, daemon: Daemon) -> NodePorts {
         self.nodes[usize::from(daemon == Daemon::NodeManager2)]
     }
 }
 
-/// Writes the files into `folder/conf`, and what differs between the NodeManagers into folders of their names there.
+/// Writes the files into `folder/conf`, and what differs between the nodes into folders of their names there.
 pub(super) fn write(folder: &Path, ports: &Ports, more: &[Property]) -> io::Result<()> {
     let conf = folder.join("conf");
     site(&conf, "core-site.xml", &core(folder, ports), more)?;
     site(&conf, "hdfs-site.xml", &hdfs(folder, ports), more)?;
     site(&conf, "yarn-site.xml", &yarn(folder, ports), more)?;
     site(&conf, "capacity-scheduler.xml", &scheduler(), more)?;
+    for (daemon, ports_of) in [Daemon::DataNode, Daemon::DataNode2].into_iter().zip(ports.datanodes) {
+        let properties = [hdfs(folder, ports), blocks(folder, daemon, ports_of)].concat();
+        site(&conf.join(daemon.name()), "hdfs-site.xml", &properties, more)?;
+    }
     for daemon in [Daemon::NodeManager1, Daemon::NodeManager2] {
         let properties = [yarn(folder, ports), node(folder, daemon, ports.node(daemon))].concat();
         site(&conf.join(daemon.name()), "yarn-site.xml", &properties, more)?;
@@ -122,7 +127,6 @@ fn core(folder: &Path, ports: &Ports) -> Properties {
 fn hdfs(folder: &Path, ports: &Ports) -> Properties {
     let mut properties = text(&[
         ("dfs.replication", "1"),
-        ("dfs.datanode.hostname", "127.0.0.1"),
         ("dfs.namenode.datanode.registration.ip-hostname-check", "false"),
         // Out of safe mode as soon as there is a DataNode.
         ("dfs.namenode.safemode.min.datanodes", "1"),
@@ -133,13 +137,22 @@ fn hdfs(folder: &Path, ports: &Ports) -> Properties {
     ]);
     properties.extend([
         ("dfs.namenode.name.dir", format!("file://{}", folder.join("data/name").display())),
-        ("dfs.datanode.data.dir", format!("file://{}", folder.join("data/blocks").display())),
         ("dfs.namenode.http-address", at(ports.namenode_http)),
-        ("dfs.datanode.address", at(ports.datanode)),
-        ("dfs.datanode.http.address", at(ports.datanode_http)),
-        ("dfs.datanode.ipc.address", at(ports.datanode_ipc)),
     ]);
     properties
+}
+
+/// What differs between the DataNodes.
+fn blocks(folder: &Path, daemon: Daemon, [data, http, ipc]: [u16; 3]) -> Properties {
+    // They are on one host, and have different names.
+    let name = if daemon == Daemon::DataNode { "127.0.0.1" } else { "localhost" };
+    vec![
+        ("dfs.datanode.hostname", name.to_owned()),
+        ("dfs.datanode.data.dir", format!("file://{}", folder.join("data").join(daemon.name()).display())),
+        ("dfs.datanode.address", at(data)),
+        ("dfs.datanode.http.address", at(http)),
+        ("dfs.datanode.ipc.address", at(ipc)),
+    ]
 }
 
 fn yarn(folder: &Path, ports: &Ports) -> Properties {

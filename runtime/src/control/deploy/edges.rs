@@ -3,7 +3,7 @@
 use crate::control::around::Surroundings;
 use crate::control::deploy::Deployer;
 use crate::control::slots::{BLOCKING_EDGE_WEIGHT, REPLAY_WEIGHT};
-use crate::network::{ChannelId, ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, PeerId, Spread};
+use crate::network::{ChannelId, ChannelSender, EdgeWriter, Inbox, Keyed, LocalSender, PeerId, Spread, address_of};
 use crate::task::Course;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::Subtask;
@@ -24,10 +24,7 @@ fn channel(job: JobId, partition: PartitionId, consumer: u32) -> ChannelId {
 /// Whoever serves a partition at a place, and whether it is a stored one: its producer's worker, or a TaskExecutor for
 /// one that is finished. What is kept by this worker's own TaskExecutor it reads itself.
 fn peer_at(around: &Surroundings, location: &Location) -> Result<((PeerId, SocketAddr), bool)> {
-    let address = location
-        .address
-        .parse()
-        .map_err(|_| Error::internal(format!("'{}' of {} is no address", location.address, location.task_executor)))?;
+    let address = address_of(&location.address, &location.task_executor)?;
     Ok(match location.worker {
         Some(worker) => ((around.peer(worker), address), false),
         None if location.task_executor == around.task_executor => ((around.peer(around.me), address), true),

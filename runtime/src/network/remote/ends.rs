@@ -34,7 +34,9 @@ impl ChannelWriter {
 
     /// Sends a batch if there is room; what of it found none comes back.
     pub fn try_send(&mut self, batch: Batch) -> Result<Option<Batch>> {
-        Ok(match self.sender.try_send(Element::Batch(batch))? {
+        let sent = self.sender.try_send(Element::Batch(batch))?;
+        self.sender.flush();
+        Ok(match sent {
             Sent::Full(Element::Batch(rest)) => Some(rest),
             Sent::Full(_) | Sent::Taken(_) => None,
         })
@@ -47,7 +49,9 @@ impl ChannelWriter {
 
     fn send_element(&mut self, mut element: Element) -> Result<Option<Batch>> {
         loop {
-            match self.sender.try_send(element)? {
+            let sent = self.sender.try_send(element)?;
+            self.sender.flush();
+            match sent {
                 Sent::Taken(spare) => return Ok(spare),
                 Sent::Full(rest) => element = rest,
             }

@@ -47,11 +47,25 @@ pub use exchange::{Compression, Exchange, ExchangeOptions};
 pub(crate) use input::{Arrived, FileInput, RemoteInput};
 pub use socket::TlsConfigs;
 
-use flinkrs_core::Error;
 use flinkrs_core::types::hash_key;
+use flinkrs_core::{Error, Result};
 use flinkrs_protocol::{ApplicationId, TaskExecutorId, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// The address of a process from `HOST:PORT`, where the host is an IP address or a name. Of the addresses of a name
+/// those of IPv4 come first, as whoever listens under a name takes them.
+///
+/// Errors when the name isn't known here.
+pub(crate) fn address_of(text: &str, of: &dyn fmt::Display) -> Result<SocketAddr> {
+    let unknown = |why: &dyn fmt::Display| Error::Resource {
+        message: format!("'{text}' of {of} can't be found from here: {why}; see option taskmanager.host"),
+    };
+    let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|error| unknown(&error))?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| unknown(&"the name has no address"))
+}
 
 /// One producing subtask's channel to one consuming subtask, in one attempt to run the producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

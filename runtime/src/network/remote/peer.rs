@@ -1,6 +1,6 @@
 //! The one connection to another worker: the frames that wait to be written, and who writes them.
 //!
-//! Whoever queues a frame writes it, unless another thread is writing already: a frame then needs no thread to wake
+//! Whoever queues frames writes them, unless another thread is writing already: a frame then needs no thread to wake
 //! up before it is on its way. What the socket doesn't take stays queued, and the reactor writes on when it is told
 //! that there is room.
 
@@ -101,6 +101,11 @@ impl Peer {
         out.queued_bytes += frame.len();
         out.queue.push_back(frame);
         true
+    }
+
+    /// Whether at least so many bytes wait to be written.
+    pub(crate) fn has_queued(&self, bytes: usize) -> bool {
+        lock(&self.out).queued_bytes >= bytes
     }
 
     /// Whether more data should be queued; if not, `waker` is woken when it should.

@@ -147,16 +147,24 @@ impl SendChannel {
 
     /// Sends a frame behind all others, once the window allows it.
     pub(crate) fn push(&self, frame: Frame) {
+        if let Some(peer) = self.push_later(frame) {
+            peer.write();
+        }
+    }
+
+    /// Does the same but for the writing, which is to follow; returns the peer to write to if there is one.
+    fn push_later(&self, frame: Frame) -> Option<Arc<Peer>> {
         let mut state = lock(&self.state);
         if state.abandoned && frame.header.kind == Kind::Data {
             self.share.pool.give(frame.bytes);
-            return;
+            return None;
         }
         state.ended |= frame.header.kind == Kind::End;
         state.held_bytes += frame.bytes.len();
         self.share.held.fetch_add(frame.bytes.len(), Ordering::Relaxed);
         state.held.push_back(frame);
-        self.pump(state);
+        self.queue(&mut state);
+        state.consumer.as_ref().map(|(peer, _)| Arc::clone(peer))
     }
 
     /// Whether data may be encoded now, and how large a frame should be; if not, `waker` is woken when it may.
@@ -221,12 +229,17 @@ pub(crate) struct RemoteSender {
     channel: Arc<SendChannel>,
     shared: Arc<Shared>,
     encoder: Encoder,
+    /// To whom something is to be written that was sent.
+    unwritten: Option<Arc<Peer>>,
 }
+
+/// Bytes that are written without waiting for more: few calls of the system per record, and no consumer idle for long.
+const WORTH_WRITING: usize = 32 << 10;
 
 impl RemoteSender {
     pub(crate) fn new(channel: Arc<SendChannel>, shared: &Arc<Shared>) -> RemoteSender {
         let encoder = Encoder::new(channel.share.compression, &channel.share.pool);
-        RemoteSender { channel, shared: Arc::clone(shared), encoder }
+        RemoteSender { channel, shared: Arc::clone(shared), encoder, unwritten: None }
     }
 
     /// Sends what finds room, in frames that fit the window.
@@ -235,17 +248,29 @@ impl RemoteSender {
             let window = match self.channel.room(current_waker) {
                 Room::Frame(bytes) => bytes,
                 // Whose channel is lost waits for the job, which decides what becomes of it.
-                Room::Full | Room::Lost => return Ok(Sent::Full(Element::Batch(batch))),
+                Room::Full | Room::Lost => {
+                    self.flush();
+                    return Ok(Sent::Full(Element::Batch(batch)));
+                }
                 Room::Abandoned => {
                     batch.clear();
                     break;
                 }
             };
             if let Some((header, bytes)) = self.encoder.encode_some(&mut batch, window)? {
-                self.channel.push(Frame { header, bytes });
+                self.push(Frame { header, bytes });
             }
         }
         Ok(Sent::Taken(Some(batch)))
+    }
+
+    fn push(&mut self, frame: Frame) {
+        if let Some(peer) = self.channel.push_later(frame) {
+            self.unwritten = Some(peer);
+        }
+        if self.unwritten.as_ref().is_some_and(|peer| peer.has_queued(WORTH_WRITING)) {
+            self.flush();
+        }
     }
 }
 
@@ -258,10 +283,17 @@ impl ChannelSender for RemoteSender {
             Element::SuperstepEnd(superstep) => Header::new(Kind::SuperstepEnd, 0, u64::from(superstep.0)),
             Element::End => Header::new(Kind::End, 0, 0),
         };
-        self.channel.push(Frame::bare(header));
+        self.push(Frame::bare(header));
         if header.kind == Kind::End {
+            self.flush();
             self.shared.tidy(&self.channel);
         }
         Ok(Sent::Taken(None))
+    }
+
+    fn flush(&mut self) {
+        if let Some(peer) = self.unwritten.take() {
+            peer.write();
+        }
     }
 }

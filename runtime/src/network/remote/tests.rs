@@ -1,6 +1,6 @@
 //! Tasks and inboxes at the ends of remote channels.
 
-use crate::network::remote::{ChannelId, Compression, Exchange, ExchangeOptions, PeerId};
+use crate::network::remote::{ChannelId, Compression, Exchange, ExchangeOptions, PeerId, address_of};
 use crate::network::{ChannelSender, Inbox, Sent, Taken};
 use crate::task::{Runnable, Scheduler, TaskCell, Verdict, lock};
 use flinkrs_core::Batch;
@@ -174,4 +174,13 @@ fn the_channel_of_a_worker_to_itself_is_refused() {
     let like = Batch::new(Vec::<u64>::new());
     let asked = a.request((PeerId(1), a.local_addr()), channel(0), Inbox::pipelined(1), like);
     assert!(asked.is_err());
+}
+
+#[test]
+fn a_process_is_found_by_the_name_of_its_host() {
+    let named = |text| address_of(text, &"worker 1");
+    assert_eq!(named("localhost:7000").unwrap(), "127.0.0.1:7000".parse().unwrap());
+    assert_eq!(named("10.1.2.3:7000").unwrap(), "10.1.2.3:7000".parse().unwrap());
+    let error = named("no port").unwrap_err().to_string();
+    assert!(error.contains("'no port' of worker 1 can't be found from here"), "{error}");
 }

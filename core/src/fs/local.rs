@@ -1,64 +1,15 @@
-//! Files, behind a trait: the local file system here, others where they are linked in.
+//! The machine's own file system.
 
 use crate::error::{Error, Result};
+use crate::fs::{Claim, FileKind, FileLock, FileStatus, FileSystem, OutputFile};
 use std::fs::{self, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// Keeps others from what a file stands for until it is dropped or the process ends, however that ends.
-pub type FileLock = Box<dyn Send + Sync>;
-
-/// A file as a listing shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileStatus {
-    /// Its path, as the file system's other calls take it.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Whether it is a folder.
-    pub is_dir: bool,
-}
-
-/// A file that is written.
-pub trait OutputFile: Write + Send {
-    /// Makes what was written complete, and others see it. A file that is dropped without may be incomplete, and
-    /// nobody says so.
-    fn close(self: Box<Self>) -> io::Result<()>;
-}
+use std::path::{Component, Path, PathBuf};
 
 impl OutputFile for fs::File {
     fn close(self: Box<Self>) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// What sources and sinks need of a file system.
-pub trait FileSystem: Send + Sync {
-    /// What lies at `path`.
-    fn status(&self, path: &Path) -> Result<FileStatus>;
-    /// Whether anything lies at `path`.
-    fn exists(&self, path: &Path) -> Result<bool>;
-    /// The entries of a folder, by name.
-    fn list(&self, folder: &Path) -> Result<Vec<FileStatus>>;
-    /// Opens a file for reading from `offset`.
-    fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>>;
-    /// Creates or truncates a file, and the folders above it.
-    fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>>;
-    /// Opens a file for writing behind what it has; creates it, and the folders above it, when it isn't there.
-    fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>>;
-    /// Renames a file or folder in one step, replacing a file.
-    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
-    /// Creates a folder and those above it.
-    fn create_dir(&self, path: &Path) -> Result<()>;
-    /// Makes what was written to a file, or the entries of a folder, outlast a crash of the machine.
-    fn sync(&self, path: &Path) -> Result<()>;
-    /// Removes a file, or a folder with all it holds; nothing there is no error.
-    fn remove(&self, path: &Path) -> Result<()>;
-    /// Takes the lock that the file at `path` stands for, or fails at once and says who has it; the file is made, with
-    /// the folders above it, and is gone when the lock is dropped. A file system without locks keeps nobody off.
-    fn lock(&self, _path: &Path) -> Result<FileLock> {
-        Ok(Box::new(()))
     }
 }
 
@@ -76,15 +27,43 @@ impl FileSystem for LocalFileSystem {
         path.try_exists().map_err(|e| Error::io("find", path, e))
     }
 
+    fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_dir() => Ok(Some(FileKind::Folder)),
+            Ok(found) if found.is_file() || found.is_symlink() => Ok(Some(FileKind::File)),
+            Ok(_) => Ok(Some(FileKind::Other)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("find", path, error)),
+        }
+    }
+
     fn list(&self, folder: &Path) -> Result<Vec<FileStatus>> {
         let entries = fs::read_dir(folder).map_err(|e| Error::io("list folder", folder, e))?;
         let mut files = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(|e| Error::io("list folder", folder, e))?;
-            files.push(self.status(&entry.path())?);
+            let path = entry.map_err(|e| Error::io("list folder", folder, e))?.path();
+            match fs::metadata(&path) {
+                Ok(found) => files.push(FileStatus { path, bytes: found.len(), is_dir: found.is_dir() }),
+                // It has gone meanwhile, or is a link to nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("find", &path, error)),
+            }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
+    }
+
+    fn absolute(&self, path: &Path) -> Option<PathBuf> {
+        let path = std::path::absolute(path).ok()?;
+        let mut resolved = PathBuf::new();
+        for part in path.parent()?.components() {
+            match part {
+                Component::ParentDir => drop(resolved.pop()),
+                part => resolved.push(part),
+            }
+            resolved = resolved.canonicalize().unwrap_or(resolved);
+        }
+        Some(resolved.join(path.file_name()?))
     }
 
     fn open(&self, path: &Path, offset: u64) -> Result<Box<dyn Read + Send>> {
@@ -99,6 +78,10 @@ impl FileSystem for LocalFileSystem {
     fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
         self.create_parent(path)?;
         Ok(Box::new(fs::File::create(path).map_err(|e| Error::io("create", path, e))?))
+    }
+
+    fn create_new(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
+        Ok(Box::new(fs::File::create_new(path).map_err(|e| Error::io("create", path, e))?))
     }
 
     fn append(&self, path: &Path) -> Result<Box<dyn OutputFile>> {
@@ -136,6 +119,29 @@ impl FileSystem for LocalFileSystem {
         self.create_parent(path)?;
         LocalLock::take(path).map(|lock| Box::new(lock) as FileLock).map_err(|e| Error::io("lock", path, e))
     }
+
+    fn share(&self, path: &Path) -> Result<Option<FileLock>> {
+        // Where there are no locks everybody has it.
+        let locked = locked(path, true, |file| file.lock_shared().map_or(true, |()| true));
+        let lock = locked.map_err(|e| Error::io("lock", path, e))?;
+        Ok(lock.map(|lock| Box::new(lock) as FileLock))
+    }
+
+    fn claim(&self, path: &Path, waits: bool) -> Result<Claim> {
+        let mut held = false;
+        let locked = locked(path, waits, |file| {
+            if waits {
+                return file.lock().map_or(true, |()| true);
+            }
+            held = file.try_lock().is_err();
+            !held
+        });
+        match locked.map_err(|e| Error::io("lock", path, e))? {
+            _ if held => Ok(Claim::Held),
+            Some(lock) => Ok(Claim::Taken(Box::new(lock))),
+            None => Ok(Claim::Gone),
+        }
+    }
 }
 
 impl LocalFileSystem {
@@ -145,6 +151,30 @@ impl LocalFileSystem {
             None => Ok(()),
         }
     }
+}
+
+/// Opens a file and locks it; `None` if it isn't there and can't be made, or there is no lock. The file is the one that
+/// lies there when the lock is had: whoever had it before may have removed it since it was opened.
+fn locked(path: &Path, create: bool, mut lock: impl FnMut(&fs::File) -> bool) -> io::Result<Option<fs::File>> {
+    loop {
+        let file = match fs::File::options().append(true).create(create).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        if !lock(&file) {
+            return Ok(None);
+        }
+        if is_at(&file, path) {
+            return Ok(Some(file));
+        }
+    }
+}
+
+/// Whether a file still lies at the path at which it was opened.
+fn is_at(file: &fs::File, path: &Path) -> bool {
+    let identity = |of: fs::Metadata| (of.dev(), of.ino());
+    let opened = file.metadata().map(identity);
+    opened.is_ok_and(|opened| fs::metadata(path).map(identity).is_ok_and(|found| found == opened))
 }
 
 /// A file that the system keeps locked until it is closed; it has the number of its process.
@@ -163,7 +193,7 @@ impl LocalLock {
                 Err(TryLockError::Error(error)) => return Err(error),
             }
             // Whoever had the lock before may have removed the file since it was opened.
-            if fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|locked| locked.ino() == there.ino())) {
+            if is_at(&file, path) {
                 file.set_len(0)?;
                 file.write_all(std::process::id().to_string().as_bytes())?;
                 return Ok(LocalLock { file, path: path.to_path_buf() });
@@ -204,6 +234,24 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "4294967295").expect("writable");
         LocalFileSystem.lock(&path).map(drop).expect("a file that nobody has locked keeps nobody off");
+    }
+
+    #[test]
+    fn a_lock_is_shared_or_had_alone() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("the.lock");
+        let shared = [(); 2].map(|()| LocalFileSystem.share(&path).expect("possible").expect("the folder is there"));
+        assert!(matches!(LocalFileSystem.claim(&path, false), Ok(Claim::Held)));
+        drop(shared);
+        let Ok(Claim::Taken(alone)) = LocalFileSystem.claim(&path, false) else { panic!("nobody has it") };
+        assert!(matches!(LocalFileSystem.claim(&path, false), Ok(Claim::Held)));
+        drop(alone);
+        assert!(matches!(LocalFileSystem.claim(&path, true), Ok(Claim::Taken(_))));
+        let unused = folder.path().join("another.lock");
+        assert!(matches!(LocalFileSystem.claim(&unused, false), Ok(Claim::Gone)));
+        let gone = folder.path().join("none/the.lock");
+        assert!(LocalFileSystem.share(&gone).expect("possible").is_none());
+        assert!(matches!(LocalFileSystem.claim(&gone, true), Ok(Claim::Gone)));
     }
 
     #[test]

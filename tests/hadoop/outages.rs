@@ -1,0 +1,137 @@
+//! HDFS while its daemons die: two DataNodes, of which one is killed, and a NameNode that is started again.
+
+use crate::files::{content, read, write};
+use crate::support::{hdfs, wait_until};
+use flinkrs_connectors::{FileInput, TextInput};
+use flinkrs_core::fs::FileSystem;
+use flinkrs_core::source::InputFormat;
+use flinkrs_tests::hadoop::{Cluster, Daemon};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Bytes of a block: small, so that a file has many.
+const BLOCK_BYTES: usize = 8 << 20;
+
+/// Those of which one is killed.
+const NODES: [Daemon; 2] = [Daemon::DataNode, Daemon::DataNode2];
+
+fn two_nodes() -> Cluster {
+    let more = [
+        ("hdfs-site.xml", "dfs.replication", "2"),
+        ("hdfs-site.xml", "dfs.blocksize", "8m"),
+        ("hdfs-site.xml", "dfs.client.block.write.replace-datanode-on-failure.enable", "false"),
+    ];
+    Cluster::start(&[Daemon::NameNode, Daemon::DataNode, Daemon::DataNode2], &more).unwrap()
+}
+
+/// A DataNode is killed while a file is read: either of the two.
+pub(crate) fn reads_outlive_data_nodes(_: &mut Cluster) {
+    let mut cluster = two_nodes();
+    splits_are_where_the_blocks_are(&cluster);
+    NODES.into_iter().for_each(|victim| a_read_goes_on(&mut cluster, victim));
+}
+
+/// A DataNode is killed while a file is written: either of the two.
+pub(crate) fn writes_outlive_data_nodes(_: &mut Cluster) {
+    let mut cluster = two_nodes();
+    NODES.into_iter().for_each(|victim| a_write_goes_on(&mut cluster, victim));
+}
+
+/// The NameNode is killed and started again in the middle of reading and writing.
+pub(crate) fn a_name_node_is_waited_for(_: &mut Cluster) {
+    let mut cluster = two_nodes();
+    the_name_node_is_away(&mut cluster);
+}
+
+/// The hosts of each split are those of its block.
+fn splits_are_where_the_blocks_are(cluster: &Cluster) {
+    let files = hdfs(cluster);
+    let path = files.home().join("blocks");
+    write(&files, &path, &content(5 * BLOCK_BYTES + 1000));
+    let blocks = files.blocks(&files.status(&path).unwrap()).unwrap();
+    assert_eq!(blocks.len(), 6);
+    assert!(blocks.iter().all(|block| block.hosts.len() == 2), "{blocks:?}");
+    flinkrs_hdfs::register();
+    let input = TextInput::new(FileInput::new(&path).split_bytes(5 << 20));
+    let splits = input.splits(1).unwrap();
+    assert_eq!(splits.len(), 11);
+    for (split, _) in &splits {
+        let block = &blocks[split.offset as usize / BLOCK_BYTES];
+        assert!(split.offset >= block.offset && split.offset + split.length <= block.offset + block.bytes);
+        // The NameNode lists them in any order.
+        let sorted = |hosts: &[String]| BTreeSet::from_iter(hosts.to_vec());
+        assert_eq!(sorted(&input.hosts(split)), sorted(&block.hosts));
+    }
+    assert!(blocks[0].hosts.contains(&"127.0.0.1".to_owned()) && blocks[0].hosts.contains(&"localhost".to_owned()));
+}
+
+fn a_read_goes_on(cluster: &mut Cluster, victim: Daemon) {
+    let files = hdfs(cluster);
+    let (path, all) = (Path::new("/outages/read"), content(20 * BLOCK_BYTES));
+    write(&files, path, &all);
+    let mut file = files.open(path, 0).unwrap();
+    let mut found = vec![0; 3 * BLOCK_BYTES + 12_345];
+    file.read_exact(&mut found).unwrap();
+    cluster.kill(victim).unwrap();
+    file.read_to_end(&mut found).unwrap();
+    assert!(found == all);
+    // Also one that begins now.
+    assert!(read(&files, path, 0) == all);
+    cluster.start_daemon(victim).unwrap();
+}
+
+fn a_write_goes_on(cluster: &mut Cluster, victim: Daemon) {
+    let files = hdfs(cluster);
+    let (path, all) = (Path::new("/outages/write"), content(10 * BLOCK_BYTES + 77));
+    let mut file = files.create(path).unwrap();
+    let cut = 2 * BLOCK_BYTES + 3_000_000;
+    file.write_all(&all[..cut]).unwrap();
+    sleep(Duration::from_millis(300));
+    cluster.kill(victim).unwrap();
+    all[cut..].chunks(50_000).for_each(|piece| file.write_all(piece).unwrap());
+    file.close().unwrap();
+    assert!(read(&files, path, 0) == all);
+    // A file that begins now, and one that is added to.
+    write(&files, Path::new("/outages/late"), &all[..BLOCK_BYTES + 5]);
+    let mut file = files.append(Path::new("/outages/late")).unwrap();
+    file.write_all(&all[BLOCK_BYTES + 5..3 * BLOCK_BYTES]).unwrap();
+    file.close().unwrap();
+    assert!(read(&files, Path::new("/outages/late"), 0) == all[..3 * BLOCK_BYTES]);
+    cluster.start_daemon(victim).unwrap();
+}
+
+/// The NameNode is killed and started again while a file is read, another written, and others are named.
+fn the_name_node_is_away(cluster: &mut Cluster) {
+    let files = hdfs(cluster);
+    let all = content(12 * BLOCK_BYTES);
+    write(&files, Path::new("/away/in"), &all);
+    let mut source = files.open(Path::new("/away/in"), 0).unwrap();
+    let mut target = files.create(Path::new("/away/out")).unwrap();
+    let mut found = vec![0; BLOCK_BYTES + 1];
+    source.read_exact(&mut found).unwrap();
+    target.write_all(&found).unwrap();
+    cluster.kill(Daemon::NameNode).unwrap();
+    std::thread::scope(|scope| {
+        let copying = scope.spawn(|| {
+            let mut rest = Vec::new();
+            source.read_to_end(&mut rest).unwrap();
+            rest.chunks(60_000).for_each(|piece| target.write_all(piece).unwrap());
+            found.extend(rest);
+            target.close().unwrap();
+        });
+        let naming = scope.spawn(|| {
+            files.create_dir(Path::new("/away/folder")).unwrap();
+            files.rename(Path::new("/away/folder"), Path::new("/away/renamed")).unwrap();
+        });
+        sleep(Duration::from_secs(3));
+        cluster.start_daemon(Daemon::NameNode).unwrap();
+        copying.join().unwrap();
+        naming.join().unwrap();
+    });
+    assert!(found == all && read(&files, Path::new("/away/out"), 0) == all);
+    assert!(files.exists(Path::new("/away/renamed")).unwrap());
+    wait_until("the DataNodes' reports", || files.blocks(&files.status(Path::new("/away/out")).unwrap()).is_ok());
+}
