@@ -116,8 +116,8 @@ impl ExecutionEnvironment {
     /// A value that may differ between processes, such as the time, a random number, or what a file says: `make` is
     /// called in the program's own process, and all processes that run its tasks get what it returned there.
     ///
-    /// A plan, and what closures capture, may depend on such a value; see `docs/cluster.md`. All processes have to ask for
-    /// the same values in the same order.
+    /// A plan, and what closures capture, may depend on such a value; see `docs/cluster.md`. All processes have to ask
+    /// for the same values in the same order.
     ///
     /// Errors when the values of a program have more than 16 MiB together.
     ///

@@ -237,8 +237,8 @@ fn check_reachable(config: &Configuration, hosts: &[Option<String>]) -> Result<(
     match elsewhere {
         Some(host) if is_here(&address) => Err(Error::usage(format!(
             "jobmanager.rpc.address is {address}, and to {host} that is {host} itself; set it to a name by which other \
-             machines find this one, and the addresses to listen on (jobmanager.bind-host, taskmanager.bind-host) to ones \
-             that they can reach"
+             machines find this one, and the addresses to listen on (jobmanager.bind-host, taskmanager.bind-host) to \
+             ones that they can reach"
         ))),
         _ => Ok(()),
     }

@@ -192,7 +192,8 @@ pub struct JobTasks {
     pub job: JobId,
     /// Its name.
     pub name: String,
-    /// Vertices that have tasks here: their names, and the position in the plan and the name of each of their operators.
+    /// Vertices that have tasks here: their names, and the position in the plan and the name of each of their
+    /// operators.
     pub vertices: BTreeMap<VertexId, (String, Vec<(OperatorId, String)>)>,
     /// What the tasks have done.
     pub tasks: Vec<TaskReport>,

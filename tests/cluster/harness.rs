@@ -127,8 +127,8 @@ impl Cluster {
         http_get(at, path)
     }
 
-    /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept of
-    /// jobs but logs.
+    /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept
+    /// of jobs but logs.
     pub(crate) fn wait_until_idle(&self) {
         let begun = Instant::now();
         loop {

@@ -1,7 +1,7 @@
 //! Jobs on clusters of real processes: right results, lost processes, wrong programs and wrong options.
 //!
-//! `FLINKRS_KILLS=50 cargo test --test cluster kills` kills processes at random moments in 50 rounds; `ratio` measures what
-//! kills cost.
+//! `FLINKRS_KILLS=50 cargo test --test cluster kills` kills processes at random moments in 50 rounds; `ratio` measures
+//! what kills cost.
 
 mod faults;
 mod harness;

@@ -1,9 +1,9 @@
 //! What lost processes cost: a job with blocking exchanges on eight TaskExecutors, undisturbed and disturbed.
 //!
-//! `FLINKRS_KILL_RATIO=600 cargo test -p flinkrs-tests --test cluster ratio -- --nocapture` runs a job of about 600 s three
-//! times: undisturbed, with a worker killed twice a minute, and with a TaskExecutor killed, and replaced, twice a minute.
-//! It prints the times and their ratios, and checks the results. Its tasks sleep rather than compute, so that a small
-//! machine does for eight.
+//! `FLINKRS_KILL_RATIO=600 cargo test -p flinkrs-tests --test cluster ratio -- --nocapture` runs a job of about 600 s
+//! three times: undisturbed, with a worker killed twice a minute, and with a TaskExecutor killed, and replaced, twice a
+//! minute. It prints the times and their ratios, and checks the results. Its tasks sleep rather than compute, so that a
+//! small machine does for eight.
 
 use crate::harness::{Cluster, assert_same, embedded, finish, text};
 use std::thread;

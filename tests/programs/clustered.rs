@@ -118,51 +118,31 @@ fn run(args: Args) -> Result<()> {
                 if is_worker { numbers.filter(|_| true).name("Sieve") } else { numbers.map(|n| n).name("Copy") };
             finish(&env, &args, numbers.group_by(f0).sum(f1))
         }
-        Case::Says => finish(
-            &env,
-            &args,
-            sums(&env, &args, |n| {
-                if n == 7 {
-                    say("a function says seven")
-                }
-            }),
-        ),
+        Case::Says => at_seven(&env, &args, || say("a function says seven")),
         Case::Shipped => {
             let bytes = |_| std::fs::read("shipped.txt").expect("it was shipped").len() as u64;
             finish(&env, &args, env.generate_sequence(0, 3).map(move |n| (n, bytes(n))))
         }
         Case::Nothing => Ok(()),
-        Case::Panic => finish(&env, &args, sums(&env, &args, |n| assert!(n != 7, "seven is too much"))),
-        Case::Abort => finish(
-            &env,
-            &args,
-            sums(&env, &args, |n| {
-                if n == 7 {
-                    std::process::abort()
-                }
-            }),
-        ),
-        Case::Exit => finish(
-            &env,
-            &args,
-            sums(&env, &args, |n| {
-                if n == 7 {
-                    std::process::exit(3)
-                }
-            }),
-        ),
-        Case::Hang => finish(
-            &env,
-            &args,
-            sums(&env, &args, |n| {
-                if n == 7 {
-                    loop {
-                        thread::sleep(Duration::from_millis(10));
-                    }
-                }
-            }),
-        ),
+        Case::Panic => at_seven(&env, &args, || panic!("seven is too much")),
+        Case::Abort => at_seven(&env, &args, || std::process::abort()),
+        Case::Exit => at_seven(&env, &args, || std::process::exit(3)),
+        Case::Hang => at_seven(&env, &args, || {
+            loop {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }),
     }
+}
+
+/// Does something in the function that meets the number seven.
+fn at_seven(env: &ExecutionEnvironment, args: &Args, act: impl Fn() + Send + Sync + 'static) -> Result<()> {
+    let act = move |n| {
+        if n == 7 {
+            act();
+        }
+    };
+    finish(env, args, sums(env, args, act))
 }
 
 /// Says whether a function has met the value that the client has made, before and after an execution.

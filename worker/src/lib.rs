@@ -91,8 +91,8 @@ impl Worker {
         Ok(Worker { spec, link, commands, pending, values, exchange, loops })
     }
 
-    /// Value `number`, counted from 0, of those that the client has made for all processes of the program: waits until it
-    /// is known. A program that asks for one that the client hasn't is another one, and ends here.
+    /// Value `number`, counted from 0, of those that the client has made for all processes of the program: waits until
+    /// it is known. A program that asks for one that the client hasn't is another one, and ends here.
     pub fn once(&self, number: usize) -> Vec<u8> {
         loop {
             if let Some(value) = self.values.borrow().get(number) {

@@ -96,8 +96,8 @@ impl Submitter {
         if bytes > ONCE_BYTES {
             let most = ByteSize(ONCE_BYTES as u64);
             return Err(Error::usage(format!(
-                "the values of `once` have {bytes} bytes together; at most {most} go to each worker: let it read larger \
-                 ones from a file"
+                "the values of `once` have {bytes} bytes together; at most {most} go to each worker: let it read \
+                 larger ones from a file"
             )));
         }
         once.push(value);

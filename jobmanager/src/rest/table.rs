@@ -105,7 +105,7 @@ pub(super) static ROUTES: &[Route] = &[
         "get": "names of metrics, with commas; without it names are listed"),
     get!("/taskmanagers/{taskmanagerid}/logs", "The log files of a TaskExecutor and its workers", logs::list_of),
     get!(Text "/taskmanagers/{taskmanagerid}/logs/{file}", "One of them, as text", logs::one_of),
-    get!(Text "/taskmanagers/{taskmanagerid}/log", "What a TaskExecutor wrote to standard error, as text", logs::log_of),
+    get!(Text "/taskmanagers/{taskmanagerid}/log", "What it wrote to standard error, as text", logs::log_of),
     get!(Text "/taskmanagers/{taskmanagerid}/stdout", "What it wrote to standard output, as text", logs::stdout_of),
     get!(Nothing "/taskmanagers/{taskmanagerid}/thread-dump", "Always 404: there is no JVM", logs::thread_dump),
     get!("/jobmanager/config", "What is set in the JobManager's configuration", processes::config),
