@@ -201,8 +201,8 @@ impl<B: Clone> JoinTable<B> {
         self.records.position_end()
     }
 
-    /// Shows the records of the chunk of a position, from there on, that aren't marked to `show`; returns where the next
-    /// chunk begins.
+    /// Shows the records of a position's chunk, from there on, that aren't marked to `show`; returns where the next chunk
+    /// begins.
     pub(crate) fn for_each_unmarked(&self, position: usize, mut show: impl FnMut(&B)) -> usize {
         let (records, next) = self.records.rest_of_chunk(position);
         let end = position + records.len();
