@@ -122,17 +122,16 @@ pub async fn run(
         failure: None,
         exit: None,
     };
-    let refused = match &options.first {
-        Some((job, folder)) => master.submit(job, folder).await.err(),
-        None => None,
+    let submitted = match &options.first {
+        Some((job, folder)) => master.submit(job, folder).await,
+        None => Ok(()),
     };
+    // Whoever hears from YARN that it runs finds it.
+    let listened = submitted.and_then(|()| listens(&address));
     master.register().await?;
-    let last = match refused {
-        Some(error) => Err(error),
-        None => match listens(&address) {
-            Ok(program) => master.work(running, stop, end, program).await,
-            Err(error) => Err(error),
-        },
+    let last = match listened {
+        Ok(program) => master.work(running, stop, end, program).await,
+        Err(error) => Err(error),
     };
     let ended = master.end_of(last, is_single);
     master.finish(&ended).await?;
