@@ -201,7 +201,7 @@ impl<B: Clone> JoinTable<B> {
         self.records.position_end()
     }
 
-    /// Shows the records of a position's chunk, from there on, that aren't marked to `show`; returns where the next chunk
+    /// Shows those records of a position's chunk, from there on, that aren't marked; returns where the next chunk
     /// begins.
     pub(crate) fn for_each_unmarked(&self, position: usize, mut show: impl FnMut(&B)) -> usize {
         let (records, next) = self.records.rest_of_chunk(position);
