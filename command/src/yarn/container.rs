@@ -107,7 +107,7 @@ impl TaskExecutorCommand {
         let spec = ContainerSpec::load(&credentials()?)?;
         let config = prepare(&spec.common)?;
         let host = variable("NM_HOST")?;
-        let local = local_folder()?;
+        let local = first_folder("LOCAL_DIRS")?;
         let own = local.join(format!("flinkrs-{}", spec.container));
         let container = folder()?;
         let options = TaskExecutorOptions {
@@ -118,6 +118,7 @@ impl TaskExecutorCommand {
             programs: Some(container.join(PROGRAMS)),
             worker_directory: Some(container),
             folder: own.clone(),
+            logs: first_folder("LOG_DIRS")?,
             temp_dir: local,
             ..taskexecutor_options(&config, Some(&spec.jobmanager))?
         };
@@ -175,6 +176,7 @@ fn master_jobmanager(
         let port = if is_set(rest::PORT.key()) { config.get(&rest::PORT) } else { 0 };
         of_rest.bind = SocketAddr::new(ip, port);
         of_rest.host = host.to_owned();
+        of_rest.logs = first_folder("LOG_DIRS")?;
         of_rest.secret_file = Some(secret_file);
         of_rest.view = Some(Secret::new(view.as_bytes()));
     }
@@ -238,9 +240,10 @@ fn folder() -> Result<PathBuf> {
     std::env::current_dir().map_err(|error| Error::io("find", "the container's folder", error))
 }
 
-/// The application's folder on this node: it outlives containers, and YARN removes it with the application.
-fn local_folder() -> Result<PathBuf> {
-    let folders = variable("LOCAL_DIRS")?;
+/// The first of the folders in a variable that YARN sets: `LOCAL_DIRS` are the application's on this node, which outlive
+/// containers, and those of `LOG_DIRS` are collected as the container's logs. YARN removes both.
+fn first_folder(name: &str) -> Result<PathBuf> {
+    let folders = variable(name)?;
     let first = folders.split(',').next().unwrap_or_default();
     Ok(PathBuf::from(first))
 }
