@@ -78,6 +78,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_killed_worker_changes_no_result", kills::a_killed_worker_changes_no_result),
     ("a_killed_container_changes_no_result", kills::a_killed_container_changes_no_result),
     ("a_killed_master_is_said", kills::a_killed_master_is_said),
+    ("a_replaced_master_changes_no_result", kills::a_replaced_master_changes_no_result),
     ("a_restarted_resourcemanager_changes_no_result", kills::a_restarted_resourcemanager_changes_no_result),
     ("a_lost_node_changes_no_result", kills::a_lost_node_changes_no_result),
     ("kills_at_random_moments", kills::kills_at_random_moments),

@@ -16,22 +16,24 @@ const CASES: [&[&str]; 3] =
 enum Victim {
     Worker,
     TaskExecutor,
+    ApplicationMaster,
     NodeManager,
     ResourceManager,
     DataNode,
     NameNode,
 }
 
-const VICTIMS: [Victim; 6] = [
+const VICTIMS: [Victim; 7] = [
     Victim::Worker,
     Victim::TaskExecutor,
+    Victim::ApplicationMaster,
     Victim::NodeManager,
     Victim::ResourceManager,
     Victim::DataNode,
     Victim::NameNode,
 ];
 
-/// One job per job, one kill.
+/// An application of one job, and one kill.
 #[derive(Clone, Copy, Debug)]
 struct Round<'a> {
     case: &'a [&'a str],
@@ -43,7 +45,7 @@ struct Round<'a> {
 impl Round<'_> {
     fn run(self, cluster: &mut Cluster) {
         let expected = run(Command::new(PROGRAM).args(self.case)).ok().out;
-        let options = ["run", "-t", "yarn-per-job", "-p", "2", PROGRAM];
+        let options = ["run", "-t", "yarn-per-job", "-Dyarn.application-attempts=2", "-p", "2", PROGRAM];
         let mut job = Running::start(&mut flinkrs(cluster, &[&options[..], self.case].concat()));
         wait_until("a worker runs", || has_worker(cluster) || job.has_ended());
         sleep(self.after);
@@ -58,6 +60,7 @@ impl Round<'_> {
         match self.victim {
             Victim::Worker => kill_one(cluster, Process::is_worker),
             Victim::TaskExecutor => kill_one(cluster, |process, _| process.is_executor()),
+            Victim::ApplicationMaster => kill_one(cluster, |process, _| process.is_master()),
             Victim::NodeManager => {
                 // Not the ApplicationMaster's: what then is left is the ResourceManager's to decide.
                 let node = node_without_master(cluster);
@@ -112,6 +115,10 @@ pub(crate) fn a_killed_worker_changes_no_result(cluster: &mut Cluster) {
 
 pub(crate) fn a_killed_container_changes_no_result(cluster: &mut Cluster) {
     round(cluster, CASES[2], Victim::TaskExecutor, 200);
+}
+
+pub(crate) fn a_replaced_master_changes_no_result(cluster: &mut Cluster) {
+    round(cluster, CASES[0], Victim::ApplicationMaster, 300);
 }
 
 pub(crate) fn a_restarted_resourcemanager_changes_no_result(cluster: &mut Cluster) {

@@ -102,7 +102,7 @@ pub(crate) fn missing_daemons_are_named(cluster: &mut Cluster) {
         .unwrap();
     let core = site([("fs.defaultFS", "hdfs://127.0.0.1:9"), ("x", "y")]);
     std::fs::write(folder.join("core-site.xml"), core).unwrap();
-    for arguments in [vec!["yarn-session", "-d"], sums(&[]), sums(&["-t", "yarn-application"])] {
+    for arguments in [vec!["yarn-session", "-d"], sums(&[]), vec!["run", "-t", "yarn-application", PROGRAM, "sums"]] {
         let since = Instant::now();
         let mut command = flinkrs(cluster, &arguments);
         run(command.env("HADOOP_CONF_DIR", &folder)).failed(4, &["ResourceManager", "127.0.0.1:9"]);
