@@ -34,7 +34,8 @@ pub(super) fn spelled(arguments: impl Iterator<Item = OsString>) -> Vec<OsString
     arguments
 }
 
-/// Where the program stands among the arguments of `flinkrs run`: it is the first that is no option and no value of one.
+/// Where the program stands among the arguments of `flinkrs run`: it is the first that is no option and no value of
+/// one.
 fn program_at(arguments: &[OsString]) -> usize {
     let text = |at: usize| arguments[at].to_str().unwrap_or_default();
     let is_program = |at: &usize| !text(*at).starts_with('-') && !VALUED.contains(&text(at - 1));

@@ -98,8 +98,8 @@ impl FileInput {
         Ok(files)
     }
 
-    /// The files cut into at least `wanted` splits, if they are large enough, at multiples of `unit` bytes. A split lies
-    /// within a block of its file, where the file system knows blocks.
+    /// The files cut into at least `wanted` splits, if they are large enough, at multiples of `unit` bytes. A split
+    /// lies within a block of its file, where the file system knows blocks.
     pub(crate) fn splits(&self, wanted: usize, unit: u64) -> Result<Vec<(FileSplit, u64)>> {
         let mut files = Vec::new();
         for path in &self.paths {

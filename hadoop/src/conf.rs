@@ -41,7 +41,8 @@ impl Configuration {
         let home = || Some(folder("HADOOP_HOME")?.join("etc/hadoop"));
         let Some(found) = folder("HADOOP_CONF_DIR").or_else(home) else {
             return Err(Error::configuration(
-                "no Hadoop configuration: set HADOOP_CONF_DIR to the folder with core-site.xml, hdfs-site.xml and yarn-site.xml",
+                "no Hadoop configuration: set HADOOP_CONF_DIR to the folder with core-site.xml, hdfs-site.xml and \
+                 yarn-site.xml",
             ));
         };
         Configuration::load(&found, environment)

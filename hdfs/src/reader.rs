@@ -1,8 +1,8 @@
 //! Reads a file, ahead of who takes it.
 //!
 //! The file is read in pieces: the one that is taken from, and the next ones, which are asked for as soon as there is
-//! room. They come from their DataNodes at the same time, on the runtime's threads. Pieces begin small, so that whoever looks at
-//! the start of a file doesn't pay for more.
+//! room. They come from their DataNodes at the same time, on the runtime's threads. Pieces begin small, so that whoever
+//! looks at the start of a file doesn't pay for more.
 
 use crate::calls::Calls;
 use crate::failure::{Failure, Meaning};

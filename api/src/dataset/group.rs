@@ -192,8 +192,8 @@ impl<T: Data, S: KeySelector<T>, O: RecordOrder<T>> Grouped<T, S, O> {
         self
     }
 
-    /// Combines the records of each group pairwise: `f` merges its second argument into its first, and leaves the key as
-    /// it is.
+    /// Combines the records of each group pairwise: `f` merges its second argument into its first, and leaves the key
+    /// as it is.
     pub fn reduce(&self, f: impl Fn(&mut T, T) + Send + Sync + 'static) -> DataSet<T> {
         self.reduce_named("Reduce", f)
     }

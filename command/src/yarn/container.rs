@@ -240,8 +240,8 @@ fn folder() -> Result<PathBuf> {
     std::env::current_dir().map_err(|error| Error::io("find", "the container's folder", error))
 }
 
-/// The first of the folders in a variable that YARN sets: `LOCAL_DIRS` are the application's on this node, which outlive
-/// containers, and those of `LOG_DIRS` are collected as the container's logs. YARN removes both.
+/// The first of the folders in a variable that YARN sets: `LOCAL_DIRS` are the application's on this node, which
+/// outlive containers, and those of `LOG_DIRS` are collected as the container's logs. YARN removes both.
 fn first_folder(name: &str) -> Result<PathBuf> {
     let folders = variable(name)?;
     let first = folders.split(',').next().unwrap_or_default();

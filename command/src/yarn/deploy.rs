@@ -232,7 +232,15 @@ impl Yarn {
         let Submitted { id, secret, writing } = submitted;
         let runs = self.wait(id, config).await;
         let written = writing.join().unwrap_or_else(|_| Err(Error::internal("writing the secret has panicked")));
-        match runs.and_then(|report| written.map(|_| report)) {
+        let runs = match (runs, written) {
+            (Ok(report), Err(error)) => match self.report(id).await {
+                // It has ended already, and removed the folder under the file.
+                Ok(now) if has_ended(&now) => Ok(report),
+                _ => Err(error),
+            },
+            (runs, _) => runs,
+        };
+        match runs {
             Ok(report) => {
                 let address = format!("{}:{}", report.host(), report.rpc_port());
                 Ok((Session { id, address, secret }, report))
