@@ -122,9 +122,10 @@ impl ExecutionEnvironment {
     /// Errors when the values of a program have more than 16 MiB together.
     ///
     /// ```
-    /// # fn describe(env: &flinkrs_api::ExecutionEnvironment) -> flinkrs_core::Result<()> {
+    /// # use flinkrs_api::{DataSet, ExecutionEnvironment};
+    /// # fn describe(env: &ExecutionEnvironment, numbers: &DataSet<u32>) -> flinkrs_core::Result<()> {
     /// let seed = env.once(|| std::process::id())?;
-    /// let numbers = env.from_collection(0..10u32).map(move |n| n ^ seed);
+    /// let mixed = numbers.map(move |n| n ^ seed);
     /// # Ok(())
     /// # }
     /// ```
