@@ -96,7 +96,10 @@ impl Round<'_> {
                 cluster.add_executor();
             }
             Victim::JobManager => {
-                thread::sleep(self.after + Duration::from_millis(300));
+                // A client that hasn't submitted yet says that the connection is lost, and ends.
+                let listed = |cluster: &Cluster| text(&cluster.flinkrs("list", &["-a"]).stdout);
+                wait_until("the job is known", || listed(cluster).contains(" : ") || job.is_finished());
+                thread::sleep(self.after);
                 cluster.restart_jobmanager();
             }
             Victim::Client | Victim::ClientThatCancels => unreachable!("that is killed elsewhere"),
