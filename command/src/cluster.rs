@@ -2,12 +2,12 @@
 
 mod ssh;
 
-use crate::jobs::connect;
-use crate::options::{Target, address_of};
+use crate::options::{Common, Standalone, address_of};
 use crate::{print, runtime};
 use clap::{Args, Subcommand};
 use flinkrs_core::config::{Configuration, Declaration, jobmanager, taskmanager};
 use flinkrs_core::error::{Error, Result};
+use flinkrs_rpc::connect::JobManagerClient;
 use flinkrs_rpc::proto::Empty;
 use rustix::process::{Pid, Signal, kill_process};
 use ssh::Ssh;
@@ -40,9 +40,9 @@ enum Action {
     /// Start a JobManager and TaskExecutors in the background
     Start(Start),
     /// Cancel all jobs and end all processes
-    Stop(Target),
+    Stop(Standalone),
     /// Show the slots and jobs of the cluster
-    Status(Target),
+    Status(Standalone),
 }
 
 #[derive(Debug, Args)]
@@ -60,24 +60,24 @@ struct Start {
     logs: PathBuf,
 
     #[command(flatten)]
-    target: Target,
+    common: Common,
 }
 
 impl Cluster {
     pub(super) fn run(&self) -> Result<()> {
         match &self.action {
             Action::Start(start) => start.run(),
-            Action::Stop(target) => stop(target),
-            Action::Status(target) => status(target),
+            Action::Stop(cluster) => stop(cluster),
+            Action::Status(cluster) => status(cluster),
         }
     }
 }
 
 impl Start {
     fn run(&self) -> Result<()> {
-        let config = self.target.common.configuration()?;
+        let config = self.common.configuration()?;
         let address = address_of(&config);
-        if runtime()?.block_on(connect(&self.target)).is_ok() {
+        if runtime()?.block_on(connect(&self.cluster())).is_ok() {
             return Err(Error::usage(format!(
                 "a JobManager answers at {address} already; `flinkrs cluster stop` ends it"
             )));
@@ -105,7 +105,7 @@ impl Start {
         ssh: &Ssh,
         started: &mut Vec<Started>,
     ) -> Result<u32> {
-        let arguments = self.target.common.arguments();
+        let arguments = self.common.arguments();
         started.push(self.spawn("jobmanager", "jobmanager", &arguments, None)?);
         // TaskExecutors of one machine divide what one would take.
         let mut here = arguments.clone();
@@ -121,6 +121,11 @@ impl Start {
             started.push(self.spawn(&name, "taskexecutor", arguments, host.as_deref().map(|host| (ssh, host)))?);
         }
         self.wait(started, hosts.len())
+    }
+
+    /// What is started, as other commands name it.
+    fn cluster(&self) -> Standalone {
+        Standalone { jobmanager: None, common: self.common.clone() }
     }
 
     /// Where TaskExecutors are started; `None` is this machine.
@@ -166,7 +171,7 @@ impl Start {
                 }
             }
             let found = runtime()?.block_on(async {
-                let client = connect(&self.target).await?;
+                let client = connect(&self.cluster()).await?;
                 Ok::<_, Error>((client.task_executors, client.slots))
             });
             match found {
@@ -249,20 +254,24 @@ fn last_line(path: &Path) -> String {
     text.lines().last().unwrap_or("it has said nothing").to_owned()
 }
 
-fn stop(target: &Target) -> Result<()> {
+fn stop(cluster: &Standalone) -> Result<()> {
     runtime()?.block_on(async {
-        let client = connect(target).await?;
+        let client = connect(cluster).await?;
         client.dispatcher().shut_down(Empty {}).await.map_err(|status| client.error(&status))
     })?;
     print("The cluster has been told to end.");
     Ok(())
 }
 
-fn status(target: &Target) -> Result<()> {
-    let client = runtime()?.block_on(connect(target))?;
+fn status(cluster: &Standalone) -> Result<()> {
+    let client = runtime()?.block_on(connect(cluster))?;
     print(&format!(
         "JobManager at {}: {} TaskExecutors, {} slots",
         client.address, client.task_executors, client.slots
     ));
     Ok(())
+}
+
+async fn connect(cluster: &Standalone) -> Result<JobManagerClient> {
+    cluster.find(&cluster.common.configuration()?)?.connect().await
 }

@@ -113,8 +113,6 @@ impl Logs {
     }
 }
 
-/// Connects to the JobManager of a target.
-pub(crate) async fn connect(target: &Target) -> Result<JobManagerClient> {
-    let (found, _) = target.resolve().await?;
-    JobManagerClient::connect(&found.address, found.access()?).await
+async fn connect(target: &Target) -> Result<JobManagerClient> {
+    target.find(&target.configuration()?).await?.connect().await
 }

@@ -10,7 +10,7 @@ use flinkrs_core::config::{
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
 use flinkrs_rpc::auth::Secret;
-use flinkrs_rpc::connect::Access;
+use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::tls::{self, Tls, TlsFiles};
 use flinkrs_taskexecutor::TaskExecutorOptions;
 use rustls::ServerConfig;
@@ -34,20 +34,27 @@ pub(crate) struct Common {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Which cluster a command is for.
+/// A standalone cluster.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Target {
+pub(crate) struct Standalone {
     /// The JobManager [default: jobmanager.rpc.address and jobmanager.rpc.port of the configuration]
     #[arg(short = 'm', long, value_name = "HOST:PORT")]
     pub(crate) jobmanager: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Which cluster a command is for, wherever that is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Target {
     /// Where it is: local, remote, yarn-session, yarn-per-job or yarn-application [default: execution.target of the
     /// configuration, or the session on YARN that was started last, or remote]
     #[arg(short, long, value_name = "TARGET", value_parser = parse_target, conflicts_with = "jobmanager")]
     pub(crate) target: Option<execution::Target>,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) standalone: Standalone,
 }
 
 /// A JobManager that a command found.
@@ -80,6 +87,11 @@ impl Found {
         };
         Ok(Access { secret, tls: self.tls.clone().map(Tls::read).transpose()? })
     }
+
+    /// Connects to it.
+    pub(crate) async fn connect(&self) -> Result<JobManagerClient> {
+        JobManagerClient::connect(&self.address, self.access()?).await
+    }
 }
 
 fn parse_target(text: &str) -> Result<execution::Target, String> {
@@ -101,11 +113,25 @@ impl Common {
     }
 }
 
+impl Standalone {
+    /// The JobManager that is named, or else the configuration's.
+    pub(crate) fn find(&self, config: &Configuration) -> Result<Found> {
+        let address = self.jobmanager.clone().unwrap_or_else(|| address_of(config));
+        let secret = config.get(&security::CLUSTER_SECRET_FILE).map(FoundSecret::File);
+        Ok(Found { address, secret, tls: tls_files_of(config)? })
+    }
+}
+
 impl Target {
+    /// Reads the configuration.
+    pub(crate) fn configuration(&self) -> Result<Configuration> {
+        self.standalone.common.configuration()
+    }
+
     /// Where programs run, by the options and the configuration.
     pub(crate) fn target(&self, config: &Configuration) -> execution::Target {
         let chosen = self.target.or_else(|| config.get(&execution::TARGET));
-        let is_named = || self.jobmanager.is_none() && crate::yarn::find::is_named(config);
+        let is_named = || self.standalone.jobmanager.is_none() && crate::yarn::find::is_named(config);
         match chosen {
             Some(target) => target,
             None if is_named() => execution::Target::YarnSession,
@@ -116,22 +142,16 @@ impl Target {
     /// The JobManager, and the secret that it may want.
     ///
     /// Errors when the session on YARN that is meant doesn't run.
-    pub(crate) async fn resolve(&self) -> Result<(Found, Configuration)> {
-        let config = self.common.configuration()?;
-        let found = match self.target(&config) {
-            execution::Target::Local | execution::Target::Remote => {
-                let address = self.jobmanager.clone().unwrap_or_else(|| address_of(&config));
-                let secret = config.get(&security::CLUSTER_SECRET_FILE).map(FoundSecret::File);
-                Found { address, secret, tls: tls_files_of(&config)? }
-            }
+    pub(crate) async fn find(&self, config: &Configuration) -> Result<Found> {
+        match self.target(config) {
+            execution::Target::Local | execution::Target::Remote => self.standalone.find(config),
             _ => {
                 let yarn = crate::yarn::Yarn::new()?;
-                let session = crate::yarn::find::session(&yarn, &config).await?;
+                let session = crate::yarn::find::session(&yarn, config).await?;
                 let secret = Some(FoundSecret::Application(Secret::new(&session.secret)));
-                Found { address: session.address, secret, tls: None }
+                Ok(Found { address: session.address, secret, tls: None })
             }
-        };
-        Ok((found, config))
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Run {
 impl Run {
     /// Becomes the program, whose exit code is the command's, or stays with the application that runs it.
     pub(super) fn run(&self) -> Result<()> {
-        let config = self.cluster.common.configuration()?;
+        let config = self.cluster.configuration()?;
         let program = Program {
             path: program::find(&self.program)?,
             arguments: self.arguments.clone(),
@@ -58,8 +58,7 @@ impl Run {
             execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
             execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
             execution::Target::Remote | execution::Target::YarnSession => {
-                let (found, config) = runtime()?.block_on(self.cluster.resolve())?;
-                let Found { address, secret, tls } = found;
+                let Found { address, secret, tls } = runtime()?.block_on(self.cluster.find(&config))?;
                 let secret_file = match secret {
                     None => None,
                     Some(FoundSecret::File(path)) => Some(path),

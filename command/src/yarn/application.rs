@@ -43,6 +43,7 @@ pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Resul
                 }
                 follow(&yarn, id).await
             }
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
             // A short program may have ended before it was seen to run.
             Err(error) => match yarn.report(id).await {
                 Ok(report) if has_ended(&report) => outcome(id, &report),

@@ -9,6 +9,7 @@ use flinkrs_control::options::Elastic;
 use flinkrs_core::config::{Configuration, Declaration, jobmanager, rest, taskmanager, yarn};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::fs::FileSystem;
+use flinkrs_hadoop::proto::yarn::FinalApplicationStatusProto;
 use flinkrs_hadoop::token::{Credentials, TOKEN_FILE};
 use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_jobmanager::JobManagerOptions;
@@ -17,7 +18,7 @@ use flinkrs_rpc::roles::{Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use flinkrs_taskexecutor::{TaskExecutor, TaskExecutorOptions};
 use flinkrs_yarn_am::containers::Limits;
 use flinkrs_yarn_am::launch::Launch;
-use flinkrs_yarn_am::master::{Executors, MasterOptions};
+use flinkrs_yarn_am::master::{End, Executors, MasterOptions};
 use flinkrs_yarn_am::spec::{ApplicationSpec, Common, ContainerSpec, EXECUTABLE, OwnProgram, PROGRAMS, Work};
 use std::fs::{self, File};
 use std::io::Write;
@@ -94,10 +95,16 @@ impl MasterCommand {
                 Work::Session | Work::Job(_) => Ok(None),
             }
         };
-        let result = runtime()?.block_on(flinkrs_yarn_am::master::run(options, ended(), listens));
-        // Whatever came of it, YARN has been told, and nobody starts it again.
-        let removed = hdfs.remove(&staging);
-        result.and(removed)
+        let ended = runtime()?.block_on(flinkrs_yarn_am::master::run(options, ended(), listens));
+        // Unless YARN has been told it may start another one, which needs what lies there.
+        let is_last = ended.is_ok() || spec.attempts == 1;
+        let removed = if is_last { hdfs.remove(&staging) } else { Ok(()) };
+        match ended? {
+            End { status: FinalApplicationStatusProto::AppFailed, diagnostics } => {
+                Err(Error::Resource { message: diagnostics })
+            }
+            _ => removed,
+        }
     }
 }
 

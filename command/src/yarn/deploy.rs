@@ -246,14 +246,19 @@ impl Yarn {
                 Ok((Session { id, address, secret }, report))
             }
             Err(error) => {
+                let why = match &error {
+                    Error::Cancelled => "its client was told to end",
+                    _ => "its client has given up",
+                };
                 // The first error is what counts; the application may have ended.
-                let _ = self.end(id, "its client has given up").await;
+                let _ = self.end(id, why).await;
                 let _ = Staging::new(&self.hdfs, config).remove(id);
                 Err(error)
             }
         }
     }
 
+    /// Waits for it; an application that is waited for in vain goes on.
     async fn wait(&self, id: ApplicationIdProto, config: &Configuration) -> Result<ApplicationReportProto> {
         let (since, timeout) = (Instant::now(), config.get(&yarn::START_TIMEOUT));
         let mut said = String::new();
@@ -263,7 +268,6 @@ impl Yarn {
                 return Err(ended_error(id, &report));
             }
             if flinkrs::received_signal().is_some() {
-                self.end(id, "its client was told to end").await?;
                 return Err(Error::Cancelled);
             }
             if report.yarn_application_state() == YarnApplicationStateProto::Running && report.rpc_port() > 0 {
@@ -274,8 +278,6 @@ impl Yarn {
                 let seconds = timeout.as_secs_f64();
                 let message =
                     format!("{id} has not started within {seconds} s (option yarn.application.start-timeout): {waits}");
-                // It may have ended meanwhile.
-                let _ = self.end(id, "its client has waited for too long").await;
                 return Err(Error::Resource { message });
             }
             if since.elapsed() > Duration::from_secs(2) && !waits.is_empty() && waits != said {

@@ -109,12 +109,11 @@ impl Fleet {
     }
 
     /// What the ResourceManager has said of earlier attempts' containers.
-    pub(super) fn registered(&mut self, response: RegisterApplicationMasterResponseProto) -> Result<()> {
+    pub(super) fn registered(&mut self, response: RegisterApplicationMasterResponseProto) {
         let token = |token: NmTokenProto| Some((token.node_id?, token.token?.into()));
         let tokens = response.nm_tokens_from_previous_attempts.into_iter().filter_map(token).collect();
         let left = response.containers_from_previous_attempts;
         self.take(Answer { events: self.heartbeat.found(&left), containers: left, tokens });
-        Ok(())
     }
 
     /// The ResourceManager has been restarted, and knows nothing of what it was asked.

@@ -25,7 +25,7 @@ use flinkrs_jobmanager::{DriverCommand, JobEnd, JobManager, JobManagerHandle, Jo
 use flinkrs_protocol::JobState;
 use flinkrs_rpc::message::Submission;
 use std::path::{Path, PathBuf};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,23 +80,26 @@ pub struct Executors {
     pub address_file: Option<String>,
 }
 
-/// How an application has ended.
-struct End {
-    status: FinalApplicationStatusProto,
-    diagnostics: String,
+/// How an application has ended, as YARN has been told.
+pub struct End {
+    /// How.
+    pub status: FinalApplicationStatusProto,
+    /// Why, if it hasn't ended well.
+    pub diagnostics: String,
 }
 
-/// Runs an application until it has done what it is there for, is told to end, or has failed.
+/// Runs an application until it has done what it is there for or has failed; how it has ended, once YARN has been told.
 ///
 /// `listens` is called once it can be reached, with the JobManager's host and port; when it starts a program the
 /// application ends with that.
 ///
-/// Errors when it can't listen or register, and when the application has failed: YARN has been told then, too.
+/// Errors when it can't listen, register, or tell YARN, and with [`Error::Cancelled`] when `end` comes, which is the end
+/// of the process but maybe not of the application: YARN starts another one if it may, which finds the jobs again.
 pub async fn run(
     mut options: MasterOptions,
     end: impl Future<Output = ()>,
     listens: impl FnOnce(&str) -> Result<Option<Child>>,
-) -> Result<()> {
+) -> Result<End> {
     let (driver, commands) = mpsc::unbounded_channel();
     options.jobmanager.driver = Some(driver);
     let is_single = options.jobmanager.ends_with_application;
@@ -130,15 +133,15 @@ pub async fn run(
     let listened = submitted.and_then(|()| listens(&address));
     master.register().await?;
     let last = match listened {
-        Ok(program) => master.work(running, stop, end, program).await,
+        Ok(program) => tokio::select! {
+            last = master.work(running, stop, program) => last,
+            () = end => return Err(Error::Cancelled),
+        },
         Err(error) => Err(error),
     };
     let ended = master.end_of(last, is_single);
     master.finish(&ended).await?;
-    match ended.status {
-        FinalApplicationStatusProto::AppFailed => Err(Error::Resource { message: ended.diagnostics }),
-        _ => Ok(()),
-    }
+    Ok(ended)
 }
 
 /// An ApplicationMaster that runs.
@@ -183,7 +186,8 @@ impl Master {
         let response = self.rpc.register(&self.host, self.port, &self.url).await?;
         let most = response.maximum_capability.unwrap_or_default();
         eprintln!("registered in queue {}; a container has at most {} MB", response.queue(), most.memory());
-        self.fleet.registered(response)
+        self.fleet.registered(response);
+        Ok(())
     }
 
     /// Works until the JobManager has ended; how its last job did.
@@ -191,10 +195,9 @@ impl Master {
         &mut self,
         mut running: tokio::task::JoinHandle<Result<Option<JobEnd>>>,
         stop: tokio::sync::oneshot::Sender<()>,
-        end: impl Future<Output = ()>,
         mut program: Option<Child>,
     ) -> Result<Option<JobEnd>> {
-        let (mut stop, mut end) = (Some(stop), pin!(end));
+        let mut stop = Some(stop);
         let mut answering: Option<Answering> = None;
         let mut give_up_at: Option<Instant> = None;
         loop {
@@ -203,12 +206,13 @@ impl Master {
                 ended = &mut running => {
                     return ended.unwrap_or_else(|error| Err(Error::internal(format!("the JobManager: {error}"))));
                 }
-                () = &mut end, if stop.is_some() => drop(stop.take()),
                 () = async { sleep_until(give_up_at.unwrap_or(beat_at)).await }, if give_up_at.is_some() => {
-                    (stop, give_up_at) = (None, None);
+                    give_up_at = None;
+                    drop(stop.take());
                 }
                 exit = async { program.as_mut().expect("there is one").wait().await }, if program.is_some() => {
-                    (program, stop) = (None, None);
+                    program = None;
+                    drop(stop.take());
                     self.exit = Some(exit.map_err(|error| Error::io("wait for", "the program", error))?);
                 }
                 Some(command) = self.commands.recv() => self.fleet.told(command),
