@@ -12,6 +12,7 @@ pub use glibc::Glibc;
 
 use crate::{PROTOCOL, VERSION};
 use flinkrs_core::error::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::env::consts::ARCH;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -25,6 +26,9 @@ const TYPE: u32 = 1;
 
 /// Bytes of the version and the target, each with a zero behind it.
 const TEXT_BYTES: usize = 120;
+
+/// Bytes of an executable that are hashed at once.
+const HASHED_BYTES: usize = 1 << 20;
 
 /// What helps a program that needs another C library than a host has.
 const RECIPE: &str = "build it for a target with its own C library, such as x86_64-unknown-linux-musl (\"Building for \
@@ -149,6 +153,19 @@ impl Program {
                 let has = has.map_or_else(|| "has none".to_owned(), |has| format!("has GLIBC {has}"));
                 Err(Error::usage(format!("{name} needs GLIBC {needs}, and {machine} {has}; {RECIPE}")))
             }
+        }
+    }
+}
+
+/// The SHA-256 of an executable, in hexadecimal digits: the name under which clusters keep it. Reads all of it.
+pub fn hash_of(path: &Path) -> Result<String> {
+    let failed = |error| Error::io("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; HASHED_BYTES]);
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => hash.update(&buffer[..read]),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What works: applications from their submission to their end.
 
 use crate::support::*;
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::token::{Credentials, Format, Token};
 use flinkrs_tests::hadoop::Cluster;
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
-use flinkrs_yarn_am::hadoop::token::{Credentials, Format, Token};
 use flinkrs_yarn_am::launch::Launch;
 use std::path::Path;
 

@@ -1,13 +1,13 @@
 //! What goes wrong: requests, tokens, containers, and the ResourceManager.
 
 use crate::support::*;
+use flinkrs_hadoop::Error;
+use flinkrs_hadoop::error::Meaning;
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::rpc::Options;
+use flinkrs_hadoop::token::{Credentials, Token};
+use flinkrs_hadoop::{ApplicationMaster, ContainerManager};
 use flinkrs_tests::hadoop::{Cluster, Daemon};
-use flinkrs_yarn_am::Error;
-use flinkrs_yarn_am::error::Meaning;
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
-use flinkrs_yarn_am::hadoop::rpc::Options;
-use flinkrs_yarn_am::hadoop::token::{Credentials, Token};
-use flinkrs_yarn_am::hadoop::{ApplicationMaster, ContainerManager};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -1,11 +1,11 @@
 //! What the scenarios share: clients, submissions, and waiting.
 
+use flinkrs_hadoop::ApplicationClient;
+use flinkrs_hadoop::conf::Configuration;
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::rpc::{Auth, Options};
 use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_tests::hadoop::Cluster;
-use flinkrs_yarn_am::hadoop::ApplicationClient;
-use flinkrs_yarn_am::hadoop::conf::Configuration;
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
-use flinkrs_yarn_am::hadoop::rpc::{Auth, Options};
 use flinkrs_yarn_am::launch::{Launch, Submission};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

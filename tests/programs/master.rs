@@ -6,16 +6,16 @@
 
 #![expect(clippy::print_stdout, reason = "YARN keeps it as the log of the container")]
 
+use flinkrs_hadoop::conf::Configuration;
+use flinkrs_hadoop::error::Meaning;
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::rpc::Options;
+use flinkrs_hadoop::token::{Credentials, TOKEN_FILE, Token};
+use flinkrs_hadoop::{ApplicationMaster, ContainerManager};
+use flinkrs_hadoop::{Error, Result};
 use flinkrs_yarn_am::containers::{Command, Containers, End, Event, Kind, Limits, Place, Wish};
-use flinkrs_yarn_am::error::Meaning;
-use flinkrs_yarn_am::hadoop::conf::Configuration;
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
-use flinkrs_yarn_am::hadoop::rpc::Options;
-use flinkrs_yarn_am::hadoop::token::{Credentials, TOKEN_FILE, Token};
-use flinkrs_yarn_am::hadoop::{ApplicationMaster, ContainerManager};
 use flinkrs_yarn_am::heartbeat::{Answer, Heartbeat, Size};
 use flinkrs_yarn_am::launch::{Launch, resource};
-use flinkrs_yarn_am::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;

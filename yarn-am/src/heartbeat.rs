@@ -1,10 +1,10 @@
 //! Between the decisions about containers and YARN's messages: what the next heartbeat says, and what its answer means.
 
 use crate::containers::{AskId, Command, End, Event, Kind, Place};
-use crate::error::Result;
-use crate::hadoop::conf::Configuration;
-use crate::hadoop::proto::yarn::*;
-use crate::hadoop::token::Token;
+use flinkrs_hadoop::conf::Configuration;
+use flinkrs_hadoop::error::Result;
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::token::Token;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Anywhere in the cluster.

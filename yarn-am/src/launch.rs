@@ -1,8 +1,8 @@
 //! What YARN is told to run: an application, and the command, environment, files and tokens of a container.
 
-use crate::error::{Error, Result};
-use crate::hadoop::proto::yarn::*;
-use crate::hadoop::token::{Credentials, Format};
+use flinkrs_hadoop::error::{Error, Result};
+use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::token::{Credentials, Format};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -10,15 +10,9 @@
 //! | [`spec`] | what the processes of an application are told |
 //! | [`master`] | the process |
 //! | [`launch`] | what YARN is told to run: applications, and what their containers run |
-//! | [`hadoop`], [`error`] | the client that talks to YARN, and what can go wrong there |
 
 pub mod containers;
 pub mod heartbeat;
 pub mod launch;
 pub mod master;
 pub mod spec;
-
-pub use flinkrs_hadoop as hadoop;
-pub use flinkrs_hadoop::error;
-
-pub use error::{Error, Result};

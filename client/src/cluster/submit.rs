@@ -14,14 +14,13 @@ use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::body;
 use flinkrs_rpc::connect::Access;
 use flinkrs_rpc::message::{ExecutionResult, ONCE_BYTES, ResultBlock, Snapshots, Submission};
-use flinkrs_rpc::program::Program;
+use flinkrs_rpc::program::{Program, hash_of};
 use flinkrs_rpc::proto::{
     ArtifactChunk, ArtifactRef, CloseApplicationRequest, FetchResultRequest, OpenApplicationRequest, SubmitJobRequest,
 };
 use flinkrs_rpc::roles::{Destination, StartRequest, Started, SubmitSpec, read_message, write_message};
 use flinkrs_rpc::tls::Tls;
 use flinkrs_runtime::JobResult;
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -314,19 +313,6 @@ fn upload(connection: &Connection, executable: &Path, sha256: &str) -> Result<()
     match connection.runtime.block_on(read) {
         Ok(read) => read.map_err(failed),
         Err(_) => Err(Error::internal("reading the executable has panicked")),
-    }
-}
-
-/// The SHA-256 of a file, in hexadecimal digits.
-fn hash_of(path: &Path) -> Result<String> {
-    let failed = |error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; CHUNK_BYTES]);
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            read => hash.update(&buffer[..read]),
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::run::{How, Program};
 use crate::yarn::deploy::Deployment;
-use crate::yarn::staging::hash_of;
 use crate::yarn::{Yarn, ended_error, has_ended};
 use crate::{print, runtime};
 use flinkrs_core::config::Configuration;
@@ -10,6 +9,7 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_hadoop::proto::yarn::{
     ApplicationIdProto, ApplicationReportProto, FinalApplicationStatusProto, YarnApplicationStateProto,
 };
+use flinkrs_rpc::program::hash_of;
 use flinkrs_yarn_am::spec::{OwnProgram, Work};
 use std::time::Duration;
 

@@ -2,12 +2,13 @@
 
 use crate::options::taskexecutor_options;
 use crate::yarn::find::Session;
-use crate::yarn::staging::{Staging, hash_of};
+use crate::yarn::staging::Staging;
 use crate::yarn::{Yarn, ended_error, has_ended};
 use flinkrs_core::config::{Configuration, Declaration, jobmanager, security, taskmanager, yarn};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_rpc::auth::random_bytes;
+use flinkrs_rpc::program::hash_of;
 use flinkrs_yarn_am::launch::{Launch, Submission};
 use flinkrs_yarn_am::spec::{ApplicationSpec, Common, EXECUTABLE, PROGRAMS, StagedFile, Work};
 use std::path::{Path, PathBuf};

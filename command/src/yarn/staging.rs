@@ -13,8 +13,6 @@ use flinkrs_core::fs::FileSystem;
 use flinkrs_hadoop::proto::yarn::ApplicationIdProto;
 use flinkrs_hdfs::{HdfsFileSystem, HdfsStatus, Upload};
 use flinkrs_yarn_am::spec::StagedFile;
-use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,9 +24,6 @@ const SHARED: u16 = 0o755;
 
 /// The permissions of what is an application's alone.
 const OWN: u16 = 0o600;
-
-/// Bytes that are hashed at once.
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// The folder.
 #[derive(Clone)]
@@ -152,18 +147,5 @@ fn staged(name: &str, status: &HdfsStatus, is_public: bool) -> StagedFile {
         bytes: status.bytes,
         modified_ms: status.modified_ms,
         is_public,
-    }
-}
-
-/// The SHA-256 of a file, in hexadecimal digits.
-pub(super) fn hash_of(path: &Path) -> Result<String> {
-    let failed = |error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; BUFFER_BYTES]);
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            read => hash.update(&buffer[..read]),
-        }
     }
 }

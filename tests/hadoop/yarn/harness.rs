@@ -2,8 +2,8 @@
 
 use crate::support::{PATIENCE, block_on, client, hdfs, wait_until};
 use flinkrs_core::fs::FileSystem;
+use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_tests::hadoop::{Cluster, Daemon};
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -2,8 +2,8 @@
 
 use crate::support::wait_until;
 use crate::yarn::harness::*;
+use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_tests::hadoop::{Cluster, Daemon};
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};

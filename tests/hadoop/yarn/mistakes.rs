@@ -3,8 +3,8 @@
 use crate::support::{block_on, client, folder, hdfs, wait_until};
 use crate::yarn::harness::*;
 use flinkrs_core::fs::FileSystem;
+use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_tests::hadoop::Cluster;
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

@@ -4,8 +4,8 @@ use crate::support::{folder, hdfs_as, wait_until};
 use crate::yarn::examples::{ALL, Example, WORDCOUNT, inputs, inputs_on_hdfs, written, written_on_hdfs};
 use crate::yarn::harness::*;
 use flinkrs_core::fs::FileSystem;
+use flinkrs_hadoop::proto::yarn::{FinalApplicationStatusProto, YarnApplicationStateProto};
 use flinkrs_tests::hadoop::Cluster;
-use flinkrs_yarn_am::hadoop::proto::yarn::{FinalApplicationStatusProto, YarnApplicationStateProto};
 use std::path::Path;
 
 /// Runs an example as `options` say, from HDFS to HDFS, and compares what it has written.

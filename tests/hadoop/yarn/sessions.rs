@@ -2,8 +2,8 @@
 
 use crate::support::{block_on, client, folder, wait_until};
 use crate::yarn::harness::*;
+use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_tests::hadoop::Cluster;
-use flinkrs_yarn_am::hadoop::proto::yarn::*;
 use std::fs;
 use std::io::Write;
 
