@@ -27,7 +27,7 @@ impl Launch {
     pub fn to_proto(&self) -> ContainerLaunchContextProto {
         let name = escape(&self.log_name);
         let words: Vec<String> = self.command.iter().map(|word| escape(&quote(word))).collect();
-        let command = format!("exec {} 1><LOG_DIR>/{name}.out 2><LOG_DIR>/{name}.err", words.join(" "));
+        let command = format!("exec {} 1><LOG_DIR>/{name}.out 2><LOG_DIR>/{name}.log", words.join(" "));
         let variable = |(key, value): (&String, &String)| StringStringMapProto {
             key: Some(key.clone()),
             value: Some(escape(value)),
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(launch.to_proto().tokens, None);
         launch.credentials.secrets.insert("s".to_owned(), vec![1]);
         let context = launch.to_proto();
-        assert_eq!(context.command, ["exec '/bin/echo' 'a b' 1><LOG_DIR>/am.out 2><LOG_DIR>/am.err"]);
+        assert_eq!(context.command, ["exec '/bin/echo' 'a b' 1><LOG_DIR>/am.out 2><LOG_DIR>/am.log"]);
         assert_eq!(context.environment[0].value(), "\\$x");
         assert_eq!(Credentials::decode(context.tokens()).unwrap(), launch.credentials);
         let url = context.local_resources[0].value.clone().unwrap().resource.unwrap();

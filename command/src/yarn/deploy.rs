@@ -74,6 +74,7 @@ impl Deployment<'_> {
         work: impl FnOnce(&Staging, ApplicationIdProto) -> Result<(Work, Vec<StagedFile>)>,
     ) -> Result<Submitted> {
         let config = completed(self.config)?;
+        check_encryption(&config)?;
         let executable = std::env::current_exe().map_err(|error| Error::io("find", "this executable", error))?;
         let new = yarn.client.new_application().await?;
         let id = new.application_id.unwrap_or_default();
@@ -159,6 +160,21 @@ impl Deployment<'_> {
 pub(super) fn environment(common: &Common) -> std::collections::BTreeMap<String, String> {
     let variable = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     [variable("HADOOP_CONF_DIR", super::container::HADOOP_CONF), variable("HADOOP_USER_NAME", &common.user)].into()
+}
+
+/// Refuses certificates: their files are the client's machine's, and the name of a container's host isn't known before.
+fn check_encryption(config: &Configuration) -> Result<()> {
+    let asked =
+        [&security::SSL_INTERNAL_ENABLED, &security::SSL_REST_ENABLED].into_iter().find(|option| config.get(option));
+    match asked {
+        Some(option) => Err(Error::usage(format!(
+            "{} is true, and connections of an application on YARN can't be encrypted: each has a secret of its own \
+             instead; set it to false (-D {}=false)",
+            option.key(),
+            option.key()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses containers that no node could hold, before anything is staged.

@@ -20,9 +20,16 @@ pub(crate) fn the_page_is_for_looking(cluster: &mut Cluster) {
     let (status, jobs) = proxied("GET", "jobs/overview");
     assert!(status == 200 && jobs.contains("\"FINISHED\""), "{status}: {jobs}");
     let job = jobs.split("\"jid\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-    for path in
-        ["overview", "taskmanagers", "jobmanager/config", &format!("jobs/{job}"), &format!("v1/jobs/{job}/plan")]
-    {
+    let (_, executors) = proxied("GET", "taskmanagers");
+    let executor = executors.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    for path in [
+        "overview",
+        "jobmanager/config",
+        "jobmanager/log",
+        &format!("taskmanagers/{executor}/log"),
+        &format!("jobs/{job}"),
+        &format!("v1/jobs/{job}/plan"),
+    ] {
         assert_eq!(proxied("GET", path).0, 200, "{path}");
     }
     for (method, path) in [("DELETE", "cluster"), ("PUT", "cluster"), ("POST", "jars/upload"), ("PATCH", "jobs/1")] {

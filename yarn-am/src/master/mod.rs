@@ -257,7 +257,7 @@ impl Master {
             let why = failure.map(|failure| format!(": {failure}")).unwrap_or_default();
             return end(
                 AppFailed,
-                &format!("the program has ended with {exit}{why}; its own words are in jobmanager.err"),
+                &format!("the program has ended with {exit}{why}; its own words are in jobmanager.log"),
             );
         }
         match (last, &self.failure) {
