@@ -146,15 +146,12 @@ impl FileInput {
     }
 }
 
-/// Cuts a file into pieces of nearly the same size, of at most about `piece` bytes and each within one of its blocks.
+/// Cuts a file into pieces of nearly the same size, of at most about `piece` bytes and each within one of its blocks. One
+/// that stays whole is near to its first block.
 fn cut(file: &FileStatus, blocks: &[FileBlock], piece: u64, unit: u64, splits: &mut Vec<(FileSplit, u64)>) {
-    let whole = [FileBlock { offset: 0, bytes: file.bytes, hosts: Vec::new() }];
-    // Without pieces there is nothing to be near to but the first block.
-    let blocks = match blocks {
-        [] => &whole[..],
-        blocks if piece < file.bytes => blocks,
-        _ => &whole[..],
-    };
+    let hosts = blocks.first().map(|block| block.hosts.clone()).unwrap_or_default();
+    let whole = [FileBlock { offset: 0, bytes: file.bytes, hosts }];
+    let blocks = if blocks.is_empty() || piece >= file.bytes { &whole } else { blocks };
     let aligned = |offset: u64| offset.checked_next_multiple_of(unit).map_or(file.bytes, |at| at.min(file.bytes));
     for block in blocks {
         let (start, end) = (aligned(block.offset), aligned(block.offset + block.bytes));
@@ -285,7 +282,7 @@ mod tests {
         assert_eq!(bounds(500, 1), "0+400a 400+400b 800+200c");
         // A record that crosses a block's end is read where it begins.
         assert_eq!(bounds(500, 7), "0+406a 406+399b 805+195c");
-        assert_eq!(bounds(1000, 1), "0+1000");
+        assert_eq!(bounds(1000, 1), "0+1000a");
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub struct Elastic {
     pub slots_each: u32,
     /// Managed memory of each slot, in bytes, for plans that are made before there are any.
     pub slot_bytes: u64,
-    /// How many there may be at a time (`slotmanager.max-number-of-slots`, in TaskExecutors).
+    /// How many there may be at a time (`slotmanager.number-of-slots.max`, in TaskExecutors).
     pub max: u32,
     /// How long an idle one is kept (`resourcemanager.taskmanager-timeout`).
     pub idle_timeout: Duration,

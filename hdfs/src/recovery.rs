@@ -40,14 +40,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// A file that is being written.
 pub(crate) struct Output {
-    pub(crate) client: Client,
-    pub(crate) calls: Calls,
-    /// The block calls; none where they would need a login that isn't supported.
-    pub(crate) name_node: Option<Arc<NameNode>>,
-    /// What the NameNode calls the client.
-    pub(crate) writer_name: Arc<str>,
-    pub(crate) path: String,
-    pub(crate) block_bytes: u64,
+    target: Target,
     /// None while the file is recovered.
     file: Option<FileWriter>,
     /// Bytes that were handed to the client.
@@ -61,7 +54,9 @@ pub(crate) struct Output {
 pub(crate) struct Target {
     pub(crate) client: Client,
     pub(crate) calls: Calls,
+    /// The block calls; none where they would need a login that isn't supported.
     pub(crate) name_node: Option<Arc<NameNode>>,
+    /// What the NameNode calls the client.
     pub(crate) writer_name: Arc<str>,
     pub(crate) path: String,
     pub(crate) block_bytes: u64,
@@ -70,15 +65,13 @@ pub(crate) struct Target {
 impl Output {
     /// Writes to `file`, which has `written` bytes already.
     pub(crate) fn new(target: Target, file: FileWriter, written: u64) -> Output {
-        let Target { client, calls, name_node, writer_name, path, block_bytes } = target;
-        let (file, kept) = (Some(file), VecDeque::new());
-        Output { client, calls, name_node, writer_name, path, block_bytes, file, written, kept, kept_bytes: 0 }
+        Output { target, file: Some(file), written, kept: VecDeque::new(), kept_bytes: 0 }
     }
 
     /// Writes all of a chunk.
     pub(crate) async fn write(&mut self, mut chunk: Bytes) -> Result<(), Failure> {
         while !chunk.is_empty() {
-            let room = self.block_bytes - self.written % self.block_bytes;
+            let room = self.target.block_bytes - self.written % self.target.block_bytes;
             let piece = chunk.split_to((chunk.len() as u64).min(room) as usize);
             let failed = match &mut self.file {
                 Some(file) => Box::pin(file.write_bytes(piece.clone())).await.err(),
@@ -135,7 +128,7 @@ impl Output {
     }
 
     async fn try_recover(&mut self, closing: bool, excluded: &mut Vec<DatanodeInfoProto>) -> Result<(), Failure> {
-        if let Some(name_node) = self.name_node.clone()
+        if let Some(name_node) = self.target.name_node.clone()
             && let Some(length) = self.abandon(&name_node, excluded).await?
         {
             let last = self.last_block(&name_node, length).await?;
@@ -145,8 +138,10 @@ impl Output {
         if closing && length == self.written {
             return Ok(());
         }
-        let last = match self.name_node.clone() {
-            Some(name_node) if length.is_multiple_of(self.block_bytes) => self.last_block(&name_node, length).await?,
+        let last = match self.target.name_node.clone() {
+            Some(name_node) if length.is_multiple_of(self.target.block_bytes) => {
+                self.last_block(&name_node, length).await?
+            }
             _ => None,
         };
         self.append_from(length, last, excluded).await
@@ -159,7 +154,7 @@ impl Output {
         name_node: &NameNode,
         excluded: &mut Vec<DatanodeInfoProto>,
     ) -> Result<Option<u64>, Failure> {
-        let found = name_node.block_locations(&self.path, 0, i64::MAX as u64).await.map_err(own)?;
+        let found = name_node.block_locations(&self.target.path, 0, i64::MAX as u64).await.map_err(own)?;
         let Some(found) = found.filter(|found| found.under_construction) else { return Ok(None) };
         let length = found.last_block.as_ref().map_or(0, |last| last.offset);
         if found.is_last_block_complete && found.last_block.is_some() {
@@ -170,7 +165,7 @@ impl Output {
         }
         if let Some(last) = found.last_block {
             exclude_unreachable(&last, excluded).await;
-            name_node.abandon_block(&self.path, &self.writer_name, last.b).await.map_err(own)?;
+            name_node.abandon_block(&self.target.path, &self.target.writer_name, last.b).await.map_err(own)?;
         }
         let before = self.last_block(name_node, length).await?;
         Ok(self.complete(name_node, before).await?.then_some(length))
@@ -179,19 +174,20 @@ impl Output {
     /// The file's block that ends at `length`.
     async fn last_block(&self, name_node: &NameNode, length: u64) -> Result<Option<ExtendedBlockProto>, Failure> {
         let Some(at) = length.checked_sub(1) else { return Ok(None) };
-        let found = name_node.block_locations(&self.path, at - at % self.block_bytes, 1).await.map_err(own)?;
+        let found =
+            name_node.block_locations(&self.target.path, at - at % self.target.block_bytes, 1).await.map_err(own)?;
         let blocks = found.map(|found| found.blocks.into_iter().chain(found.last_block).collect::<Vec<_>>());
         let block = blocks
             .unwrap_or_default()
             .into_iter()
-            .find(|block| block.offset <= at && at < block.offset + self.block_bytes);
+            .find(|block| block.offset <= at && at < block.offset + self.target.block_bytes);
         Ok(block.map(|block| ExtendedBlockProto { num_bytes: Some(length - block.offset), ..block.b }))
     }
 
     async fn complete(&self, name_node: &NameNode, last: Option<ExtendedBlockProto>) -> Result<bool, Failure> {
         // Too few replicas of the last block may have been reported yet.
         for _ in 0..10 {
-            if name_node.complete(&self.path, &self.writer_name, last.clone()).await.map_err(own)? {
+            if name_node.complete(&self.target.path, &self.target.writer_name, last.clone()).await.map_err(own)? {
                 return Ok(true);
             }
             sleep(PAUSE).await;
@@ -202,14 +198,14 @@ impl Output {
     /// Has the file closed where its DataNodes agree, and says how long it is then.
     async fn closed_length(&self) -> Result<u64, Failure> {
         let started = Instant::now();
-        while !self.calls.repeat(|| self.client.recover_lease(&self.path)).await? {
+        while !self.target.calls.repeat(|| self.target.client.recover_lease(&self.target.path)).await? {
             if started.elapsed() > RECOVERY_MAX {
-                let said = format!("{} wasn't closed within {} s", self.path, RECOVERY_MAX.as_secs());
+                let said = format!("{} wasn't closed within {} s", self.target.path, RECOVERY_MAX.as_secs());
                 return Err(HdfsError::OperationFailed(said).into());
             }
             sleep(PAUSE).await;
         }
-        Ok(self.calls.repeat(|| self.client.get_file_info(&self.path)).await?.length as u64)
+        Ok(self.target.calls.repeat(|| self.target.client.get_file_info(&self.target.path)).await?.length as u64)
     }
 
     /// Opens the closed file of `length` bytes again, and writes what it lacks.
@@ -223,18 +219,18 @@ impl Output {
         if !(first_kept..=self.written).contains(&length) {
             let said = format!(
                 "{} has {length} bytes after the loss of its DataNodes; {} were written, and the last {} are kept",
-                self.path, self.written, self.kept_bytes
+                self.target.path, self.written, self.kept_bytes
             );
             return Err(HdfsError::DataTransferError(said).into());
         }
-        let mut file = self.calls.repeat(|| self.client.append(&self.path)).await?;
+        let mut file = self.target.calls.repeat(|| self.target.client.append(&self.target.path)).await?;
         if length < self.written
-            && length.is_multiple_of(self.block_bytes)
-            && let Some(name_node) = &self.name_node
+            && length.is_multiple_of(self.target.block_bytes)
+            && let Some(name_node) = &self.target.name_node
             && !excluded.is_empty()
         {
             let excluded = excluded.to_vec();
-            name_node.add_block(&self.path, &self.writer_name, last, excluded).await.map_err(own)?;
+            name_node.add_block(&self.target.path, &self.target.writer_name, last, excluded).await.map_err(own)?;
         }
         let mut skip = length - first_kept;
         for piece in &self.kept {
