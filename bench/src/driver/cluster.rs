@@ -26,20 +26,7 @@ const WORKER_MEMORY: &str = "4gb";
 /// Runs the jobs that `wanted` names on both sides; returns whether all answers agreed.
 pub(super) fn run(setup: &Setup, wanted: &[&str]) -> Result<bool, String> {
     let cluster = Cluster::start(setup)?;
-    let (mut rows, mut all_right) = (Vec::new(), true);
-    for name in wanted {
-        match compare(setup, &cluster, name) {
-            Ok(row) => rows.push(row),
-            Err(message) => {
-                eprintln!("{name}: {message}");
-                rows.push(vec![name.to_string(), "failed".to_string()]);
-                all_right = false;
-            }
-        }
-    }
-    rows.iter_mut().for_each(|row| row.resize(TITLES.len(), String::new()));
-    table::print(&TITLES, &rows);
-    Ok(all_right)
+    table::of_jobs(&TITLES, wanted.iter().map(|name| (*name, *name)), |name| compare(setup, &cluster, name))
 }
 
 /// Runs a job on both sides in turn, after one run each that isn't measured but whose answers are compared.

@@ -21,20 +21,8 @@ const TITLES: [&str; 11] = [
 
 /// Runs the jobs that `wanted` names; returns whether all answers were right.
 pub(super) fn run(setup: &Setup, wanted: &[&'static str]) -> Result<bool, String> {
-    let (mut rows, mut all_right) = (Vec::new(), true);
-    for &name in wanted {
-        match Job::new(setup, name).and_then(|mut job| compare(&mut job, setup.runs)) {
-            Ok(row) => rows.push(row),
-            Err(message) => {
-                eprintln!("{name}: {message}");
-                rows.push(vec![name.to_string(), "failed".to_string()]);
-                all_right = false;
-            }
-        }
-    }
-    rows.iter_mut().for_each(|row| row.resize(TITLES.len(), String::new()));
-    table::print(&TITLES, &rows);
-    Ok(all_right)
+    let row = |name| Job::new(setup, name).and_then(|mut job| compare(&mut job, setup.runs));
+    table::of_jobs(&TITLES, wanted.iter().map(|name| (*name, *name)), row)
 }
 
 /// Runs both programs in turn, after one run each that isn't measured; returns a row of the table.

@@ -85,20 +85,8 @@ struct Pair {
 
 /// Runs the jobs that `wanted` names; returns whether all answers were right.
 pub(super) fn run(setup: &Setup, wanted: &[&str]) -> Result<bool, String> {
-    let (mut rows, mut all_right) = (Vec::new(), true);
-    for job in JOBS.into_iter().filter(|job| wanted.contains(&job.name)) {
-        match job.compare(setup) {
-            Ok(row) => rows.push(row),
-            Err(message) => {
-                eprintln!("{}: {message}", job.name);
-                rows.push(vec![job.name.to_string(), "failed".to_string()]);
-                all_right = false;
-            }
-        }
-    }
-    rows.iter_mut().for_each(|row| row.resize(TITLES.len(), String::new()));
-    table::print(&TITLES, &rows);
-    Ok(all_right)
+    let jobs = JOBS.into_iter().filter(|job| wanted.contains(&job.name));
+    table::of_jobs(&TITLES, jobs.map(|job| (job.name, job)), |job| job.compare(setup))
 }
 
 impl Job {

@@ -32,6 +32,30 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
+/// Prints a table with the row of each job, made by `row`; returns whether all have worked.
+///
+/// The result is never an error: what goes wrong with a job stands in its row.
+pub(super) fn of_jobs<'a, T>(
+    titles: &[&str],
+    jobs: impl IntoIterator<Item = (&'a str, T)>,
+    mut row: impl FnMut(T) -> Result<Vec<String>, String>,
+) -> Result<bool, String> {
+    let (mut rows, mut all_right) = (Vec::new(), true);
+    for (name, job) in jobs {
+        match row(job) {
+            Ok(row) => rows.push(row),
+            Err(message) => {
+                eprintln!("{name}: {message}");
+                rows.push(vec![name.to_string(), "failed".to_string()]);
+                all_right = false;
+            }
+        }
+    }
+    rows.iter_mut().for_each(|row| row.resize(titles.len(), String::new()));
+    print(titles, &rows);
+    Ok(all_right)
+}
+
 /// Prints rows under their titles: the first column to the left, the others to the right.
 pub(super) fn print(titles: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
