@@ -49,7 +49,8 @@ pub(crate) fn impossible_containers_are_refused(cluster: &mut Cluster) {
     refused(cluster, &session("-Dtaskmanager.memory.process.size=20mb"), 2, &["taskmanager.memory.process.size"]);
     refused(cluster, &session("-Dyarn.no-such-option=1"), 2, &["yarn.no-such-option"]);
     for option in ["security.ssl.internal.enabled", "security.ssl.rest.enabled"] {
-        refused(cluster, &session(&format!("-D{option}=true")), 2, &[option, "can't be encrypted"]);
+        let set = format!("-D{option}=true");
+        refused(cluster, &["yarn-session", "-d", &set], 2, &[option, "can't be encrypted"]);
     }
 }
 
