@@ -146,8 +146,9 @@ impl FileInput {
     }
 }
 
-/// Cuts a file into pieces of nearly the same size, of at most about `piece` bytes and each within one of its blocks. One
-/// that stays whole is near to its first block.
+/// Cuts a file into pieces of nearly the same size, of at most about `piece` bytes and each within one of its blocks.
+///
+/// One that stays whole is near to its first block.
 fn cut(file: &FileStatus, blocks: &[FileBlock], piece: u64, unit: u64, splits: &mut Vec<(FileSplit, u64)>) {
     let hosts = blocks.first().map(|block| block.hosts.clone()).unwrap_or_default();
     let whole = [FileBlock { offset: 0, bytes: file.bytes, hosts }];

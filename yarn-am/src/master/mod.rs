@@ -93,8 +93,8 @@ pub struct End {
 /// `listens` is called once it can be reached, with the JobManager's host and port; when it starts a program the
 /// application ends with that.
 ///
-/// Errors when it can't listen, register, or tell YARN, and with [`Error::Cancelled`] when `end` comes, which is the end
-/// of the process but maybe not of the application: YARN starts another one if it may, which finds the jobs again.
+/// Errors when it can't listen, register, or tell YARN, and with [`Error::Cancelled`] when `end` comes, which is the
+/// end of the process but maybe not of the application: YARN starts another one if it may, which finds the jobs again.
 pub async fn run(
     mut options: MasterOptions,
     end: impl Future<Output = ()>,
