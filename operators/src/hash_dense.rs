@@ -4,7 +4,7 @@
 
 use crate::prefetch::{LARGE_BYTES, prefetch};
 
-/// Keys whose places are allocated together.
+/// Keys that have a word which says which words of their bitmap aren't 0.
 pub(crate) const SEGMENT: usize = 1 << SEGMENT_BITS;
 
 const SEGMENT_BITS: u32 = 12;
@@ -12,8 +12,7 @@ const SEGMENT_BITS: u32 = 12;
 /// Words of a segment's bitmap: as many as a word has bits.
 const WORDS: usize = SEGMENT / 64;
 
-/// What records have beside their keys, by key within a range of keys, in segments that are allocated when they are
-/// needed.
+/// What records have beside their keys, by key within a range of keys, in one array.
 ///
 /// Bitmaps of three levels say which places are filled, so that only those are looked at.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(crate) struct DenseTable<R> {
     /// The lowest key that has a place, a multiple of [`SEGMENT`].
     base: u64,
     /// A place per key, of which only those count that the bitmap says.
-    segments: Vec<Option<Box<[R; SEGMENT]>>>,
+    places: Vec<R>,
     /// A bit per place that is filled.
     filled: Vec<u64>,
     /// A bit per word of `filled` that isn't 0: one word per segment.
@@ -31,35 +30,26 @@ pub(crate) struct DenseTable<R> {
     len: usize,
 }
 
-/// Memory of a segment besides its places, in bytes.
-const DIRECTORY_BYTES: usize = size_of::<Box<u8>>() + (WORDS + 2) * size_of::<u64>();
+/// Memory of a segment, in bytes, with its bitmaps.
+const fn segment_bytes<R>() -> usize {
+    SEGMENT * size_of::<R>() + (WORDS + 2) * size_of::<u64>()
+}
 
 impl<R: Clone> DenseTable<R> {
     /// A table without places whose range begins as that of one key.
     pub(crate) fn at(key: u64) -> DenseTable<R> {
         let base = key & !(SEGMENT as u64 - 1);
-        DenseTable { base, segments: Vec::new(), filled: Vec::new(), words: Vec::new(), touched: Vec::new(), len: 0 }
+        DenseTable { base, places: Vec::new(), filled: Vec::new(), words: Vec::new(), touched: Vec::new(), len: 0 }
     }
 
-    /// Memory of one segment's places, in bytes.
-    pub(crate) const fn segment_bytes() -> usize {
-        SEGMENT * size_of::<R>()
-    }
-
-    /// Memory of a table with so many segments, all allocated.
+    /// Memory of a table with so many segments, in bytes.
     pub(crate) fn range_bytes(segments: usize) -> usize {
-        segments.saturating_mul(DenseTable::<R>::segment_bytes() + DIRECTORY_BYTES)
+        segments.saturating_mul(segment_bytes::<R>())
     }
 
-    /// Memory of the table now, in bytes.
+    /// Memory of the table, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let allocated = self.segments.iter().flatten().count();
-        self.directory_bytes() + allocated * DenseTable::<R>::segment_bytes()
-    }
-
-    /// Memory of what isn't places, in bytes.
-    pub(crate) fn directory_bytes(&self) -> usize {
-        self.segments.len() * DIRECTORY_BYTES
+        DenseTable::<R>::range_bytes(self.words.len())
     }
 
     /// How many records there are.
@@ -67,43 +57,47 @@ impl<R: Clone> DenseTable<R> {
         self.len
     }
 
-    /// Whether a key lies in the range.
+    /// The place of a key, if that lies in the range.
     #[inline(always)]
-    pub(crate) fn covers(&self, key: u64) -> bool {
-        (key.wrapping_sub(self.base) >> SEGMENT_BITS) < self.segments.len() as u64
+    pub(crate) fn place(&self, key: u64) -> Option<usize> {
+        let place = key.wrapping_sub(self.base);
+        (place < self.places.len() as u64).then_some(place as usize)
     }
 
-    /// How many segments the range would have with these keys in it; saturates.
+    /// How many segments the range would have with these keys in it, and with a quarter more on each side on which it
+    /// has to grow; saturates.
     pub(crate) fn segments_with(&self, lowest: u64, highest: u64) -> usize {
         let (first, last) = self.bounds_with(lowest, highest);
         usize::try_from(last - first + 1).unwrap_or(usize::MAX)
     }
 
-    /// The first and the last segment, counted from key 0, of a range with these keys in it.
+    /// The first and the last segment, counted from key 0, of that range.
     fn bounds_with(&self, lowest: u64, highest: u64) -> (u64, u64) {
-        let (mut first, mut last) = (lowest >> SEGMENT_BITS, highest >> SEGMENT_BITS);
-        if !self.segments.is_empty() {
-            first = first.min(self.base >> SEGMENT_BITS);
-            last = last.max((self.base >> SEGMENT_BITS) + self.segments.len() as u64 - 1);
+        let (lowest, highest) = (lowest >> SEGMENT_BITS, highest >> SEGMENT_BITS);
+        let segments = self.words.len() as u64;
+        if segments == 0 {
+            return (lowest, highest);
+        }
+        let (mut first, mut last) = (self.base >> SEGMENT_BITS, (self.base >> SEGMENT_BITS) + segments - 1);
+        if lowest < first {
+            first = lowest.saturating_sub(segments / 4);
+        }
+        if highest > last {
+            last = (highest + segments / 4).min(u64::MAX >> SEGMENT_BITS);
         }
         (first, last)
     }
 
-    /// Widens the range to these keys, and by a quarter if it had been begun, without allocating places.
-    pub(crate) fn extend(&mut self, lowest: u64, highest: u64) {
-        let (mut first, mut last) = self.bounds_with(lowest, highest);
-        let more = self.segments.len() as u64 / 4;
-        let begun = !self.segments.is_empty();
-        if begun && first < self.base >> SEGMENT_BITS {
-            first = first.saturating_sub(more);
-        }
-        if begun && last >= (self.base >> SEGMENT_BITS) + self.segments.len() as u64 {
-            last = (last + more).min(u64::MAX >> SEGMENT_BITS);
-        }
-        let before = if begun { ((self.base >> SEGMENT_BITS) - first) as usize } else { 0 };
+    /// Widens the range as [`DenseTable::segments_with`] says; `rest` fills the places meanwhile.
+    pub(crate) fn extend(&mut self, lowest: u64, highest: u64, rest: &R) {
+        let (first, last) = self.bounds_with(lowest, highest);
+        let before = if self.words.is_empty() { 0 } else { ((self.base >> SEGMENT_BITS) - first) as usize };
         let total = (last - first + 1) as usize;
-        self.segments.splice(0..0, (0..before).map(|_| None));
-        self.segments.resize_with(total, || None);
+        let mut places = Vec::with_capacity(total * SEGMENT);
+        places.resize(before * SEGMENT, rest.clone());
+        places.append(&mut self.places);
+        places.resize(total * SEGMENT, rest.clone());
+        self.places = places;
         self.filled.splice(0..0, (0..before * WORDS).map(|_| 0));
         self.filled.resize(total * WORDS, 0);
         self.words.splice(0..0, (0..before).map(|_| 0));
@@ -115,54 +109,31 @@ impl<R: Clone> DenseTable<R> {
         }
     }
 
-    /// Whether the place of a key in the range is allocated.
-    pub(crate) fn has_place(&self, key: u64) -> bool {
-        let segment = (key.wrapping_sub(self.base) >> SEGMENT_BITS) as usize;
-        self.segments.get(segment).is_some_and(Option::is_some)
-    }
-
-    /// Allocates the places of the segment of a key in the range; `rest` fills them meanwhile.
-    pub(crate) fn add_segment(&mut self, key: u64, rest: R) {
-        let segment = (key.wrapping_sub(self.base) >> SEGMENT_BITS) as usize;
-        self.segments[segment] = vec![rest; SEGMENT].into_boxed_slice().try_into().ok();
-    }
-
     /// Whether the places are so many that most of them lie in no near cache.
     pub(crate) fn is_large(&self) -> bool {
-        self.segments.len() * DenseTable::<R>::segment_bytes() > LARGE_BYTES
+        size_of_val(&*self.places) > LARGE_BYTES
     }
 
-    /// Begins to load the place of a key.
+    /// Begins to load a place.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, key: u64) {
-        let place = key.wrapping_sub(self.base);
-        if let Some(Some(places)) = self.segments.get((place >> SEGMENT_BITS) as usize) {
-            prefetch(&places[place as usize % SEGMENT]);
-        }
+    pub(crate) fn prefetch(&self, place: usize) {
+        prefetch(&self.places[place]);
     }
 
-    /// What the record of a key has beside it.
+    /// What the record at a place has beside its key, if there is a record.
     #[inline(always)]
-    pub(crate) fn find_mut(&mut self, key: u64) -> Option<&mut R> {
-        let place = key.wrapping_sub(self.base);
-        let word = self.filled.get(usize::try_from(place >> 6).ok()?)?;
-        if word >> (place & 63) & 1 == 0 {
-            return None;
-        }
-        let places = self.segments[(place >> SEGMENT_BITS) as usize].as_mut()?;
-        Some(&mut places[place as usize % SEGMENT])
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut R> {
+        let is_filled = self.filled[place / 64] >> (place % 64) & 1 == 1;
+        is_filled.then(|| &mut self.places[place])
     }
 
-    /// Adds a record, whose key has none and has a place.
+    /// Puts a record at a place that has none.
     #[inline(always)]
-    pub(crate) fn put(&mut self, key: u64, rest: R) {
-        let place = key.wrapping_sub(self.base);
-        let segment = (place >> SEGMENT_BITS) as usize;
-        let places = self.segments[segment].as_mut().expect("a segment is allocated before records come");
-        places[place as usize % SEGMENT] = rest;
-        let word = (place >> 6) as usize;
-        debug_assert!(self.filled[word] >> (place & 63) & 1 == 0, "a key has one record");
-        self.filled[word] |= 1 << (place & 63);
+    pub(crate) fn put(&mut self, place: usize, rest: R) {
+        self.places[place] = rest;
+        let (word, segment) = (place / 64, place / SEGMENT);
+        debug_assert!(self.filled[word] >> (place % 64) & 1 == 0, "a key has one record");
+        self.filled[word] |= 1 << (place % 64);
         self.words[segment] |= 1 << (word % WORDS);
         self.touched[segment / 64] |= 1 << (segment % 64);
         self.len += 1;
@@ -180,10 +151,10 @@ impl<R: Clone> DenseTable<R> {
                 let number = words.trailing_zeros() as usize;
                 words &= words - 1;
                 let mut filled = std::mem::take(&mut self.filled[segment * WORDS + number]);
-                let Some(places) = &self.segments[segment] else { continue };
+                let places = &self.places[segment * SEGMENT..][..SEGMENT];
                 while filled != 0 {
                     let place = number * 64 + filled.trailing_zeros() as usize;
-                    take(first + place as u64, places[place % SEGMENT].clone());
+                    take(first + place as u64, places[place].clone());
                     filled &= filled - 1;
                 }
                 looked_at += 1;
@@ -208,13 +179,13 @@ impl<R: Clone> DenseTable<R> {
         self.base + ((segment as u64) << SEGMENT_BITS)
     }
 
-    /// Takes the records of the lowest segment that has some out, in the order of their keys, and its places away;
-    /// `whole` makes them of their keys and what else they have.
+    /// Takes the records of the lowest segment that has some out, in the order of their keys; `whole` makes them of
+    /// their keys and what else they have.
     pub(crate) fn take_segment<T>(&mut self, whole: impl Fn(u64, R) -> Option<T>) -> Option<Vec<T>> {
         let segment = self.first_touched()?;
         self.clear_touched(segment);
-        let places = self.segments[segment].take()?;
         let first = self.key_at(segment);
+        let places = &self.places[segment * SEGMENT..][..SEGMENT];
         let filled = &mut self.filled[segment * WORDS..][..WORDS];
         let is_filled = |place: &usize| filled[place / 64] >> (place % 64) & 1 == 1;
         let found = (0..SEGMENT).filter(is_filled);
@@ -222,16 +193,5 @@ impl<R: Clone> DenseTable<R> {
         filled.fill(0);
         self.len -= records.len();
         Some(records)
-    }
-
-    /// Takes the places of segments without records away, and says how many such segments there were.
-    pub(crate) fn release_untouched(&mut self) -> usize {
-        let mut released = 0;
-        for (places, word) in self.segments.iter_mut().zip(&self.words) {
-            if *word == 0 {
-                released += usize::from(places.take().is_some());
-            }
-        }
-        released
     }
 }

@@ -3,7 +3,7 @@
 use crate::hash_dense::DenseTable;
 use crate::hash_gauge::Gauge;
 use crate::hash_group_spill::GroupSpill;
-use crate::hash_key::{hash_of, number, number_of};
+use crate::hash_key::{hash_of, number_of};
 use crate::hash_memory::Memory;
 use crate::hash_spill::SpillPlan;
 use crate::hash_table::{GroupTable, Leaving, TableOf};
@@ -185,23 +185,25 @@ where
 {
     let Grouping { selector, reduce } = grouping;
     let looks_ahead = dense.is_large();
+    let mut places = [0; AHEAD];
     while records.len() > 0 {
-        if looks_ahead {
-            let next = records.as_slice().iter().take(AHEAD);
-            next.filter_map(|record| number_of(selector, record)).for_each(|key| dense.prefetch(key));
-        }
-        for record in records.by_ref().take(AHEAD) {
-            let key = selector.key(&record);
-            let Some(place) = number(&key) else {
-                return Some(record);
-            };
-            if let Some(found) = dense.find_mut(place) {
-                selector.change(key, found, |found| reduce(found, record));
-            } else if dense.has_place(place) {
-                dense.put(place, selector.rest(record));
-            } else {
-                return Some(record);
+        let mut count = 0;
+        for (record, place) in records.as_slice().iter().zip(&mut places) {
+            let Some(found) = number_of(selector, record).and_then(|key| dense.place(key)) else { break };
+            if looks_ahead {
+                dense.prefetch(found);
             }
+            *place = found;
+            count += 1;
+        }
+        for (place, record) in places[..count].iter().zip(records.by_ref()) {
+            match dense.get_mut(*place) {
+                Some(found) => selector.change(selector.key(&record), found, |found| reduce(found, record)),
+                None => dense.put(*place, selector.rest(record)),
+            }
+        }
+        if count == 0 {
+            return records.next();
         }
     }
     None

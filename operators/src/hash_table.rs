@@ -161,7 +161,7 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
     /// Adds a record for which room was made.
     pub(crate) fn insert<S: KeySelector<T, Rest = R>>(&mut self, hash: u64, record: T, selector: &S) {
         match (&mut self.dense, number_of(selector, &record)) {
-            (Some(dense), Some(key)) if dense.has_place(key) => dense.put(key, selector.rest(record)),
+            (Some(dense), Some(key)) if let Some(place) = dense.place(key) => dense.put(place, selector.rest(record)),
             _ => drop(self.table_of(hash).insert_unique(hash, record, |record| hash_of(selector, record))),
         }
     }
@@ -172,31 +172,18 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
             return None;
         }
         let key = number_of(selector, record)?;
-        if self.dense.as_ref().is_none_or(|dense| !dense.covers(key)) && !self.widen(key, selector) {
-            let outgrown = self.dense.as_ref().is_some_and(|dense| dense.len() < self.hashed_len());
-            if !outgrown || !self.is_hashed_full() {
-                return None;
-            }
-            if self.split_bytes == usize::MAX {
-                return Some(false);
-            }
-            self.split(selector);
-            return None;
-        }
-        let GroupTable { dense, memory, .. } = self;
-        let dense = dense.as_mut()?;
-        if dense.has_place(key) {
+        if self.dense.as_ref().is_some_and(|dense| dense.place(key).is_some()) || self.widen(key, record, selector) {
             return Some(true);
         }
-        let bytes = DenseTable::<R>::segment_bytes();
-        if !memory.try_grow(bytes) {
-            memory.shrink(dense.release_untouched() * bytes);
-            if !memory.try_grow(bytes) {
-                return Some(false);
-            }
+        let outgrown = self.dense.as_ref().is_some_and(|dense| dense.len() < self.hashed_len());
+        if !outgrown || !self.is_hashed_full() {
+            return None;
         }
-        dense.add_segment(key, selector.rest(record.clone()));
-        Some(true)
+        if self.split_bytes == usize::MAX {
+            return Some(false);
+        }
+        self.split(selector);
+        None
     }
 
     /// Whether the single table would have to grow past a few thousand records.
@@ -204,8 +191,8 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
         matches!(&*self.tables, [table] if table.len() >= DENSE_RECORDS && table.len() == table.capacity())
     }
 
-    /// Widens the array to a key, or makes one; false if the keys don't lie close enough together for that.
-    fn widen<S: KeySelector<T, Rest = R>>(&mut self, key: u64, selector: &S) -> bool {
+    /// Widens the array to the key of a record, or makes one; false if the keys don't lie close enough together for that.
+    fn widen<S: KeySelector<T, Rest = R>>(&mut self, key: u64, record: &T, selector: &S) -> bool {
         let is_full = self.is_hashed_full();
         if !is_full && self.dense.is_none() || !self.may_be_dense {
             return false;
@@ -223,38 +210,34 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
         };
         let records = self.len().max(DENSE_RECORDS);
         let bytes = DenseTable::<R>::range_bytes(segments);
-        let held = self.dense.as_ref().map_or(0, DenseTable::bytes);
         let affordable = match self.split_bytes {
             usize::MAX => usize::MAX,
             split_bytes => split_bytes.max(table_bytes::<T>((records * 8 / 7).next_power_of_two())),
         };
-        if segments > records * DENSE_SLACK / SEGMENT
-            || bytes > affordable
-            || bytes - held.min(bytes) > self.memory.available()
-        {
+        if segments > records * DENSE_SLACK / SEGMENT || bytes > affordable || !self.memory.try_grow(bytes) {
             return false;
         }
-        self.move_to_dense(lowest, highest, selector);
+        // While it is widened, the array is there twice.
+        self.memory.shrink(self.dense.as_ref().map_or(0, DenseTable::bytes));
+        self.move_to_dense((lowest, highest), &selector.rest(record.clone()), selector);
         true
     }
 
-    /// Widens the array and moves the records there whose keys it covers.
-    fn move_to_dense<S: KeySelector<T, Rest = R>>(&mut self, lowest: u64, highest: u64, selector: &S) {
+    /// Widens the array, whose memory is reserved, and moves the records there whose keys it covers.
+    fn move_to_dense<S>(&mut self, (lowest, highest): (u64, u64), any: &R, selector: &S)
+    where
+        S: KeySelector<T, Rest = R>,
+    {
         let GroupTable { tables, dense, memory, .. } = self;
         let dense = dense.get_or_insert_with(|| DenseTable::at(lowest));
-        let before = dense.directory_bytes();
-        dense.extend(lowest, highest);
-        memory.force(dense.directory_bytes() - before);
+        dense.extend(lowest, highest, any);
         let table = &mut tables[0];
-        let is_covered = |record: &mut T| number_of(selector, record).is_some_and(|key| dense.covers(key));
-        let covered: Vec<T> = table.extract_if(is_covered).collect();
+        let place_of = |record: &T| number_of(selector, record).and_then(|key| dense.place(key));
+        let covered: Vec<T> = table.extract_if(|record| place_of(record).is_some()).collect();
         for record in covered {
-            let Some(key) = number_of(selector, &record) else { continue };
-            if !dense.has_place(key) {
-                memory.force(DenseTable::<R>::segment_bytes());
-                dense.add_segment(key, selector.rest(record.clone()));
+            if let Some(place) = number_of(selector, &record).and_then(|key| dense.place(key)) {
+                dense.put(place, selector.rest(record));
             }
-            dense.put(key, selector.rest(record));
         }
         if table.is_empty() {
             memory.shrink(std::mem::take(table).allocation_size());
@@ -296,9 +279,7 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
 
     fn take_dense_segment<S: KeySelector<T, Rest = R>>(&mut self, selector: &S) -> Option<Vec<T>> {
         let whole = |key, rest| Some(selector.whole(key_of_number(key)?, rest));
-        let records = self.dense.as_mut()?.take_segment(whole)?;
-        self.memory.shrink(DenseTable::<R>::segment_bytes());
-        Some(records)
+        self.dense.as_mut()?.take_segment(whole)
     }
 
     /// Records per partition; all in the first if there is a single table.
