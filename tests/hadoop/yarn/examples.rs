@@ -80,12 +80,15 @@ fn built() -> &'static Path {
 
 fn build() -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--package", "flinkrs-examples", "--example", "terasort"]).current_dir(files::root());
+    // With the tests' package, so that dependencies have the features with which they were built for these.
+    cargo.args(["build", "--package", "flinkrs-tests", "--package", "flinkrs-examples", "--example", "terasort"]);
     cargo.args(ALL.iter().flat_map(|example| ["--example", example.name]));
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    run(&mut cargo).ok();
+    // However long that takes.
+    let built = cargo.current_dir(files::root()).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     // Beside the tests' own programs, which lie in the profile's folder.
     Path::new(crate::yarn::harness::PROGRAM).with_file_name("examples")
 }
