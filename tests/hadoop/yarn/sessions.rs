@@ -12,7 +12,7 @@ const SUMS: [&str; 2] = [PROGRAM, "sums"];
 /// TaskExecutors come when a job needs them, stay for the next one, and go when nobody does.
 pub(crate) fn idle_containers_are_given_back(cluster: &mut Cluster) {
     make_home(cluster);
-    let id = session(cluster, &["-Dresourcemanager.taskmanager-timeout=2s"]);
+    let id = session(cluster, &["-Dresourcemanager.taskmanager-timeout=5s"]);
     let executors = || processes(cluster).iter().filter(|process| process.is_executor()).count();
     assert_eq!(executors(), 0);
     let expected = run(&mut std::process::Command::new(PROGRAM).arg("sums")).ok().out;
