@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use memmap2::{Advice, MmapMut};
+
 use crate::cli::about;
 
 /// What one run took.
@@ -34,7 +36,7 @@ impl Run {
 /// Runs a command to its end; anything but success is an error. Its errors go where the driver's go.
 pub(super) fn measure(command: &mut Command) -> Result<Run, String> {
     let name = name(command);
-    touch_memory();
+    touch_memory().map_err(about("memory"))?;
     forget_own_peak();
     let start = Instant::now();
     let mut child =
@@ -55,14 +57,20 @@ pub(super) fn measure(command: &mut Command) -> Result<Run, String> {
     })
 }
 
-/// Memory that every run finds as warm as any other, in bytes.
+/// Memory that every run finds as warm as any other, in bytes: as much of it in large pages as in small ones.
 const TOUCHED_BYTES: usize = 1 << 30;
 
 /// Writes to memory and gives it back. A host takes memory away from a virtual machine that hasn't used it for seconds,
 /// and to get it back takes ten times as long as to clear it: that would meet whichever program needs more than the one
-/// before.
-fn touch_memory() {
-    drop(std::hint::black_box(vec![1u8; TOUCHED_BYTES]));
+/// before, or pages of another size.
+fn touch_memory() -> IoResult<()> {
+    for advice in [Advice::NoHugePage, Advice::HugePage] {
+        let mut memory = MmapMut::map_anon(TOUCHED_BYTES)?;
+        // A kernel without large pages refuses.
+        let _ = memory.advise(advice);
+        memory.fill(1);
+    }
+    Ok(())
 }
 
 /// The peak of a process counts from before its program is loaded, when it still is a copy of the driver: so the
