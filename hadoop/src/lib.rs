@@ -24,12 +24,13 @@
 //! | [`rpc`] | calls to the active one of several servers |
 //! | [`token`] | tokens, and the files that they come in |
 //! | [`ApplicationClient`], [`ApplicationMaster`], [`ContainerManager`] | YARN's protocols |
-//! | [`NameNode`] | what HDFS's NameNode says about blocks |
+//! | [`NameNode`], [`datanode`] | what HDFS's NameNode says about blocks; writing one to DataNodes |
 //! | [`proto`] | the messages of all of them |
 //! | [`error`] | what can go wrong, and whether it helps to try again |
 
 mod client;
 pub mod conf;
+pub mod datanode;
 mod digest;
 pub mod error;
 mod generated;

@@ -69,6 +69,37 @@ impl NameNode {
         Ok(())
     }
 
+    /// The last block, which goes on under a new generation stamp with other DataNodes, and the token for writing to it.
+    pub async fn update_block_for_pipeline(
+        &self,
+        writer: &str,
+        block: ExtendedBlockProto,
+    ) -> Result<LocatedBlockProto> {
+        let request = UpdateBlockForPipelineRequestProto { block, client_name: writer.to_owned() };
+        let method = Method::repeatable("updateBlockForPipeline");
+        let response: UpdateBlockForPipelineResponseProto = self.rpc.call(method, &request).await?;
+        Ok(response.block)
+    }
+
+    /// Says that the last block, `old` until now, goes on with these DataNodes and their storages.
+    pub async fn update_pipeline(
+        &self,
+        writer: &str,
+        old: ExtendedBlockProto,
+        new: ExtendedBlockProto,
+        located: &LocatedBlockProto,
+    ) -> Result<()> {
+        let request = UpdatePipelineRequestProto {
+            client_name: writer.to_owned(),
+            old_block: old,
+            new_block: new,
+            new_nodes: located.locs.iter().map(|node| node.id.clone()).collect(),
+            storage_i_ds: located.storage_i_ds.clone(),
+        };
+        let _: UpdatePipelineResponseProto = self.rpc.call(Method::repeatable("updatePipeline"), &request).await?;
+        Ok(())
+    }
+
     /// Closes a file whose last block is `last`; `false` as long as too few replicas of it have been reported.
     pub async fn complete(&self, path: &str, writer: &str, last: Option<ExtendedBlockProto>) -> Result<bool> {
         let request =

@@ -4,8 +4,9 @@ use crate::address::{Address, SCHEME};
 use crate::calls::Calls;
 use crate::failure::Failure;
 use crate::login;
-use crate::recovery::{Output, Target};
+use crate::recovery::Output;
 use crate::runtime::{runtime, wait};
+use crate::tail::Target;
 use crate::writer::HdfsWriter;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::fs::OutputFile;
@@ -45,6 +46,10 @@ struct Settings {
     /// As the client's configuration has it, if it does.
     block_bytes: Option<u64>,
     replication: Option<u32>,
+    /// Whether DataNodes want a login or encryption, which only the client can do.
+    seals_blocks: bool,
+    /// Whether DataNodes are dialled by name.
+    dials_names: bool,
 }
 
 /// A file or folder, with what HDFS keeps of it.
@@ -106,6 +111,9 @@ impl HdfsFileSystem {
                 .map(|_| conf.number("dfs.replication", 3))
                 .transpose()?
                 .map(|n| n as u32),
+            seals_blocks: conf.get("dfs.data.transfer.protection")?.is_some()
+                || conf.flag("dfs.encrypt.data.transfer", false)?,
+            dials_names: conf.flag("dfs.client.use.datanode.hostname", false)?,
             authority,
             user,
         };
@@ -164,12 +172,11 @@ impl HdfsFileSystem {
     pub(crate) fn output(&self, path: &Path, file: FileWriter) -> Result<Box<dyn OutputFile>> {
         let found = self.details(path)?;
         let target = Target {
-            client: self.client.clone(),
-            calls: self.calls.clone(),
-            name_node: self.name_node.clone(),
+            name_node: self.name_node.clone().filter(|_| !self.settings.seals_blocks),
             writer_name: Arc::clone(&self.writer_name),
             path: self.inner(path)?,
             block_bytes: found.block_bytes.max(1),
+            dials_names: self.settings.dials_names,
         };
         Ok(Box::new(HdfsWriter::new(runtime()?, Output::new(target, file, found.bytes))))
     }

@@ -25,7 +25,7 @@
 //! | `files`, `system` | [`HdfsFileSystem`]: the calls that only HDFS has, and those of every file system |
 //! | `staging` | [`Upload`]: local files to HDFS |
 //! | `reader`, `writer` | the content of files |
-//! | `recovery` | a file goes on when its DataNodes die |
+//! | `recovery`, `tail` | a file goes on when its DataNodes die |
 //! | `lock`, `trash` | locks by leases; what was overwritten |
 //! | `login` | as whom blocks are asked for |
 //! | `calls` | which of them are made again when the NameNode was away |
@@ -42,6 +42,7 @@ mod recovery;
 mod runtime;
 mod staging;
 mod system;
+mod tail;
 mod trash;
 mod writer;
 

@@ -13,15 +13,20 @@ use crate::runtime::poll_here;
 use bytes::{Bytes, BytesMut};
 use flinkrs_core::fs::OutputFile;
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Bytes that are handed to the task at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// Chunks that wait for the task.
 const QUEUED_MAX: usize = 16;
+
+/// DataNodes hear of a writer at least this often: they wait for a minute.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// A file that is written; complete once it is closed.
 pub(crate) struct HdfsWriter {
@@ -61,10 +66,13 @@ impl HdfsWriter {
 
 /// Writes chunks until there are no more.
 async fn run(mut output: Output, mut queue: Receiver<Bytes>) -> Result<Output, Failure> {
-    while let Some(chunk) = queue.recv().await {
-        Box::pin(output.write(chunk)).await?;
+    loop {
+        match timeout(SILENCE_MAX, queue.recv()).await {
+            Ok(Some(chunk)) => Box::pin(output.write(chunk)).await?,
+            Ok(None) => return Ok(output),
+            Err(_) => output.keep_alive().await?,
+        }
     }
-    Ok(output)
 }
 
 impl Write for HdfsWriter {

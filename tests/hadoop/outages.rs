@@ -1,14 +1,15 @@
 //! HDFS while its daemons die: two DataNodes, of which one is killed, and a NameNode that is started again.
 
 use crate::files::{content, read, write};
-use crate::support::{hdfs, wait_until};
+use crate::support::{conf, hdfs, wait_until};
 use flinkrs_connectors::{FileInput, TextInput};
 use flinkrs_core::fs::FileSystem;
 use flinkrs_core::source::InputFormat;
+use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_tests::hadoop::{Cluster, Daemon};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -34,10 +35,12 @@ pub(crate) fn reads_outlive_data_nodes(_: &mut Cluster) {
     NODES.into_iter().for_each(|victim| a_read_goes_on(&mut cluster, victim));
 }
 
-/// A DataNode is killed while a file is written: either of the two.
+/// A DataNode is killed while a file is written: either of the two, within a block, between two, and at the end.
 pub(crate) fn writes_outlive_data_nodes(_: &mut Cluster) {
     let mut cluster = two_nodes();
-    NODES.into_iter().for_each(|victim| a_write_goes_on(&mut cluster, victim));
+    for loss in &LOSSES {
+        NODES.into_iter().for_each(|victim| a_write_goes_on(&mut cluster, victim, loss));
+    }
 }
 
 /// The NameNode is killed and started again in the middle of reading and writing.
@@ -83,23 +86,47 @@ fn a_read_goes_on(cluster: &mut Cluster, victim: Daemon) {
     cluster.start_daemon(victim).unwrap();
 }
 
-fn a_write_goes_on(cluster: &mut Cluster, victim: Daemon) {
-    let files = hdfs(cluster);
-    let (path, all) = (Path::new("/outages/write"), content(10 * BLOCK_BYTES + 77));
-    let mut file = files.create(path).unwrap();
-    let cut = 2 * BLOCK_BYTES + 3_000_000;
-    file.write_all(&all[..cut]).unwrap();
-    sleep(Duration::from_millis(300));
+/// A file that is written when a DataNode dies.
+struct Loss {
+    name: &'static str,
+    block_bytes: usize,
+    /// Bytes that are handed over before the DataNode dies, and after that.
+    before: usize,
+    after: usize,
+}
+
+const LOSSES: [Loss; 4] = [
+    Loss { name: "within", block_bytes: BLOCK_BYTES, before: 2 * BLOCK_BYTES + 3_000_000, after: 7 * BLOCK_BYTES + 77 },
+    Loss { name: "between", block_bytes: BLOCK_BYTES, before: 3 * BLOCK_BYTES, after: 3 * BLOCK_BYTES },
+    // Of these blocks only the end is still there.
+    Loss { name: "long", block_bytes: 8 * BLOCK_BYTES, before: 40_000_001, after: 40_000_000 },
+    Loss { name: "closing", block_bytes: 8 * BLOCK_BYTES, before: 30_000_001, after: 0 },
+];
+
+fn a_write_goes_on(cluster: &mut Cluster, victim: Daemon, loss: &Loss) {
+    let mut settings = conf(cluster);
+    settings.set("dfs.blocksize", &loss.block_bytes.to_string());
+    let files = HdfsFileSystem::new(&settings, "").unwrap();
+    let folder = PathBuf::from(format!("/outages/{}-{}", loss.name, victim.name()));
+    let (path, on_both) = (folder.join("begun"), folder.join("on-both"));
+    let all = content(loss.before + loss.after);
+    let (head, rest) = all.split_at(loss.before);
+    write(&files, &on_both, &all[..3_000_003]);
+    let mut file = files.create(&path).unwrap();
+    head.chunks(50_000).for_each(|piece| file.write_all(piece).unwrap());
     cluster.kill(victim).unwrap();
-    all[cut..].chunks(50_000).for_each(|piece| file.write_all(piece).unwrap());
+    rest.chunks(50_000).for_each(|piece| file.write_all(piece).unwrap());
     file.close().unwrap();
-    assert!(read(&files, path, 0) == all);
-    // A file that begins now, and one that is added to.
-    write(&files, Path::new("/outages/late"), &all[..BLOCK_BYTES + 5]);
-    let mut file = files.append(Path::new("/outages/late")).unwrap();
-    file.write_all(&all[BLOCK_BYTES + 5..3 * BLOCK_BYTES]).unwrap();
-    file.close().unwrap();
-    assert!(read(&files, Path::new("/outages/late"), 0) == all[..3 * BLOCK_BYTES]);
+    assert!(read(&files, &path, 0) == all, "{}", path.display());
+    // A file that is added to while the DataNode of its last block is away, and one that begins then.
+    let late = folder.join("late");
+    write(&files, &late, &all[..BLOCK_BYTES + 5]);
+    for (path, begun) in [(&on_both, 3_000_003), (&late, BLOCK_BYTES + 5)] {
+        let mut file = files.append(path).unwrap();
+        file.write_all(&all[begun..3 * BLOCK_BYTES]).unwrap();
+        file.close().unwrap();
+        assert!(read(&files, path, 0) == all[..3 * BLOCK_BYTES], "{}", path.display());
+    }
     cluster.start_daemon(victim).unwrap();
 }
 

@@ -102,6 +102,15 @@ pub struct LocatedBlockProto {
     pub corrupt: bool,
     #[prost(message, required, tag = "5")]
     pub block_token: super::common::TokenProto,
+    #[prost(enumeration = "StorageTypeProto", repeated, packed = "false", tag = "7")]
+    pub storage_types: ::prost::alloc::vec::Vec<i32>,
+    #[prost(string, repeated, tag = "8")]
+    pub storage_i_ds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ErasureCodingPolicyProto {
+    #[prost(uint32, required, tag = "4")]
+    pub id: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocatedBlocksProto {
@@ -115,6 +124,8 @@ pub struct LocatedBlocksProto {
     pub last_block: ::core::option::Option<LocatedBlockProto>,
     #[prost(bool, required, tag = "5")]
     pub is_last_block_complete: bool,
+    #[prost(message, optional, tag = "7")]
+    pub ec_policy: ::core::option::Option<ErasureCodingPolicyProto>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBlockLocationsRequestProto {
@@ -162,6 +173,33 @@ pub struct AbandonBlockRequestProto {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AbandonBlockResponseProto {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateBlockForPipelineRequestProto {
+    #[prost(message, required, tag = "1")]
+    pub block: ExtendedBlockProto,
+    #[prost(string, required, tag = "2")]
+    pub client_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateBlockForPipelineResponseProto {
+    #[prost(message, required, tag = "1")]
+    pub block: LocatedBlockProto,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdatePipelineRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub client_name: ::prost::alloc::string::String,
+    #[prost(message, required, tag = "2")]
+    pub old_block: ExtendedBlockProto,
+    #[prost(message, required, tag = "3")]
+    pub new_block: ExtendedBlockProto,
+    #[prost(message, repeated, tag = "4")]
+    pub new_nodes: ::prost::alloc::vec::Vec<DatanodeIdProto>,
+    #[prost(string, repeated, tag = "5")]
+    pub storage_i_ds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdatePipelineResponseProto {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompleteRequestProto {
     #[prost(string, required, tag = "1")]
     pub src: ::prost::alloc::string::String,
@@ -201,4 +239,284 @@ pub struct GetServerDefaultsRequestProto {}
 pub struct GetServerDefaultsResponseProto {
     #[prost(message, required, tag = "1")]
     pub server_defaults: FsServerDefaultsProto,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StorageTypeProto {
+    Disk = 1,
+    Ssd = 2,
+    Archive = 3,
+    RamDisk = 4,
+    Provided = 5,
+    Nvdimm = 6,
+}
+impl StorageTypeProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Disk => "DISK",
+            Self::Ssd => "SSD",
+            Self::Archive => "ARCHIVE",
+            Self::RamDisk => "RAM_DISK",
+            Self::Provided => "PROVIDED",
+            Self::Nvdimm => "NVDIMM",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DISK" => Some(Self::Disk),
+            "SSD" => Some(Self::Ssd),
+            "ARCHIVE" => Some(Self::Archive),
+            "RAM_DISK" => Some(Self::RamDisk),
+            "PROVIDED" => Some(Self::Provided),
+            "NVDIMM" => Some(Self::Nvdimm),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChecksumProto {
+    #[prost(enumeration = "ChecksumTypeProto", required, tag = "1")]
+    pub r#type: i32,
+    #[prost(uint32, required, tag = "2")]
+    pub bytes_per_checksum: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BaseHeaderProto {
+    #[prost(message, required, tag = "1")]
+    pub block: ExtendedBlockProto,
+    #[prost(message, optional, tag = "2")]
+    pub token: ::core::option::Option<super::common::TokenProto>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientOperationHeaderProto {
+    #[prost(message, required, tag = "1")]
+    pub base_header: BaseHeaderProto,
+    #[prost(string, required, tag = "2")]
+    pub client_name: ::prost::alloc::string::String,
+}
+/// The request to take a block.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OpWriteBlockProto {
+    #[prost(message, required, tag = "1")]
+    pub header: ClientOperationHeaderProto,
+    #[prost(message, repeated, tag = "2")]
+    pub targets: ::prost::alloc::vec::Vec<DatanodeInfoProto>,
+    #[prost(
+        enumeration = "op_write_block_proto::BlockConstructionStage",
+        required,
+        tag = "4"
+    )]
+    pub stage: i32,
+    #[prost(uint32, required, tag = "5")]
+    pub pipeline_size: u32,
+    #[prost(uint64, required, tag = "6")]
+    pub min_bytes_rcvd: u64,
+    #[prost(uint64, required, tag = "7")]
+    pub max_bytes_rcvd: u64,
+    #[prost(uint64, required, tag = "8")]
+    pub latest_generation_stamp: u64,
+    #[prost(message, required, tag = "9")]
+    pub requested_checksum: ChecksumProto,
+    #[prost(enumeration = "StorageTypeProto", optional, tag = "11", default = "Disk")]
+    pub storage_type: ::core::option::Option<i32>,
+    #[prost(enumeration = "StorageTypeProto", repeated, packed = "false", tag = "12")]
+    pub target_storage_types: ::prost::alloc::vec::Vec<i32>,
+    #[prost(string, optional, tag = "16")]
+    pub storage_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "17")]
+    pub target_storage_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Nested message and enum types in `OpWriteBlockProto`.
+pub mod op_write_block_proto {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum BlockConstructionStage {
+        PipelineSetupAppend = 0,
+        PipelineSetupAppendRecovery = 1,
+        DataStreaming = 2,
+        PipelineSetupStreamingRecovery = 3,
+        PipelineClose = 4,
+        PipelineCloseRecovery = 5,
+        PipelineSetupCreate = 6,
+        TransferRbw = 7,
+        TransferFinalized = 8,
+    }
+    impl BlockConstructionStage {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::PipelineSetupAppend => "PIPELINE_SETUP_APPEND",
+                Self::PipelineSetupAppendRecovery => "PIPELINE_SETUP_APPEND_RECOVERY",
+                Self::DataStreaming => "DATA_STREAMING",
+                Self::PipelineSetupStreamingRecovery => {
+                    "PIPELINE_SETUP_STREAMING_RECOVERY"
+                }
+                Self::PipelineClose => "PIPELINE_CLOSE",
+                Self::PipelineCloseRecovery => "PIPELINE_CLOSE_RECOVERY",
+                Self::PipelineSetupCreate => "PIPELINE_SETUP_CREATE",
+                Self::TransferRbw => "TRANSFER_RBW",
+                Self::TransferFinalized => "TRANSFER_FINALIZED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "PIPELINE_SETUP_APPEND" => Some(Self::PipelineSetupAppend),
+                "PIPELINE_SETUP_APPEND_RECOVERY" => {
+                    Some(Self::PipelineSetupAppendRecovery)
+                }
+                "DATA_STREAMING" => Some(Self::DataStreaming),
+                "PIPELINE_SETUP_STREAMING_RECOVERY" => {
+                    Some(Self::PipelineSetupStreamingRecovery)
+                }
+                "PIPELINE_CLOSE" => Some(Self::PipelineClose),
+                "PIPELINE_CLOSE_RECOVERY" => Some(Self::PipelineCloseRecovery),
+                "PIPELINE_SETUP_CREATE" => Some(Self::PipelineSetupCreate),
+                "TRANSFER_RBW" => Some(Self::TransferRbw),
+                "TRANSFER_FINALIZED" => Some(Self::TransferFinalized),
+                _ => None,
+            }
+        }
+    }
+}
+/// The answer to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockOpResponseProto {
+    #[prost(enumeration = "Status", required, tag = "1")]
+    pub status: i32,
+    #[prost(string, optional, tag = "2")]
+    pub first_bad_link: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "5")]
+    pub message: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Stands before the bytes of a packet; all its fields have a fixed length.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PacketHeaderProto {
+    #[prost(sfixed64, required, tag = "1")]
+    pub offset_in_block: i64,
+    #[prost(sfixed64, required, tag = "2")]
+    pub seqno: i64,
+    #[prost(bool, required, tag = "3")]
+    pub last_packet_in_block: bool,
+    #[prost(sfixed32, required, tag = "4")]
+    pub data_len: i32,
+    #[prost(bool, optional, tag = "5", default = "false")]
+    pub sync_block: ::core::option::Option<bool>,
+}
+/// What all DataNodes of a block say to a packet, the first one first.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PipelineAckProto {
+    #[prost(sint64, required, tag = "1")]
+    pub seqno: i64,
+    #[prost(enumeration = "Status", repeated, packed = "false", tag = "2")]
+    pub reply: ::prost::alloc::vec::Vec<i32>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Status {
+    Success = 0,
+    Error = 1,
+    ErrorChecksum = 2,
+    ErrorInvalid = 3,
+    ErrorExists = 4,
+    ErrorAccessToken = 5,
+    ChecksumOk = 6,
+    ErrorUnsupported = 7,
+    OobRestart = 8,
+    OobReserved1 = 9,
+    OobReserved2 = 10,
+    OobReserved3 = 11,
+    InProgress = 12,
+    ErrorBlockPinned = 13,
+}
+impl Status {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Error => "ERROR",
+            Self::ErrorChecksum => "ERROR_CHECKSUM",
+            Self::ErrorInvalid => "ERROR_INVALID",
+            Self::ErrorExists => "ERROR_EXISTS",
+            Self::ErrorAccessToken => "ERROR_ACCESS_TOKEN",
+            Self::ChecksumOk => "CHECKSUM_OK",
+            Self::ErrorUnsupported => "ERROR_UNSUPPORTED",
+            Self::OobRestart => "OOB_RESTART",
+            Self::OobReserved1 => "OOB_RESERVED1",
+            Self::OobReserved2 => "OOB_RESERVED2",
+            Self::OobReserved3 => "OOB_RESERVED3",
+            Self::InProgress => "IN_PROGRESS",
+            Self::ErrorBlockPinned => "ERROR_BLOCK_PINNED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SUCCESS" => Some(Self::Success),
+            "ERROR" => Some(Self::Error),
+            "ERROR_CHECKSUM" => Some(Self::ErrorChecksum),
+            "ERROR_INVALID" => Some(Self::ErrorInvalid),
+            "ERROR_EXISTS" => Some(Self::ErrorExists),
+            "ERROR_ACCESS_TOKEN" => Some(Self::ErrorAccessToken),
+            "CHECKSUM_OK" => Some(Self::ChecksumOk),
+            "ERROR_UNSUPPORTED" => Some(Self::ErrorUnsupported),
+            "OOB_RESTART" => Some(Self::OobRestart),
+            "OOB_RESERVED1" => Some(Self::OobReserved1),
+            "OOB_RESERVED2" => Some(Self::OobReserved2),
+            "OOB_RESERVED3" => Some(Self::OobReserved3),
+            "IN_PROGRESS" => Some(Self::InProgress),
+            "ERROR_BLOCK_PINNED" => Some(Self::ErrorBlockPinned),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChecksumTypeProto {
+    ChecksumNull = 0,
+    ChecksumCrc32 = 1,
+    ChecksumCrc32c = 2,
+}
+impl ChecksumTypeProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::ChecksumNull => "CHECKSUM_NULL",
+            Self::ChecksumCrc32 => "CHECKSUM_CRC32",
+            Self::ChecksumCrc32c => "CHECKSUM_CRC32C",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHECKSUM_NULL" => Some(Self::ChecksumNull),
+            "CHECKSUM_CRC32" => Some(Self::ChecksumCrc32),
+            "CHECKSUM_CRC32C" => Some(Self::ChecksumCrc32c),
+            _ => None,
+        }
+    }
 }
