@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::unconstrained;
 
 /// Threads that wait for sockets and check sums; two keep a reader of each core busy here and don't get in the way.
 const THREADS: usize = 2;
@@ -43,11 +44,36 @@ pub(crate) fn poll_here<F: Future>(runtime: &Runtime, future: F) -> F::Output {
     }
     let _within = runtime.enter();
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
+    // A task of another runtime that calls this has a budget, and what goes beyond it waits until the task returns.
+    let mut future = pin!(unconstrained(future));
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
             Poll::Pending => thread::park(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_of_another_runtime_may_wait_here_often() {
+        let outer = Builder::new_current_thread().build().unwrap();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let here = runtime().unwrap();
+        let taken = here.spawn(async move {
+            let mut count = 0;
+            while receiver.recv().await.is_some() {
+                count += 1;
+            }
+            count
+        });
+        outer.block_on(async {
+            (0..1000).for_each(|n| poll_here(here, sender.send(n)).unwrap());
+            drop(sender);
+        });
+        assert_eq!(outer.block_on(taken).unwrap(), 1000);
     }
 }

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Bytes of a block: small, so that a file has many.
 const BLOCK_BYTES: usize = 8 << 20;
 
+/// Bytes of the packets in which a file is sent.
+const PACKET_BYTES: usize = 126 * 512;
+
 /// Those of which one is killed.
 const NODES: [Daemon; 2] = [Daemon::DataNode, Daemon::DataNode2];
 
@@ -100,7 +103,7 @@ const LOSSES: [Loss; 4] = [
     Loss { name: "between", block_bytes: BLOCK_BYTES, before: 3 * BLOCK_BYTES, after: 3 * BLOCK_BYTES },
     // Of these blocks only the end is still there.
     Loss { name: "long", block_bytes: 8 * BLOCK_BYTES, before: 40_000_001, after: 40_000_000 },
-    Loss { name: "closing", block_bytes: 8 * BLOCK_BYTES, before: 30_000_001, after: 0 },
+    Loss { name: "closing", block_bytes: 8 * BLOCK_BYTES, before: 500 * PACKET_BYTES, after: 0 },
 ];
 
 fn a_write_goes_on(cluster: &mut Cluster, victim: Daemon, loss: &Loss) {
@@ -114,6 +117,11 @@ fn a_write_goes_on(cluster: &mut Cluster, victim: Daemon, loss: &Loss) {
     write(&files, &on_both, &all[..3_000_003]);
     let mut file = files.create(&path).unwrap();
     head.chunks(50_000).for_each(|piece| file.write_all(piece).unwrap());
+    if rest.is_empty() {
+        // Both have all of it, and the one that is left ends its replica when it is told to.
+        file.flush().unwrap();
+        wait_until("the replicas", || NODES.iter().all(|node| has_replica(cluster, *node, head.len())));
+    }
     cluster.kill(victim).unwrap();
     rest.chunks(50_000).for_each(|piece| file.write_all(piece).unwrap());
     file.close().unwrap();
@@ -128,6 +136,22 @@ fn a_write_goes_on(cluster: &mut Cluster, victim: Daemon, loss: &Loss) {
         assert!(read(&files, path, 0) == all[..3 * BLOCK_BYTES], "{}", path.display());
     }
     cluster.start_daemon(victim).unwrap();
+}
+
+/// Whether a DataNode has a block of this length on disk.
+fn has_replica(cluster: &Cluster, node: Daemon, bytes: usize) -> bool {
+    let mut folders = vec![cluster.folder().join("data").join(node.name())];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            // One that has gone meanwhile is none.
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) if found.len() == bytes as u64 => return true,
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 /// The NameNode is killed and started again while a file is read, another written, and others are named.

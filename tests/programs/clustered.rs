@@ -21,6 +21,10 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     slow: u64,
 
+    /// A text of numbers, one in a line, to take instead of making records
+    #[arg(long)]
+    input: Option<PathBuf>,
+
     /// Where to write, instead of printing
     #[arg(long)]
     output: Option<PathBuf>,
@@ -163,7 +167,11 @@ fn is_worker() -> bool {
 
 fn numbers(env: &ExecutionEnvironment, args: &Args, act: impl Fn(u64) + Send + Sync + 'static) -> DataSet<(u64, u64)> {
     let pause = Duration::from_millis(args.slow);
-    env.generate_sequence(0, args.records.saturating_sub(1)).map(move |n| {
+    let numbers = match &args.input {
+        Some(input) => env.read_text(input).map(|line| line.parse().expect("a number")),
+        None => env.generate_sequence(0, args.records.saturating_sub(1)),
+    };
+    numbers.map(move |n| {
         if n % 1000 == 0 && !pause.is_zero() {
             thread::sleep(pause);
         }

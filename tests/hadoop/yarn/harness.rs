@@ -199,6 +199,14 @@ pub(crate) fn processes(cluster: &Cluster) -> Vec<Process> {
     entries.filter_map(process).collect()
 }
 
+/// The processes of clients, which run in their home.
+pub(crate) fn clients(cluster: &Cluster) -> Vec<u32> {
+    let home = home(cluster);
+    let is_there = |id: &u32| fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|place| place == home);
+    let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    entries.filter(is_there).collect()
+}
+
 /// A process in a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {

@@ -1,15 +1,83 @@
 //! Processes and daemons are killed while a job runs: it gives the same result, or says what it missed.
 
-use crate::support::wait_until;
+use crate::support::{folder, hdfs_as, wait_until};
+use crate::yarn::examples::written_on_hdfs;
 use crate::yarn::harness::*;
+use flinkrs_core::fs::FileSystem;
 use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hdfs::Upload;
 use flinkrs_tests::hadoop::{Cluster, Daemon};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-const CASES: [&[&str]; 3] =
-    [&["sums", "--slow", "100"], &["sort", "--slow", "100"], &["components", "--records", "2000", "--slow", "20"]];
+/// A job.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    words: &'static [&'static str],
+    /// Whether it reads its numbers from HDFS and writes to it, instead of making and printing them.
+    is_on_hdfs: bool,
+}
+
+const CASES: [Case; 4] = [
+    Case { words: &["sums", "--slow", "100"], is_on_hdfs: false },
+    Case { words: &["sort", "--slow", "100"], is_on_hdfs: false },
+    Case { words: &["components", "--records", "2000", "--slow", "20"], is_on_hdfs: false },
+    Case { words: &["sums", "--slow", "100"], is_on_hdfs: true },
+];
+
+/// Where the input and the output of jobs on HDFS are, and nothing else.
+const FOLDER: &str = "/user/ann/kills";
+const INPUT: &str = "/user/ann/kills/numbers";
+const OUTPUT: &str = "/user/ann/kills/sums";
+
+impl Case {
+    /// What the job gives in one process. Its input is on HDFS then.
+    fn expected(self, cluster: &Cluster) -> Vec<String> {
+        let mut command = Command::new(PROGRAM);
+        command.args(self.words);
+        if !self.is_on_hdfs {
+            return lines(&run(&mut command).ok().out);
+        }
+        let folder = folder(cluster, "kills");
+        let (input, output) = (folder.join("numbers"), folder.join("sums"));
+        std::fs::write(&input, (0..20_000).map(|n| format!("{n}\n")).collect::<String>()).unwrap();
+        run(command.arg("--input").arg(&input).arg("--output").arg(&output)).ok();
+        hdfs_as(cluster, "ann").upload(&input, Path::new(INPUT), &Upload::default()).unwrap();
+        text_lines(&output)
+    }
+
+    fn arguments(self) -> Vec<String> {
+        let mut all: Vec<String> = self.words.iter().map(|word| (*word).to_owned()).collect();
+        if self.is_on_hdfs {
+            all.extend([
+                "--input".to_owned(),
+                format!("hdfs://{INPUT}"),
+                "--output".to_owned(),
+                format!("hdfs://{OUTPUT}"),
+            ]);
+        }
+        all
+    }
+
+    /// What the job has given, and that it has left nothing else.
+    fn given(self, cluster: &Cluster, said: &Said) -> Vec<String> {
+        if !self.is_on_hdfs {
+            return lines(&said.out);
+        }
+        let files = hdfs_as(cluster, "ann");
+        let found = written_on_hdfs(cluster, Path::new(OUTPUT));
+        let names: Vec<PathBuf> = files.list(Path::new(FOLDER)).unwrap().into_iter().map(|file| file.path).collect();
+        assert_eq!(names, [INPUT, OUTPUT].map(PathBuf::from));
+        files.remove(Path::new(FOLDER)).unwrap();
+        found
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,60 +86,69 @@ enum Victim {
     TaskExecutor,
     ApplicationMaster,
     NodeManager,
-    ResourceManager,
-    DataNode,
-    NameNode,
+    Daemon(Daemon),
 }
 
-const VICTIMS: [Victim; 7] = [
+const VICTIMS: [Victim; 8] = [
     Victim::Worker,
     Victim::TaskExecutor,
     Victim::ApplicationMaster,
     Victim::NodeManager,
-    Victim::ResourceManager,
-    Victim::DataNode,
-    Victim::NameNode,
+    Victim::Daemon(Daemon::ResourceManager),
+    Victim::Daemon(Daemon::DataNode),
+    Victim::Daemon(Daemon::DataNode2),
+    Victim::Daemon(Daemon::NameNode),
 ];
 
 /// An application of one job, and one kill.
 #[derive(Clone, Copy, Debug)]
-struct Round<'a> {
-    case: &'a [&'a str],
+struct Round {
+    case: Case,
     victim: Victim,
-    /// Counted from when its first worker runs.
+    /// Counted from the start of the client; and then there has to be a victim.
     after: Duration,
 }
 
-impl Round<'_> {
+impl Round {
     fn run(self, cluster: &mut Cluster) {
-        let expected = run(Command::new(PROGRAM).args(self.case)).ok().out;
+        let expected = self.case.expected(cluster);
         let options = ["run", "-t", "yarn-per-job", "-Dyarn.application-attempts=2", "-p", "2", PROGRAM];
-        let mut job = Running::start(&mut flinkrs(cluster, &[&options[..], self.case].concat()));
-        wait_until("a worker runs", || has_worker(cluster) || job.has_ended());
+        let mut job = Running::start(flinkrs(cluster, &options).args(self.case.arguments()));
         sleep(self.after);
-        self.kill(cluster);
+        self.kill(cluster, &mut job);
         let said = job.end();
+        if let Victim::Daemon(daemon @ (Daemon::DataNode | Daemon::DataNode2)) = self.victim {
+            cluster.start_daemon(daemon).unwrap();
+        }
         assert_eq!(said.code, Some(0), "{self:?}: {}", said.err);
-        assert!(said.out == expected, "{self:?}: another result");
+        assert!(self.case.given(cluster, &said) == expected, "{self:?}: another result");
+        assert_eq!(applications(cluster), []);
+        wait_until("the end of the client's processes", || clients(cluster).is_empty());
         nothing_is_left(cluster);
     }
 
-    fn kill(self, cluster: &mut Cluster) {
+    fn kill(self, cluster: &mut Cluster, job: &mut Running) {
         match self.victim {
-            Victim::Worker => kill_one(cluster, Process::is_worker),
-            Victim::TaskExecutor => kill_one(cluster, |process, _| process.is_executor()),
-            Victim::ApplicationMaster => kill_one(cluster, |process, _| process.is_master()),
+            Victim::Worker => kill_one(cluster, job, Process::is_worker),
+            Victim::TaskExecutor => kill_one(cluster, job, |process, _| process.is_executor()),
+            Victim::ApplicationMaster => kill_one(cluster, job, |process, _| process.is_master()),
             Victim::NodeManager => {
                 // Not the ApplicationMaster's: what then is left is the ResourceManager's to decide.
+                wait_until("the ApplicationMaster", || has_master(cluster) || job.has_ended());
                 let node = node_without_master(cluster);
                 cluster.kill_node(node).unwrap();
                 cluster.start_daemon(node).unwrap();
             }
-            Victim::ResourceManager => restart(cluster, Daemon::ResourceManager, Duration::ZERO),
-            Victim::DataNode => restart(cluster, Daemon::DataNode, Duration::ZERO),
-            Victim::NameNode => restart(cluster, Daemon::NameNode, Duration::from_secs(5)),
+            // One of two, which stays away.
+            Victim::Daemon(daemon @ (Daemon::DataNode | Daemon::DataNode2)) => cluster.kill(daemon).unwrap(),
+            Victim::Daemon(Daemon::NameNode) => restart(cluster, Daemon::NameNode, Duration::from_secs(20)),
+            Victim::Daemon(daemon) => restart(cluster, daemon, Duration::ZERO),
         }
     }
+}
+
+fn has_master(cluster: &Cluster) -> bool {
+    processes(cluster).iter().any(Process::is_master)
 }
 
 fn has_worker(cluster: &Cluster) -> bool {
@@ -79,13 +156,14 @@ fn has_worker(cluster: &Cluster) -> bool {
     all.iter().any(|process| process.is_worker(&all))
 }
 
-/// Kills the first process that is one; unless the job has ended.
-fn kill_one(cluster: &Cluster, is: impl Fn(&Process, &[Process]) -> bool) {
-    let all = processes(cluster);
-    if let Some(victim) = all.iter().find(|process| is(process, &all)) {
+/// Kills the first process that is one, as soon as there is one; unless the job has ended.
+fn kill_one(cluster: &Cluster, job: &mut Running, is: impl Fn(&Process, &[Process]) -> bool) {
+    wait_until("a process to kill", || {
+        let all = processes(cluster);
+        let victim = all.iter().find(|process| is(process, &all));
         // It may have ended just now.
-        let _ = cluster.kill_process(victim.id);
-    }
+        victim.is_some_and(|victim| cluster.kill_process(victim.id).is_ok()) || job.has_ended()
+    });
 }
 
 fn node_without_master(cluster: &Cluster) -> Daemon {
@@ -104,7 +182,7 @@ fn restart(cluster: &mut Cluster, daemon: Daemon, pause: Duration) {
     }
 }
 
-fn round(cluster: &mut Cluster, case: &[&str], victim: Victim, after: u64) {
+fn round(cluster: &mut Cluster, case: Case, victim: Victim, after: u64) {
     make_home(cluster);
     Round { case, victim, after: Duration::from_millis(after) }.run(cluster);
 }
@@ -122,7 +200,7 @@ pub(crate) fn a_replaced_master_changes_no_result(cluster: &mut Cluster) {
 }
 
 pub(crate) fn a_restarted_resourcemanager_changes_no_result(cluster: &mut Cluster) {
-    round(cluster, CASES[0], Victim::ResourceManager, 0);
+    round(cluster, CASES[0], Victim::Daemon(Daemon::ResourceManager), 2000);
 }
 
 pub(crate) fn a_lost_node_changes_no_result(cluster: &mut Cluster) {
@@ -136,7 +214,7 @@ pub(crate) fn a_killed_master_is_said(cluster: &mut Cluster) {
         let mut job = Running::start(&mut flinkrs(cluster, &["run", "-t", target, PROGRAM, "hang"]));
         wait_until("a worker runs", || has_worker(cluster) || job.has_ended());
         let since = Instant::now();
-        kill_one(cluster, |process, _| process.is_master());
+        kill_one(cluster, &mut job, |process, _| process.is_master());
         let said = job.end().failed(4, &["application_", "has failed", "exited with"]);
         assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
         let report = report(cluster, said.application());
@@ -145,17 +223,16 @@ pub(crate) fn a_killed_master_is_said(cluster: &mut Cluster) {
     }
     // A session's client that attends it says so, too.
     let mut attended = Running::start(&mut flinkrs(cluster, &["yarn-session"]));
-    let running = || processes(cluster).iter().any(Process::is_master);
-    wait_until("the session", || (running() && !applications(cluster).is_empty()) || attended.has_ended());
-    kill_one(cluster, |process, _| process.is_master());
+    wait_until("the session", || !applications(cluster).is_empty() || attended.has_ended());
+    kill_one(cluster, &mut attended, |process, _| process.is_master());
     attended.end().failed(4, &["application_", "has failed"]);
     nothing_is_left(cluster);
 }
 
-/// Random cases, victims and moments; as many rounds as `FLINKRS_KILLS` says.
-pub(crate) fn kills_at_random_moments(cluster: &mut Cluster) {
-    make_home(cluster);
+/// Random cases, victims and moments; as many rounds as `FLINKRS_KILLS` says, on a cluster with two DataNodes.
+pub(crate) fn kills_at_random_moments(_: &mut Cluster) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let Some(rounds) = number("FLINKRS_KILLS") else { return };
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
     let seed = number("FLINKRS_SEED").unwrap_or(clock);
     println!("FLINKRS_SEED={seed}");
@@ -166,9 +243,12 @@ pub(crate) fn kills_at_random_moments(cluster: &mut Cluster) {
         random ^= random << 17;
         (random >> 11) as usize % below
     };
-    for _ in 0..number("FLINKRS_KILLS").unwrap_or(0) {
-        let (case, victim, after) = (CASES[next(CASES.len())], VICTIMS[next(VICTIMS.len())], next(2500) as u64);
+    let daemons = [&Daemon::ALL[..], &[Daemon::DataNode2]].concat();
+    let mut cluster = Cluster::start(&daemons, &[("hdfs-site.xml", "dfs.replication", "2")]).unwrap();
+    for _ in 0..rounds {
+        let (case, victim, after) = (CASES[next(CASES.len())], VICTIMS[next(VICTIMS.len())], next(6000) as u64);
         println!("kill {victim:?} after {after} ms of {case:?}");
-        round(cluster, case, victim, after);
+        round(&mut cluster, case, victim, after);
     }
+    assert_eq!(cluster.stop(), Vec::<u32>::new());
 }

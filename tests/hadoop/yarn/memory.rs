@@ -14,20 +14,21 @@ use std::time::Duration;
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What the containers of `-tm 512mb` have, in KiB.
-const CONTAINER_KIB: u64 = 512 << 10;
+/// What the container has, in MiB.
+const CONTAINER_MIB: u64 = 192;
 
-/// A sort of more than the containers' managed memory, in two of them, stays within the container, at every look.
+/// A sort of ten times its container's memory stays within it, at every look; YARN would kill one that doesn't.
 pub(crate) fn a_sort_keeps_to_its_container(cluster: &mut Cluster) {
     make_home(cluster);
     let terasort = examples::terasort();
     let (input, output) = (folder(cluster, "tera").join("in"), folder(cluster, "sorted").join("out"));
-    // Ten times the managed memory of both containers, or a little more than it.
-    let records = if std::env::var_os("FLINKRS_KILLS").is_some() { "52000000" } else { "6000000" };
+    // Of 100 bytes each.
+    let records = (10 * (CONTAINER_MIB << 20)).div_ceil(100).to_string();
     let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
-    run(Command::new(&terasort).args(["generate", "--records", records, "--output", input])).ok();
+    run(Command::new(&terasort).args(["generate", "--records", &records, "--output", input])).ok();
     let sort = [terasort.to_str().unwrap(), "sort", "--input", input, "--output", output];
-    let options = ["run", "-t", "yarn-per-job", "-p", "4", "-Dtaskmanager.numberOfTaskSlots=2"];
+    let size = format!("-Dtaskmanager.memory.process.size={CONTAINER_MIB}mb");
+    let options = ["run", "-t", "yarn-per-job", "-p", "2", "-Dtaskmanager.numberOfTaskSlots=2", &size];
     let mut job = Running::start(&mut flinkrs(cluster, &[&options, &sort[..]].concat()));
     let mut most = Sample::default();
     let mut looks = 0;
@@ -42,8 +43,8 @@ pub(crate) fn a_sort_keeps_to_its_container(cluster: &mut Cluster) {
     }
     job.end().ok();
     let processes: Vec<String> = most.processes.iter().map(|(_, a, f)| format!("{} + {}", a >> 10, f >> 10)).collect();
-    println!("of {looks} looks at containers of 512 MiB the largest: {} MiB", processes.join(", "));
-    assert!(looks > 20 && most.total_kib() < CONTAINER_KIB, "{most:?}");
+    println!("of {looks} looks at {CONTAINER_MIB} MiB the largest: {} MiB", processes.join(", "));
+    assert!(looks > 20 && most.total_kib() < CONTAINER_MIB << 10, "{most:?}");
     run(Command::new(&terasort).args(["validate", "--input", output, "--against", input])).ok();
     for path in [input, output] {
         fs::remove_dir_all(path).unwrap();
