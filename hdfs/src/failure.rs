@@ -58,6 +58,17 @@ impl Failure {
         }
     }
 
+    /// The same, of a file that was worked on for so long.
+    pub(crate) fn after(self, waited: Duration) -> Failure {
+        match self {
+            Failure::Hdfs(HdfsError::DataTransferError(said)) => {
+                let seconds = waited.as_secs();
+                HdfsError::DataTransferError(format!("no DataNode has taken more for {seconds} s: {said}")).into()
+            }
+            other => other,
+        }
+    }
+
     /// The error of a call of [`std::io`], whose caller knows the path.
     pub(crate) fn into_io(self) -> io::Error {
         match self.into_error("use", Path::new(""), "HDFS") {

@@ -100,7 +100,7 @@ impl Output {
             }
             sleep(PAUSE).await;
         }
-        Err(failure)
+        Err(if started.elapsed() < RECOVERY_MAX { failure } else { failure.after(started.elapsed()) })
     }
 
     async fn try_to_recover(&mut self, closes: bool) -> Result<(), Failure> {

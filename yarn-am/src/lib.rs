@@ -6,6 +6,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`containers`] | which containers to ask for, to give back, and to avoid: decisions |
+//! | [`places`] | on which nodes first |
 //! | [`heartbeat`] | between those decisions and YARN's messages |
 //! | [`spec`] | what the processes of an application are told |
 //! | [`master`] | the process |
@@ -15,4 +16,5 @@ pub mod containers;
 pub mod heartbeat;
 pub mod launch;
 pub mod master;
+pub mod places;
 pub mod spec;

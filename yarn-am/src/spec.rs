@@ -46,7 +46,7 @@ pub struct ApplicationSpec {
     pub work: Work,
     /// What lies in the folders of TaskExecutors' containers; the executable of flinkrs is among it.
     pub files: Vec<StagedFile>,
-    /// Nodes and their racks, as the scheduler calls them, those with most room first; not all of a large cluster.
+    /// Nodes and their racks, as the scheduler calls them, best first; not all of a large cluster.
     pub nodes: Vec<(String, String)>,
 }
 

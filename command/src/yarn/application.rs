@@ -10,6 +10,7 @@ use flinkrs_hadoop::proto::yarn::{
     ApplicationIdProto, ApplicationReportProto, FinalApplicationStatusProto, YarnApplicationStateProto,
 };
 use flinkrs_rpc::program::hash_of;
+use flinkrs_yarn_am::places::Near;
 use flinkrs_yarn_am::spec::{OwnProgram, Work};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Resul
         blocking_exchanges: how.blocking_exchanges,
     };
     let programs = vec![(program.path.clone(), sha256)];
-    let deployment = Deployment { config, name: program.name(), programs };
+    let deployment = Deployment { config, name: program.name(), programs, near: Near::new() };
     runtime()?.block_on(async {
         let submitted = deployment.submit(&yarn, |_, _| Ok((Work::Program(own), Vec::new()))).await?;
         let id = submitted.id;

@@ -10,6 +10,7 @@ use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::program::hash_of;
 use flinkrs_yarn_am::launch::{Launch, Submission};
+use flinkrs_yarn_am::places::{Near, Node, best_first};
 use flinkrs_yarn_am::spec::{ApplicationSpec, Common, EXECUTABLE, PROGRAMS, StagedFile, Work};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -40,6 +41,8 @@ pub(super) struct Deployment<'a> {
     pub(super) name: String,
     /// Programs that containers run, with their hashes.
     pub(super) programs: Vec<(PathBuf, String)>,
+    /// Where its input lies, as far as that is known.
+    pub(super) near: Near,
 }
 
 /// An application that was submitted.
@@ -80,7 +83,7 @@ impl Deployment<'_> {
         let id = new.application_id.unwrap_or_default();
         check_sizes(&config, &new.maximum_capability.unwrap_or_default())?;
         check_queue(yarn, &config).await?;
-        let nodes = nodes(yarn).await?;
+        let nodes = self.nodes(yarn, &config).await?;
         let staging = Staging::new(&yarn.hdfs, self.config);
         let secret: String = random_bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
         let secret = secret.into_bytes();
@@ -136,6 +139,24 @@ impl Deployment<'_> {
         let spec = ApplicationSpec { common, staging: in_folder, attempts, work, files, nodes };
         spec.store(&mut launch.credentials)?;
         Ok(yarn.client.submit(self.submission(config, launch, attempts).to_proto(id)).await?)
+    }
+
+    /// Nodes and their racks, those first on which containers should be.
+    async fn nodes(&self, yarn: &Yarn, config: &Configuration) -> Result<Vec<(String, String)>> {
+        let with_ports = yarn.conf.flag("yarn.scheduler.include-port-in-node-name", false)?;
+        let node = |node: NodeReportProto| {
+            let id = node.node_id.clone().unwrap_or_default();
+            Node {
+                name: if with_ports { id.to_string() } else { id.host().to_owned() },
+                rack: node.rack_name().to_owned(),
+                host: id.host().to_owned(),
+                free_mb: node.capability.map_or(0, |all| all.memory()) - node.used.map_or(0, |used| used.memory()),
+            }
+        };
+        let nodes = yarn.client.nodes(&[NodeStateProto::NsRunning]).await?.into_iter().map(node).collect();
+        let wanted = config.get(&taskmanager::PROCESS_MEMORY).map_or(0, |size| size.0.div_ceil(1 << 20));
+        let best = best_first(nodes, &self.near, i64::try_from(wanted).unwrap_or(i64::MAX));
+        Ok(best.into_iter().take(NODES_MAX).map(|node| (node.name, node.rack)).collect())
     }
 
     fn submission(&self, config: &Configuration, launch: Launch, attempts: u32) -> Submission {
@@ -218,22 +239,6 @@ async fn check_queue(yarn: &Yarn, config: &Configuration) -> Result<()> {
             Err(Error::usage(format!("there is no queue '{name}' (option yarn.application.queue); there are: {names}")))
         }
     }
-}
-
-/// Nodes and their racks, those with the most free memory first.
-async fn nodes(yarn: &Yarn) -> Result<Vec<(String, String)>> {
-    let with_ports = yarn.conf.flag("yarn.scheduler.include-port-in-node-name", false)?;
-    let mut nodes = yarn.client.nodes(&[NodeStateProto::NsRunning]).await?;
-    let free = |node: &NodeReportProto| {
-        node.capability.map_or(0, |all| all.memory()) - node.used.map_or(0, |used| used.memory())
-    };
-    nodes.sort_by_key(|node| std::cmp::Reverse(free(node)));
-    let name = |node: NodeReportProto| {
-        let id = node.node_id.clone().unwrap_or_default();
-        let name = if with_ports { id.to_string() } else { id.host().to_owned() };
-        (name, node.rack_name().to_owned())
-    };
-    Ok(nodes.into_iter().take(NODES_MAX).map(name).collect())
 }
 
 impl Yarn {

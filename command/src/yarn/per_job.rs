@@ -20,6 +20,7 @@ use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::program::hash_of;
 use flinkrs_rpc::roles::{Destination, ROLE, SUBMIT, SUBMIT_SPEC, StartRequest, Started, read_message, write_message};
 use flinkrs_rpc::{body, message};
+use flinkrs_yarn_am::places::near;
 use flinkrs_yarn_am::spec::{FirstJob, SUBMISSION, Work};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal, kill_process};
@@ -140,6 +141,7 @@ impl Running {
         let of_job =
             message::Program { application, name: name.clone(), artifact: sha256.clone(), arguments, directory };
         let attached = (!how.detached).then_some(how.cancel_on_lost_client);
+        let near = near(&submission.graph);
         let submission = body::encode(&submission)?;
         let work = |staging: &Staging, id| {
             let mut first = FirstJob { program: of_job, attached, job, submission: None };
@@ -150,7 +152,7 @@ impl Running {
             let file = staging.write(id, SUBMISSION, &submission)?;
             Ok((Work::Job(first), vec![file]))
         };
-        let deployment = Deployment { config, name, programs: vec![(program.path.clone(), sha256)] };
+        let deployment = Deployment { config, name, programs: vec![(program.path.clone(), sha256)], near };
         let runtime = runtime()?;
         let submitted = runtime.block_on(deployment.submit(yarn, work))?;
         eprintln!("{} is submitted", submitted.id);

@@ -12,6 +12,7 @@ use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::connect::JobManagerClient;
 use flinkrs_rpc::proto::Empty;
+use flinkrs_yarn_am::places::Near;
 use flinkrs_yarn_am::spec::Work;
 use std::io::BufRead;
 use std::num::NonZeroU32;
@@ -132,7 +133,8 @@ impl YarnSession {
 
 /// Starts a session and waits until it runs.
 async fn start(yarn: &Yarn, config: &Configuration) -> Result<find::Session> {
-    let deployment = Deployment { config, name: "flinkrs session cluster".to_owned(), programs: Vec::new() };
+    let deployment =
+        Deployment { config, name: "flinkrs session cluster".to_owned(), programs: Vec::new(), near: Near::new() };
     let submitted = deployment.submit(yarn, |_, _| Ok((Work::Session, Vec::new()))).await?;
     let (session, report) = yarn.until_it_runs(submitted, config).await?;
     print(&format!("{} runs: JobManager at {}, its page at {}", session.id, session.address, report.tracking_url()));
