@@ -15,6 +15,7 @@
 //! | `memory` | jobs much larger than their memory |
 //! | `single` | figures of the engine alone: parallelism, start, chain, plans, exchange, control |
 //! | `table` | medians and tables |
+//! | `yarn` | jobs on YARN |
 
 mod check;
 mod cluster;
@@ -28,6 +29,7 @@ mod process;
 mod setup;
 mod single;
 mod table;
+mod yarn;
 
 pub use options::{Mode, Options};
 use setup::Setup;
@@ -62,6 +64,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
         single::supersteps(&setup)
     } else if options.mode.cluster {
         cluster::run(&setup, &wanted)
+    } else if options.mode.yarn {
+        yarn::run(&setup)
     } else if options.mode.loops {
         loops::run(&setup, &wanted)
     } else {

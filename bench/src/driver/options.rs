@@ -67,6 +67,10 @@ pub struct Mode {
     #[arg(long, conflicts_with = "only")]
     pub hdfs: bool,
 
+    /// Instead: jobs on YARN, in sessions and one by one; needs Maven and Java
+    #[arg(long, conflicts_with = "only")]
+    pub yarn: bool,
+
     /// Instead: examples in one process and on a cluster of two TaskExecutors
     #[arg(long)]
     pub cluster: bool,

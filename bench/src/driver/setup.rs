@@ -37,7 +37,7 @@ impl Setup {
         let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = bench.parent().ok_or("the benchmark has no workspace around it")?;
         cargo_build(root, &["--examples"])?;
-        if options.mode.cluster {
+        if options.mode.cluster || options.mode.yarn {
             cargo_build(root, &["--bin", "flinkrs"])?;
         }
         cargo_build(bench, &["--bins"])?;

@@ -61,8 +61,8 @@ impl Size {
         let path = |name: &str| directory.join(name);
         let mut rows = write_once(path("rmat.txt"), |out| edge_lines(out, self.rmat()))?;
         rows += write_once(path("rmat.bin"), |out| edge_bytes(out, self.rmat()))?;
-        rows += write_once(path("grid.txt"), |out| edge_lines(out, self.grid()))?;
-        rows += write_once(path("grid.bin"), |out| edge_bytes(out, self.grid()))?;
+        rows += write_once(path("grid.txt"), |out| grid_lines(out, self.side))?;
+        rows += write_once(path("grid.bin"), |out| edge_bytes(out, grid(self.side)))?;
         rows += write_once(path("points.csv"), |out| point_lines(out, self.points()))?;
         rows += write_once(path("points.bin"), |out| point_bytes(out, self.points()))?;
         rows += write_once(path("centers.csv"), |out| center_lines(out, self.points().take(CENTERS)))?;
@@ -85,22 +85,6 @@ impl Size {
         })
     }
 
-    /// A square grid with shuffled ids, each undirected edge once: nearly all vertices have four, and paths are long.
-    fn grid(self) -> impl Iterator<Item = Edge> {
-        let side = self.side;
-        let mut ids: Vec<u32> = (0..self.grid_vertices()).collect();
-        let mut random = SplitMix64::new(SEED + 1);
-        for last in (1..ids.len()).rev() {
-            ids.swap(last, random.below(last as u64 + 1) as usize);
-        }
-        (0..self.grid_vertices()).flat_map(move |place| {
-            let id = |place: u32| ids[place as usize];
-            let right = (place % side + 1 < side).then(|| [id(place), id(place + 1)]);
-            let below = (place / side + 1 < side).then(|| [id(place), id(place + side)]);
-            right.into_iter().chain(below)
-        })
-    }
-
     /// Points around centres, in millionths; they come in no order, so the first ones serve as starting centroids.
     fn points(self) -> impl Iterator<Item = Point> {
         /// How far the points are from their centres, as a standard deviation; the centres are in a square of 1000.
@@ -114,6 +98,26 @@ impl Size {
             center.map(|coordinate| ((coordinate + SPREAD * normal()) * 1e6).round() / 1e6)
         })
     }
+}
+
+/// A square grid with shuffled ids, each undirected edge once: nearly all vertices have four, and paths are long.
+fn grid(side: u32) -> impl Iterator<Item = Edge> {
+    let mut ids: Vec<u32> = (0..side * side).collect();
+    let mut random = SplitMix64::new(SEED + 1);
+    for last in (1..ids.len()).rev() {
+        ids.swap(last, random.below(last as u64 + 1) as usize);
+    }
+    (0..side * side).flat_map(move |place| {
+        let id = |place: u32| ids[place as usize];
+        let right = (place % side + 1 < side).then(|| [id(place), id(place + 1)]);
+        let below = (place / side + 1 < side).then(|| [id(place), id(place + side)]);
+        right.into_iter().chain(below)
+    })
+}
+
+/// Writes the edges of a grid with `side` rows of so many vertices as text; returns their number.
+pub fn grid_lines(out: &mut impl Write, side: u32) -> IoResult<usize> {
+    edge_lines(out, grid(side))
 }
 
 /// Writes items by `write`; returns their number.
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn the_grid_has_every_edge_once() {
         let mut edges: Vec<Edge> =
-            SMALL.grid().map(|[source, destination]| [source.min(destination), source.max(destination)]).collect();
+            grid(SMALL.side).map(|[source, destination]| [source.min(destination), source.max(destination)]).collect();
         let mut degrees = vec![0; SMALL.grid_vertices() as usize];
         edges.as_flattened().iter().for_each(|&id| degrees[id as usize] += 1);
         edges.sort_unstable();
