@@ -63,6 +63,7 @@ const SCENARIOS: &[Scenario] = &[
     ("no_container_is_asked_for_twice", sessions::no_container_is_asked_for_twice),
     ("shipped_files_are_there", sessions::shipped_files_are_there),
     ("a_session_is_found_and_ended", sessions::a_session_is_found_and_ended),
+    ("what_killed_sessions_left_is_removed", sessions::what_killed_sessions_left_is_removed),
     ("the_page_is_for_looking", access::the_page_is_for_looking),
     ("the_secret_is_kept", access::the_secret_is_kept),
     ("sessions_of_others_are_closed", mistakes::sessions_of_others_are_closed),

@@ -65,6 +65,17 @@ pub(super) fn completed(config: &Configuration) -> Result<Configuration> {
     Configuration::load(None, &settings)
 }
 
+/// Removes the folders of applications that have ended while nobody was there to do it: killed by YARN, such as a session
+/// that nobody attended. One that YARN doesn't know may be another cluster's.
+async fn remove_ended(yarn: &Yarn, staging: &Staging) -> Result<()> {
+    for id in staging.applications()? {
+        if yarn.report(id).await.is_ok_and(|report| has_ended(&report)) {
+            staging.remove(id)?;
+        }
+    }
+    Ok(())
+}
+
 impl Deployment<'_> {
     /// Stages what containers need, and submits. `work` is made once the application has a folder, of which it is told
     /// how to write to it; with it come files for the ApplicationMaster.
@@ -94,7 +105,11 @@ impl Deployment<'_> {
         };
         let submitted = self.stage_and_submit(yarn, &config, &staging, (id, &secret), &executable, nodes, work).await;
         match submitted {
-            Ok(()) => Ok(Submitted { id, secret, writing }),
+            Ok(()) => {
+                // The user's new application has nothing to do with how this goes.
+                let _ = remove_ended(yarn, &staging).await;
+                Ok(Submitted { id, secret, writing })
+            }
             Err(error) => {
                 // The first error is what counts. What is written after the removal would stay.
                 let _ = writing.join();

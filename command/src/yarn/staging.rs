@@ -9,7 +9,7 @@
 
 use flinkrs_core::config::{Configuration, yarn};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_core::fs::FileSystem;
+use flinkrs_core::fs::{FileStatus, FileSystem};
 use flinkrs_hadoop::proto::yarn::ApplicationIdProto;
 use flinkrs_hdfs::{HdfsFileSystem, HdfsStatus, Upload};
 use flinkrs_yarn_am::spec::StagedFile;
@@ -132,6 +132,12 @@ impl Staging {
         let read = self.hdfs.open(&path, 0)?.take(1 << 20).read_to_end(&mut content);
         read.map_err(|error| Error::io("read", &path, error))?;
         Ok(content)
+    }
+
+    /// The applications that have a folder.
+    pub(super) fn applications(&self) -> Result<Vec<ApplicationIdProto>> {
+        let id = |status: FileStatus| ApplicationIdProto::parse(status.path.file_name()?.to_str()?);
+        Ok(self.hdfs.list(&self.root)?.into_iter().filter_map(id).collect())
     }
 
     /// Removes an application's folder.

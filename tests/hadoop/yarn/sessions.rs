@@ -113,3 +113,17 @@ pub(crate) fn the_cluster_is_shown(cluster: &mut Cluster) {
     };
     assert!(block_on(client(cluster).applications(running)).unwrap().is_empty(), "it has started nothing");
 }
+
+/// Nobody attends a session whose ApplicationMaster is killed: the next one of its user cleans up.
+pub(crate) fn what_killed_sessions_left_is_removed(cluster: &mut Cluster) {
+    make_home(cluster);
+    session(cluster, &[]);
+    let master = processes(cluster).into_iter().find(Process::is_master).unwrap();
+    cluster.kill_process(master.id).unwrap();
+    wait_until("the end of the session", || applications(cluster).is_empty());
+    assert_eq!(staged(cluster).len(), 1, "the folder of the session");
+    let next = session(cluster, &[]);
+    let left = staged(cluster);
+    assert!(left.len() == 1 && left[0].ends_with(next.to_string()), "{left:?}");
+    stop(cluster, next);
+}
