@@ -230,6 +230,7 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
         job: JobOptions {
             restart: restart_of(config),
             slot_request_timeout: config.get(&jobmanager::SLOT_REQUEST_TIMEOUT),
+            partition_return_timeout: config.get(&execution::PREVIOUS_WORKER_RECOVERY_TIMEOUT),
             ..JobOptions::default()
         },
         dispatcher: DispatcherOptions {

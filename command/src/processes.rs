@@ -66,7 +66,6 @@ impl TaskExecutorCommand {
     pub(super) fn run(&self) -> Result<()> {
         let options = taskexecutor_options(&self.common.configuration()?, self.jobmanager.as_deref())?;
         let folder = options.folder.clone();
-        remove_those_of_the_dead(&folder);
         let output = Output::copy_to(&options.logs, TASK_EXECUTOR)?;
         let result = runtime()?.block_on(async { TaskExecutor::new(options)?.run(ended()).await });
         output.finish(result.as_ref().err());

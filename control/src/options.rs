@@ -11,6 +11,9 @@ pub struct JobOptions {
     pub slot_request_timeout: Duration,
     /// How long slots are kept by a job that runs nothing because it waits for more (`slot.idle.timeout`).
     pub slot_idle_timeout: Duration,
+    /// How long finished partitions of a lost TaskExecutor may take to come back with its successor before they are made
+    /// again (`execution.batch.job-recovery.previous-worker.recovery.timeout`).
+    pub partition_return_timeout: Duration,
     /// How long a worker may take to start (`worker.start-timeout`).
     pub worker_start_timeout: Duration,
     /// How long a task may take to stop before its worker is ended (`task.cancellation.timeout`).
@@ -29,6 +32,7 @@ impl Default for JobOptions {
             restart: RestartStrategy::default(),
             slot_request_timeout: Duration::from_secs(300),
             slot_idle_timeout: Duration::from_secs(50),
+            partition_return_timeout: Duration::from_secs(5),
             worker_start_timeout: Duration::from_secs(60),
             cancellation_timeout: Duration::from_secs(30),
             abort_timeout: Duration::from_secs(30),

@@ -48,6 +48,14 @@ pub enum FromTaskExecutor {
         /// How.
         failure: Failure,
     },
+    /// It has finished partitions of a job from before it was registered: its own, or those of a TaskExecutor that was
+    /// killed on the same machine. What is of no use is released.
+    Partitions {
+        /// The job.
+        job: JobId,
+        /// All that it has of it.
+        partitions: Vec<PartitionId>,
+    },
     /// A piece of the logs that were asked for; the last is empty.
     Log {
         /// As in the request.

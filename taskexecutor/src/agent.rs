@@ -1,6 +1,7 @@
 //! The task that owns the state of a TaskExecutor.
 
 use crate::artifacts::Artifacts;
+use crate::estate::Estate;
 use crate::link::Link;
 use crate::logs;
 use crate::metrics::{Metrics, REPORTS, Used};
@@ -12,7 +13,7 @@ use flinkrs_control::task_executor::{
 };
 use flinkrs_core::config::PortRange;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_protocol::{ApplicationId, Failure, FailureKind, PartitionId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::connect::Access;
 use flinkrs_rpc::message::{FromTaskExecutor, Program, ToTaskExecutor, WorkerSpec};
@@ -98,6 +99,7 @@ pub struct TaskExecutor {
     link: Link,
     workers: Workers,
     artifacts: Arc<Artifacts>,
+    estate: Estate,
     server: Option<Exchange>,
     /// The server's port: nobody else gets it, whether there is a server or not.
     listener: TcpListener,
@@ -138,6 +140,7 @@ impl TaskExecutor {
         }
         let owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(&options.folder, owner).map_err(|error| Error::io("protect", &options.folder, error))?;
+        let estate = Estate::own(&options.folder)?;
         // The port is known before the server is: whoever registers says where it will be.
         let held = TcpListener::bind((options.bind, options.data_port));
         let held = held.and_then(|listener| Ok((listener.local_addr()?, listener)));
@@ -171,6 +174,7 @@ impl TaskExecutor {
                 sender.clone(),
             ),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),
+            estate,
             server: None,
             listener,
             data_secret: Vec::new(),
@@ -253,7 +257,6 @@ impl TaskExecutor {
                     self.programs.remove(&(application, worker));
                     self.link.send(&FromTaskExecutor::WorkerLost { application, worker, failure });
                 }
-                TaskExecutorCommand::RemovePartitions => self.remove(|_| true),
                 TaskExecutorCommand::Exit { error: None } => exit = true,
                 TaskExecutorCommand::Exit { error: Some(failure) } => {
                     return Err(Error::Resource { message: failure.to_string() });
@@ -287,6 +290,7 @@ impl TaskExecutor {
                     *name.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.id().to_string();
                 });
                 eprintln!("registered at {} as {}", self.options.jobmanager, self.decider.id());
+                self.offer_partitions()?;
                 self.decide(TaskExecutorEvent::Registered)
             }
             ToTaskExecutor::Refused(message) => self.decide(TaskExecutorEvent::Refused { message }),
@@ -327,10 +331,24 @@ impl TaskExecutor {
             secret: data_secret,
             memory_bytes: SERVER_BYTES,
             compression: Compression::None,
-            folder: Some(self.options.folder.join("partitions")),
+            folder: Some(self.estate.partitions()),
             tls: self.options.tls.as_ref().map(|tls| (Arc::clone(&tls.client), Arc::clone(&tls.server))),
         };
         self.server = Some(Exchange::start_at(listener, options)?);
+        Ok(())
+    }
+
+    /// Tells the JobManager of the finished partitions that are here: of its time, from before this registration.
+    fn offer_partitions(&mut self) -> Result<()> {
+        let Some(server) = &self.server else { return Ok(()) };
+        self.estate.settle(&self.data_secret, server)?;
+        let mut by_job: BTreeMap<JobId, Vec<PartitionId>> = BTreeMap::new();
+        for StoredPartition { job, edge, producer: subtask, attempt, .. } in server.partitions()? {
+            by_job.entry(JobId(job)).or_default().push(PartitionId { edge, subtask, attempt });
+        }
+        by_job
+            .into_iter()
+            .for_each(|(job, partitions)| self.link.send(&FromTaskExecutor::Partitions { job, partitions }));
         Ok(())
     }
 
@@ -379,7 +397,7 @@ impl TaskExecutor {
             compress: self.options.compress,
             threads: self.options.threads,
             temp_dir: self.options.temp_dir.display().to_string(),
-            partitions: self.options.folder.join("partitions").display().to_string(),
+            partitions: self.estate.partitions().display().to_string(),
             report: self.used.report_of(application, worker).display().to_string(),
         };
         let started = fetched.and_then(|executable| self.workers.start(&executable, &spec));

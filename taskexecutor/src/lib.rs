@@ -16,12 +16,14 @@
 //! | `agent` | the task that owns the state |
 //! | `link` | the connection to the JobManager |
 //! | `artifacts` | executables, fetched once |
+//! | `estate` | finished partitions, which the next TaskExecutor on the machine takes over |
 //! | `workers` | processes |
 //! | `logs` | what it and its workers wrote to standard output and error |
 //! | `metrics` | what it and its workers use and do, for the JobManager and Prometheus |
 
 mod agent;
 mod artifacts;
+mod estate;
 mod link;
 mod logs;
 mod metrics;

@@ -127,6 +127,13 @@ impl Cluster {
         http_get(at, path)
     }
 
+    /// The JSON that REST answers to a GET.
+    pub(crate) fn json(&self, path: &str) -> serde_json::Value {
+        let answer = self.rest(path);
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("GET {path}: {error}: {answer}"))
+    }
+
     /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept
     /// of jobs but logs.
     pub(crate) fn wait_until_idle(&self) {

@@ -7,7 +7,9 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_core::fs::{Located, locate};
 use flinkrs_core::function::FunctionSource;
 use flinkrs_core::id::OperatorId;
-use flinkrs_protocol::{Deployment, ExecutionId, Failure, JobGraph, TaskExecutorId, TaskReport, TaskState};
+use flinkrs_protocol::{
+    Deployment, ExecutionId, Failure, JobGraph, Location, TaskDeployment, TaskExecutorId, TaskReport, TaskState,
+};
 use flinkrs_rpc::body;
 use flinkrs_rpc::message::{Execution, FromWorker, JobTasks, SinkStep, ToWorker};
 use flinkrs_runtime::{
@@ -48,11 +50,12 @@ pub(crate) struct Serving<'a> {
 /// Parts that run.
 type Parts = Arc<Mutex<Vec<Arc<Part>>>>;
 
-/// A peer whose connection has ended, and the parts that ran then.
+/// A peer whose connection has ended, and the channels that hadn't.
 struct LostPeer {
     noticed: Instant,
+    peer: PeerId,
+    channels: Vec<ChannelId>,
     message: String,
-    parts: Vec<Arc<Part>>,
 }
 
 /// Tasks that were deployed together.
@@ -127,12 +130,11 @@ impl<'a> Serving<'a> {
             let running = parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
             running.iter().for_each(|part| part.job.fail(error()));
         };
-        let (parts, lost) = (Arc::clone(&self.parts), Arc::clone(&self.lost));
-        self.worker.exchange.on_peer_lost(Arc::new(move |peer: PeerId, error: Error| {
-            let message = format!("the connection to {peer} is lost: {error}");
-            let running = parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let (noticed, parts) = (Instant::now(), running);
-            lost.lock().unwrap_or_else(PoisonError::into_inner).push(LostPeer { noticed, message, parts });
+        let lost = Arc::clone(&self.lost);
+        self.worker.exchange.on_peer_lost(Arc::new(move |peer: PeerId, channels: Vec<ChannelId>, error: Error| {
+            let (noticed, message) = (Instant::now(), format!("the connection to {peer} is lost: {error}"));
+            let all = &mut *lost.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(LostPeer { noticed, peer, channels, message });
         }));
         let (loops, parts) = (Arc::clone(&self.worker.loops), Arc::clone(&self.parts));
         self.worker.exchange.on_message(Arc::new(move |_, message: Vec<u8>| {
@@ -171,11 +173,14 @@ impl<'a> Serving<'a> {
     /// Forgets parts that are over, and says how far the others are.
     pub(crate) fn look(&mut self) {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        for peer in lost.extract_if(.., |peer| peer.noticed.elapsed() > LOST_PEER) {
-            // One that was cancelled meanwhile has ended without this.
-            peer.parts.iter().for_each(|part| part.job.fail(Error::network(peer.message.clone())));
-        }
+        let due: Vec<LostPeer> = lost.extract_if(.., |peer| peer.noticed.elapsed() > LOST_PEER).collect();
         drop(lost);
+        for of in due {
+            // One that was cancelled meanwhile has ended without this.
+            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            let needing = parts.iter().filter(|part| self.needs(part, &of));
+            needing.for_each(|part| part.job.fail(Error::network(of.message.clone())));
+        }
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let (over, running): (Vec<_>, Vec<_>) = parts.drain(..).partition(|part| part.job.wait(Duration::ZERO));
         *parts = running;
@@ -189,6 +194,38 @@ impl<'a> Serving<'a> {
         if changed || self.reported.elapsed() > REPORT {
             self.report();
         }
+    }
+
+    /// Whether something is missing to a part since a peer was lost: a part that has read all of what came from there
+    /// goes on.
+    fn needs(&self, part: &Part, lost: &LostPeer) -> bool {
+        let Deployment { tasks, inputs, loops, .. } = &part.deployment;
+        let (edges, around) = (&self.graph.edges, &self.around);
+        let peer_at = |location: &Location| match location.worker {
+            Some(worker) => PeerId::of_worker(around.application, worker),
+            None => PeerId::of_task_executor(&location.task_executor),
+        };
+        let received = |channel: &ChannelId| {
+            let input = inputs.iter().find(|input| input.edge == channel.edge);
+            let from = input.and_then(|input| input.producers.find(channel.edge, channel.producer));
+            let to = edges[channel.edge as usize].to;
+            from.is_some_and(|(of, at)| of.attempt == channel.attempt && peer_at(at) == lost.peer)
+                && tasks.iter().any(|of| of.execution.vertex == to && of.execution.subtask == channel.consumer)
+        };
+        let sent = |channel: &ChannelId| {
+            let (vertex, subtask) = (edges[channel.edge as usize].from, channel.producer);
+            tasks.iter().any(|of| of.execution == ExecutionId { vertex, subtask, attempt: channel.attempt })
+        };
+        let loops_there = || {
+            let in_loop = |of: &TaskDeployment| self.graph.vertices[of.execution.vertex.0 as usize].of_loop;
+            let mut members = tasks
+                .iter()
+                .filter_map(in_loop)
+                .flat_map(|at| loops.iter().filter(move |of| of.at == at).flat_map(|of| of.members.iter()));
+            members.any(|member| PeerId::of_worker(around.application, member.worker) == lost.peer)
+        };
+        let mut of_job = lost.channels.iter().filter(|channel| channel.job == around.job.0);
+        of_job.any(|channel| received(channel) || sent(channel)) || loops_there()
     }
 
     fn report(&mut self) {
@@ -295,7 +332,7 @@ impl Drop for Serving<'_> {
     /// What still runs is stopped, and its end waited for.
     fn drop(&mut self) {
         self.report();
-        self.worker.exchange.on_peer_lost(Arc::new(|_, _| {}));
+        self.worker.exchange.on_peer_lost(Arc::new(|_, _, _| {}));
         let parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
         parts.iter().for_each(|part| part.job.cancel());
         parts.iter().for_each(|part| self.release(&part.deployment));

@@ -35,6 +35,8 @@ pub(crate) struct Execution {
     pub(crate) place: Option<Place>,
     /// Where its finished partitions are, if it has any: the number of a TaskExecutor.
     pub(crate) results: Option<u32>,
+    /// Where they were, while that TaskExecutor is lost and its successor may come with them.
+    pub(crate) absent: Option<u32>,
     pub(crate) failure: Option<Arc<str>>,
     pub(crate) accumulators: BTreeMap<String, AccumulatorValue>,
     earlier: Vec<AttemptView>,
@@ -49,6 +51,7 @@ impl Execution {
             timestamps: [None; 9],
             place: None,
             results: None,
+            absent: None,
             failure: None,
             accumulators: BTreeMap::new(),
             earlier: Vec::new(),

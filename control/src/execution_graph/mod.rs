@@ -174,6 +174,22 @@ impl ExecutionGraph {
         })
     }
 
+    /// A subtask's finished partitions are out of reach, and may come back.
+    pub(crate) fn miss_results(&mut self, vertex: VertexId, subtask: u32) {
+        let execution = self.execution_mut(vertex, subtask);
+        execution.absent = execution.results;
+        self.lose_results(vertex, subtask);
+    }
+
+    /// A subtask's finished partitions are on another TaskExecutor now.
+    pub(crate) fn return_results(&mut self, vertex: VertexId, subtask: u32, executor: u32) {
+        let of = &mut self.vertices[vertex.0 as usize];
+        let execution = &mut of.subtasks[subtask as usize];
+        assert!(execution.state() == TaskState::Finished, "results of an attempt that has not finished");
+        of.results += u32::from(execution.results.is_none());
+        (execution.results, execution.absent) = (Some(executor), None);
+    }
+
     /// A view of each vertex; linear in the subtasks of vertices whose times aren't known by their counts.
     pub(crate) fn vertex_views(&self) -> Vec<VertexView> {
         let view = |(id, of): (usize, &ExecutionVertex)| {

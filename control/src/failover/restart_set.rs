@@ -1,7 +1,8 @@
 //! Which regions run again.
 //!
 //! As in Flink's region failover: the regions that failed; the producers of what they read, where that is gone; and the
-//! regions that read from any of these. Unlike Flink, a consumer that has FINISHED is left alone when its producer
+//! regions that read from any of these. What was on a lost TaskExecutor isn't gone yet while its successor may come with
+//! it. Unlike Flink, a consumer that has FINISHED is left alone when its producer
 //! writes the same to it again: a region that had finished reads the same splits and partitions as before, and hash,
 //! custom and broadcast partitionings depend on nothing else. A rebalanced edge depends on the order of records, and
 //! the bounds of a range partitioning on a sample.
@@ -75,10 +76,10 @@ pub(crate) fn restart_set(
     set.into_keys().collect()
 }
 
-/// The region of a subtask that has finished and whose results are gone.
+/// The region of a subtask that has finished and whose results are gone for good.
 fn lost(graph: &ExecutionGraph, vertex: VertexId, subtask: u32) -> Option<RegionId> {
     let execution = graph.execution(vertex, subtask);
-    let lost = execution.state() == TaskState::Finished && execution.results.is_none();
+    let lost = execution.state() == TaskState::Finished && execution.results.is_none() && execution.absent.is_none();
     lost.then(|| graph.regions.of(vertex, subtask))
 }
 

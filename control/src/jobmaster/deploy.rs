@@ -86,12 +86,17 @@ impl Job {
         for subtask in subtasks {
             let execution = self.graph.execution(edge.from, subtask);
             let place = execution.place.as_ref().expect("a producer was placed before its consumer is deployed");
-            let location = *known.entry(place.executor).or_insert_with(|| {
-                let (worker, address) = match self.graph.regions.crosses(edge) {
-                    true => (None, Arc::clone(&place.info.data_address)),
-                    false => (Some(place.worker), address(pool, place.executor)),
+            let (executor, worker) = match self.graph.regions.crosses(edge) {
+                true => (execution.results.expect("a region is deployed when its input is there"), None),
+                false => (place.executor, Some(place.worker)),
+            };
+            let location = *known.entry(executor).or_insert_with(|| {
+                let info = &pool.known(executor).info;
+                let address = match worker {
+                    None => Arc::clone(&info.data_address),
+                    Some(_) => address(pool, executor),
                 };
-                locations.push(Location { worker, task_executor: place.info.id.clone(), address });
+                locations.push(Location { worker, task_executor: info.id.clone(), address });
                 locations.len() as u32 - 1
             });
             producers.push(Producer { subtask, attempt: execution.attempt, location });

@@ -2,6 +2,7 @@
 
 use crate::execution_graph::{ExecutionGraph, Place};
 use crate::failover::{History, RestartPolicy};
+use crate::jobmaster::absent::Absence;
 use crate::jobmaster::pool::Pool;
 use crate::jobmaster::sinks::Phase;
 use crate::jobmaster::timers::{Out, Timer};
@@ -57,6 +58,8 @@ pub(crate) struct Job {
     pub(super) idle_timer: bool,
     /// TaskExecutors that may have finished partitions.
     pub(super) touched: BTreeSet<u32>,
+    /// By TaskExecutor that is lost and had finished partitions: they may come back.
+    pub(super) absences: BTreeMap<u32, Absence>,
     pub(super) accumulators: BTreeMap<String, AccumulatorValue>,
 }
 
@@ -72,6 +75,8 @@ pub(super) struct Region {
     /// Workers that have to start before it is deployed.
     pub(super) waits_for: u32,
     pub(super) not_before: Timestamp,
+    /// Whether it was deployed when what it reads went out of reach: if it fails, it is by that.
+    pub(super) bereft: bool,
     /// Whether it has finished before: its sources read the same splits again.
     pub(super) settled: bool,
 }
@@ -157,6 +162,7 @@ impl Job {
             starving: None,
             idle_timer: false,
             touched: BTreeSet::new(),
+            absences: BTreeMap::new(),
             accumulators,
             graph,
             options,
@@ -221,7 +227,7 @@ impl Job {
         self.active += 1;
         let of = self.region(region);
         (of.stage, of.generation, of.slots) = (Stage::Placed, generation, slots);
-        (of.open, of.waits_for) = (tasks.len() as u32, waits_for);
+        (of.open, of.waits_for, of.bereft) = (tasks.len() as u32, waits_for, false);
         if waits_for == 0 {
             self.deployable.insert(region);
         }
@@ -302,7 +308,8 @@ impl Job {
     pub(super) fn drop_results(&mut self, tasks: &[(VertexId, u32)], cx: &mut Context) {
         let mut released: BTreeMap<u32, Vec<PartitionId>> = BTreeMap::new();
         for (vertex, subtask) in tasks {
-            let execution = self.graph.execution(*vertex, *subtask);
+            let execution = self.graph.execution_mut(*vertex, *subtask);
+            execution.absent = None;
             let Some(executor) = execution.results else { continue };
             let (subtask, attempt) = (*subtask, execution.attempt);
             let partitions = self.graph.outputs(*vertex).filter(|(_, edge)| is_blocking(edge));
@@ -320,6 +327,11 @@ impl Job {
     /// A task's finished partitions can't be read any more.
     pub(super) fn lose_results(&mut self, vertex: VertexId, subtask: u32) {
         self.graph.lose_results(vertex, subtask);
+        self.forget_producers(vertex);
+    }
+
+    /// Something about the producers of a vertex's edges has changed.
+    pub(super) fn forget_producers(&mut self, vertex: VertexId) {
         for (edge, _) in self.graph.outputs(vertex) {
             self.producers[edge] = None;
         }
@@ -362,6 +374,7 @@ impl Region {
             open: 0,
             waits_for: 0,
             not_before: now,
+            bereft: false,
             settled: false,
         }
     }

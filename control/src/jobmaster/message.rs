@@ -67,12 +67,28 @@ pub enum JobEvent {
         /// Why.
         message: String,
     },
-    /// A TaskExecutor is lost, with its slots, its workers and its finished partitions.
+    /// A TaskExecutor is lost, with its slots and its workers; its finished partitions may come back by
+    /// [`PartitionsFound`](JobEvent::PartitionsFound).
     TaskExecutorLost {
         /// Which.
         task_executor: TaskExecutorId,
         /// How it was noticed.
         reason: String,
+    },
+    /// A TaskExecutor has come with finished partitions of this JobManager's time: its own from before its connection
+    /// broke, or those of one that was killed beside it. What is of no use is answered by
+    /// [`JobCommand::ReleasePartitions`].
+    PartitionsFound {
+        /// Which TaskExecutor.
+        task_executor: TaskExecutorId,
+        /// Its host, as splits name hosts.
+        host: Arc<str>,
+        /// Host and port where it serves them.
+        data_address: Arc<str>,
+        /// The job.
+        job: JobId,
+        /// All that it has of the job.
+        partitions: Vec<PartitionId>,
     },
     /// A worker has connected and can take deployments.
     WorkerReady {

@@ -2,8 +2,10 @@
 //!
 //! A job goes through *phases* (`sinks`): its sinks are begun, its regions run, its sinks are committed or aborted.
 //! While it runs, a region goes through *stages* (`job`): it waits for input and slots (`schedule`), has slots and
-//! waits for its workers, is deployed (`deploy`), and finishes, or is stopped and runs again (`tasks`).
+//! waits for its workers, is deployed (`deploy`), and finishes, or is stopped and runs again (`tasks`). What a lost
+//! TaskExecutor had of finished regions may come back with its successor (`absent`).
 
+mod absent;
 mod deploy;
 mod job;
 mod message;
@@ -19,7 +21,7 @@ use crate::scheduler::SlotKey;
 use crate::time::Timestamp;
 use crate::view::{JobView, SubtaskView};
 use flinkrs_core::id::VertexId;
-use flinkrs_protocol::{ApplicationId, Failure, JobId, SlotId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, JobId, PartitionId, SlotId, TaskExecutorId, WorkerId};
 use job::{Context, Goal, Job};
 use pool::{Pool, Worker};
 use std::sync::Arc;
@@ -120,6 +122,10 @@ impl JobMaster {
             }
             JobEvent::NoMoreSlots { message } => self.with_job(now, |job, cx| job.abandon(message, cx)),
             JobEvent::TaskExecutorLost { task_executor, reason } => self.executor_lost(&task_executor, &reason, now),
+            JobEvent::PartitionsFound { task_executor, host, data_address, job, partitions } => {
+                let executor = self.pool.meet(&task_executor, &host, &data_address);
+                self.partitions_found(executor, job, partitions, now);
+            }
             JobEvent::WorkerReady { worker, data_address, .. } => {
                 if self.pool.worker_ready(worker, data_address) {
                     self.with_job(now, |job, _| job.worker_ready(worker));
@@ -175,6 +181,14 @@ impl JobMaster {
         self.with_job(now, |job, cx| job.executor_lost(number, &workers, &reason, cx));
     }
 
+    fn partitions_found(&mut self, executor: u32, job: JobId, partitions: Vec<PartitionId>, now: Timestamp) {
+        if self.current_job() == Some(job) {
+            return self.with_job(now, |job, cx| job.partitions_found(executor, partitions, cx));
+        }
+        let task_executor = self.pool.known(executor).info.id.clone();
+        self.out.push(JobCommand::ReleasePartitions { task_executor, job, partitions: None });
+    }
+
     fn worker_lost(&mut self, worker: WorkerId, mut failure: Failure, now: Timestamp) {
         let Some(was) = self.pool.worker_lost(worker) else { return };
         if let Worker::Stopping(_, reason) = &was {
@@ -194,6 +208,7 @@ impl JobMaster {
                 Timer::Restart => job.restart_due(cx),
                 Timer::Slots => job.slots_due(capacity, cx),
                 Timer::IdleSlots => job.idle_slots_due(cx),
+                Timer::Absence => job.absence_due(cx),
                 Timer::Cancellation(worker) => job.cancellation_due(worker, cx),
                 Timer::Abort => job.abort_due(cx),
                 Timer::WorkerStart(_) => {}

@@ -22,7 +22,7 @@ pub(crate) struct Pool {
     next_worker: u64,
 }
 
-/// A TaskExecutor on which the application has, or had, a slot.
+/// A TaskExecutor on which the application has, or had, a slot or partitions.
 #[derive(Clone, Debug)]
 pub(crate) struct Executor {
     pub(crate) info: Arc<ExecutorInfo>,
@@ -104,21 +104,27 @@ impl Pool {
 
     /// Adds a granted slot.
     pub(crate) fn add(&mut self, granted: &GrantedSlot) -> SlotKey {
-        let id = &granted.slot.task_executor;
-        let number = *self.by_id.entry(id.clone()).or_insert_with(|| {
-            self.next_executor += 1;
-            self.next_executor - 1
-        });
-        let executor = self.executors.entry(number).or_insert_with(|| {
-            self.by_host.entry(Arc::clone(&granted.host)).or_default().insert(number);
-            let (host, data_address) = (Arc::clone(&granted.host), Arc::clone(&granted.data_address));
-            let info = Arc::new(ExecutorInfo { id: id.clone(), host, data_address });
-            Executor { info, slots: BTreeSet::new(), worker: Worker::None }
-        });
+        let number = self.meet(&granted.slot.task_executor, &granted.host, &granted.data_address);
+        let executor = self.executors.get_mut(&number).expect("it has just been met");
         let is_new = executor.slots.insert(granted.slot.index);
         assert!(is_new, "slot {} was granted twice", granted.slot);
         self.slots += 1;
         (number, granted.slot.index)
+    }
+
+    /// The number of a TaskExecutor that is registered.
+    pub(crate) fn meet(&mut self, id: &TaskExecutorId, host: &Arc<str>, data_address: &Arc<str>) -> u32 {
+        let number = *self.by_id.entry(id.clone()).or_insert_with(|| {
+            self.next_executor += 1;
+            self.next_executor - 1
+        });
+        self.executors.entry(number).or_insert_with(|| {
+            self.by_host.entry(Arc::clone(host)).or_default().insert(number);
+            let (host, data_address) = (Arc::clone(host), Arc::clone(data_address));
+            let info = Arc::new(ExecutorInfo { id: id.clone(), host, data_address });
+            Executor { info, slots: BTreeSet::new(), worker: Worker::None }
+        });
+        number
     }
 
     /// Starts the worker of a TaskExecutor unless there is one; which it is.

@@ -1,7 +1,7 @@
 //! What tasks report, what becomes of those whose process is gone, and what is done about failures.
 
 use crate::execution_graph::{Execution, Place};
-use crate::failover::{Progress, is_needed, restart_set};
+use crate::failover::{Progress, restart_set};
 use crate::jobmaster::job::{Context, Goal, Job, Stage};
 use crate::jobmaster::timers::Timer;
 use crate::jobmaster::{JobCommand, TaskUpdate};
@@ -12,6 +12,7 @@ use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{ExecutionId, Failure, FailureKind, JobState, PartitionId, TaskState, WorkerId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Job {
     /// A worker reports a task's state. What comes from another worker or attempt than the present is of no interest.
@@ -35,7 +36,13 @@ impl Job {
                 let failure = failure.unwrap_or_else(by_itself);
                 self.task_failed(id, &failure, cx.now);
                 let region = self.graph.regions.of(id.vertex, id.subtask);
-                self.fail(&BTreeSet::from([region]), &failure, Some(id), cx);
+                let failed = BTreeSet::from([region]);
+                if self.region(region).bereft && failure.kind == FailureKind::Lost && self.goal.is_none() {
+                    // The TaskExecutor that it read from is lost, which has been counted.
+                    self.run_again(&failed, Duration::ZERO, cx);
+                } else {
+                    self.fail(&failed, &failure, Some(id), cx);
+                }
             }
             _ => {}
         }
@@ -89,40 +96,22 @@ impl Job {
         }
     }
 
-    /// A TaskExecutor is gone: its slots, its workers' tasks, and the finished partitions it had.
+    /// A TaskExecutor is gone: its slots, its workers' tasks, and, for some time at least, the finished partitions it had.
     pub(crate) fn executor_lost(&mut self, executor: u32, workers: &[WorkerId], reason: &str, cx: &mut Context) {
         self.slots.remove_executor(executor);
         self.touched.remove(&executor);
         let failure = Failure::new(FailureKind::Lost, reason);
         workers.iter().for_each(|worker| drop(self.awaiting.remove(worker)));
-        let mut failed = self.results_lost(executor);
-        failed.extend(self.tasks_lost(|place| place.executor == executor, &failure, cx));
+        self.results_absent(executor, &failure, cx);
+        let failed = self.tasks_lost(|place| place.executor == executor, &failure, cx);
         if self.sink_call.is_some_and(|worker| workers.contains(&worker)) {
             self.sink_worker_lost(&failure, cx);
         }
         if let Some((_, first)) = failed.first().copied() {
             let regions = failed.iter().map(|(region, _)| *region).collect();
+            self.absences.entry(executor).and_modify(|absence| absence.counted = true);
             self.fail(&regions, &failure, Some(first), cx);
         }
-    }
-
-    /// Forgets the finished partitions of a TaskExecutor; the regions that have to make them again, each with a task of
-    /// it.
-    fn results_lost(&mut self, executor: u32) -> BTreeSet<(RegionId, ExecutionId)> {
-        let here = |(vertex, subtask, execution): (VertexId, u32, &Execution)| {
-            (execution.results == Some(executor)).then_some((vertex, subtask))
-        };
-        let lost: Vec<(VertexId, u32)> = self.graph.all_tasks().filter_map(here).collect();
-        let mut needed = BTreeSet::new();
-        for (vertex, subtask) in lost {
-            self.lose_results(vertex, subtask);
-            let region = self.graph.regions.of(vertex, subtask);
-            let is_stopping = |region: RegionId| self.regions[region.0 as usize].stage == Stage::Stopping;
-            if !is_stopping(region) && is_needed(&self.graph, vertex, subtask, is_stopping) {
-                needed.insert((region, self.graph.id(vertex, subtask)));
-            }
-        }
-        needed
     }
 
     /// Ends the tasks whose place is gone; the regions that have failed by that, each with a task of it.
@@ -190,7 +179,13 @@ impl Job {
     }
 
     /// Regions have failed: they run again, with those that have to, or the job fails.
-    fn fail(&mut self, failed: &BTreeSet<RegionId>, failure: &Failure, task: Option<ExecutionId>, cx: &mut Context) {
+    pub(super) fn fail(
+        &mut self,
+        failed: &BTreeSet<RegionId>,
+        failure: &Failure,
+        task: Option<ExecutionId>,
+        cx: &mut Context,
+    ) {
         if self.goal.is_some() {
             // Their tasks have been counted already; the rest has been told to stop.
             return;
@@ -205,13 +200,18 @@ impl Job {
             last.message = self.described(&last.message, task);
             return self.stop(Goal::Failed(last), cx);
         };
+        self.restarts += 1;
+        self.run_again(failed, delay, cx);
+    }
+
+    /// Stops regions that have failed, and those that have to run again with them; they wait for a while first.
+    pub(super) fn run_again(&mut self, failed: &BTreeSet<RegionId>, delay: Duration, cx: &mut Context) {
         let progress = |region: RegionId| match self.regions[region.0 as usize].stage {
             Stage::Waiting | Stage::Delayed | Stage::Stopping => Progress::Waiting,
             Stage::Placed | Stage::Deployed => Progress::Active,
             Stage::Finished => Progress::Finished,
         };
         let set = restart_set(&self.graph, failed, progress, |region| self.regions[region.0 as usize].settled);
-        self.restarts += 1;
         if self.graph.state() == JobState::Running {
             self.set_state(JobState::Restarting, cx);
         }

@@ -68,6 +68,15 @@ impl Test {
         let execution = ExecutionId { vertex: VertexId(vertex), subtask, attempt };
         let failed = state == TaskState::Failed;
         let failure = failed.then(|| Failure::new(FailureKind::Io, "boom"));
+        self.update(executor, execution, state, failure);
+    }
+
+    fn fail(&mut self, executor: &str, vertex: u32, subtask: u32, attempt: u32, failure: Failure) {
+        let execution = ExecutionId { vertex: VertexId(vertex), subtask, attempt };
+        self.update(executor, execution, TaskState::Failed, Some(failure));
+    }
+
+    fn update(&mut self, executor: &str, execution: ExecutionId, state: TaskState, failure: Option<Failure>) {
         let (worker, accumulators) = (self.worker_of(executor), BTreeMap::new());
         self.tell(JobEvent::TaskChanged(TaskUpdate { job: JOB, worker, execution, state, failure, accumulators }));
     }
@@ -77,12 +86,46 @@ impl Test {
         self.tell(JobEvent::Tick);
     }
 
+    fn lose(&mut self, executor: &str) {
+        self.tell(JobEvent::TaskExecutorLost { task_executor: executor.into(), reason: "gone".to_owned() });
+    }
+
+    /// A TaskExecutor comes with partitions: edge, subtask and attempt of each.
+    fn find(&mut self, executor: &str, partitions: &[(u32, u32, u32)]) {
+        let of = |(edge, subtask, attempt): &(u32, u32, u32)| partition(*edge, *subtask, *attempt);
+        let GrantedSlot { slot, host, data_address } = granted(executor, 0);
+        let (task_executor, partitions) = (slot.task_executor, partitions.iter().map(of).collect());
+        self.tell(JobEvent::PartitionsFound { task_executor, host, data_address, job: JOB, partitions });
+    }
+
+    /// The tasks that were told to stop.
+    fn canceled(&self) -> Vec<String> {
+        let executions = self.said.iter().filter_map(|command| match command {
+            JobCommand::CancelTasks { executions, .. } => Some(executions),
+            _ => None,
+        });
+        executions.flatten().map(ExecutionId::to_string).collect()
+    }
+
+    /// The partitions that a TaskExecutor was told to remove.
+    fn released(&self) -> Vec<PartitionId> {
+        let partitions = self.said.iter().filter_map(|command| match command {
+            JobCommand::ReleasePartitions { partitions, .. } => partitions.clone(),
+            _ => None,
+        });
+        partitions.flatten().collect()
+    }
+
     fn outcome(&self) -> Option<&JobOutcome> {
         self.said.iter().find_map(|command| match command {
             JobCommand::Ended(outcome) => Some(outcome.as_ref()),
             _ => None,
         })
     }
+}
+
+fn partition(edge: u32, subtask: u32, attempt: u32) -> PartitionId {
+    PartitionId { edge, subtask, attempt }
 }
 
 fn granted(executor: &str, index: u32) -> GrantedSlot {
@@ -193,12 +236,91 @@ fn a_lost_task_executor_takes_its_finished_partitions_along() {
     test.report("a", 0, 0, 0, TaskState::Finished);
     test.report("b", 0, 1, 0, TaskState::Finished);
     test.said.clear();
-    test.tell(JobEvent::TaskExecutorLost { task_executor: "a".into(), reason: "gone".to_owned() });
-    test.report("b", 1, 1, 0, TaskState::Canceled);
+    test.lose("a");
     test.wait(1);
+    assert!(test.canceled().is_empty() && test.tasks().is_empty(), "they may come back");
+    test.wait(4);
+    assert_eq!(test.canceled(), ["1_1_0"]);
     assert_eq!(test.tasks(), ["0_0_1"]);
+    test.report("b", 1, 1, 0, TaskState::Canceled);
     test.report("b", 0, 0, 1, TaskState::Finished);
     assert_eq!(test.tasks(), ["1_0_1"]);
+}
+
+/// Three stages of two on two TaskExecutors; those of the last run.
+fn in_the_last_of_three_stages(options: JobOptions) -> Test {
+    let edges = vec![blocking(all_to_all(0, 1)), blocking(all_to_all(1, 2))];
+    let mut test = Test::new(graph(&[2, 2, 2], edges), false, options);
+    ["a", "b"].iter().for_each(|executor| test.grant(executor, 1));
+    test.start_workers();
+    for vertex in [0, 1] {
+        test.report("a", vertex, 0, 0, TaskState::Finished);
+        test.report("b", vertex, 1, 0, TaskState::Finished);
+    }
+    assert_eq!(test.tasks(), ["0_0_0", "0_1_0", "1_0_0", "1_1_0", "2_0_0", "2_1_0"]);
+    test
+}
+
+#[test]
+fn only_what_ran_on_a_lost_task_executor_runs_again_when_its_partitions_come_back() {
+    let mut test = in_the_last_of_three_stages(JobOptions::default());
+    test.lose("a");
+    test.wait(1);
+    test.find("a.2", &[(0, 0, 0), (1, 0, 0)]);
+    test.grant("a.2", 1);
+    test.start_workers();
+    assert!(test.canceled().is_empty() && test.released().is_empty());
+    let deployed = test.deployed();
+    let tasks: Vec<String> = deployed.iter().flat_map(|(_, of)| &of.tasks).map(|of| of.execution.to_string()).collect();
+    assert_eq!(tasks, ["2_0_1"], "one task of six");
+    let (_, location) = deployed[0].1.inputs[0].producers.find(1, 0).unwrap();
+    assert_eq!(location.address.as_ref(), "a.2:files");
+    test.wait(10);
+    assert!(test.tasks().is_empty(), "nothing is waited for any more");
+    test.report("b", 2, 1, 0, TaskState::Finished);
+    test.report("a.2", 2, 0, 1, TaskState::Finished);
+    assert_eq!(test.outcome().unwrap().state, JobState::Finished);
+}
+
+#[test]
+fn partitions_that_do_not_come_back_are_made_again_from_the_first_stage_on() {
+    let mut test = in_the_last_of_three_stages(JobOptions::default());
+    test.lose("a");
+    test.wait(5);
+    test.report("b", 2, 1, 0, TaskState::Canceled);
+    assert_eq!(test.tasks(), ["0_0_1"], "what the second stage had read is gone, too");
+    test.report("b", 0, 0, 1, TaskState::Finished);
+    assert_eq!(test.tasks(), ["1_0_1"]);
+    test.find("a.2", &[(0, 0, 0), (1, 0, 0)]);
+    assert_eq!(test.released(), [partition(0, 0, 0), partition(1, 0, 0)], "they have come too late");
+}
+
+#[test]
+fn whoever_reads_from_a_lost_task_executor_fails_without_being_counted() {
+    let restart = RestartStrategy::FixedDelay { attempts: 1, delay: Duration::ZERO };
+    let mut test = in_the_last_of_three_stages(JobOptions { restart, ..JobOptions::default() });
+    test.lose("a");
+    let lost = Failure::new(FailureKind::Lost, "the connection has broken");
+    test.fail("b", 2, 1, 0, lost.clone());
+    assert!(test.outcome().is_none());
+    assert!(test.tasks().is_empty(), "it waits for its input");
+    test.find("a.2", &[(0, 0, 0), (1, 0, 0)]);
+    assert_eq!(test.tasks(), ["2_0_1"]);
+    test.report("b", 2, 0, 1, TaskState::Finished);
+    assert_eq!(test.tasks(), ["2_1_1"]);
+    test.fail("b", 2, 1, 1, lost);
+    assert_eq!(test.outcome().unwrap().state, JobState::Failed, "this time it was by itself");
+}
+
+#[test]
+fn partitions_of_another_job_are_of_no_use() {
+    let mut test = in_the_last_of_three_stages(JobOptions::default());
+    let GrantedSlot { slot, host, data_address } = granted("c", 0);
+    let (task_executor, partitions) = (slot.task_executor, vec![partition(0, 0, 0)]);
+    test.tell(JobEvent::PartitionsFound { task_executor, host, data_address, job: JobId(4), partitions });
+    let all =
+        |command: &JobCommand| matches!(command, JobCommand::ReleasePartitions { job: JobId(4), partitions: None, .. });
+    assert!(test.said.iter().any(all), "{:?}", test.said);
 }
 
 #[test]

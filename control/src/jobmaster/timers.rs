@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     Slots,
     /// Slots may have been kept for nothing for long enough.
     IdleSlots,
+    /// Finished partitions may have been out of reach for long enough.
+    Absence,
     /// A worker may have taken too long to start.
     WorkerStart(WorkerId),
     /// A worker's tasks may have taken too long to stop.

@@ -98,8 +98,6 @@ pub enum TaskExecutorCommand {
         /// How it ended.
         failure: Failure,
     },
-    /// Remove the files of all partitions: those who wrote them have ended, and nobody will ask for them.
-    RemovePartitions,
     /// End the process.
     Exit {
         /// Why, if that is an error.

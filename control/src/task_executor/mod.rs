@@ -1,7 +1,7 @@
 //! The TaskExecutor: its registration and its workers.
 //!
-//! What it has belongs to a session with one JobManager. When that is over it ends its workers, drops what they have
-//! left, and only then introduces itself anew, under another name: nothing of before can be taken for something of now.
+//! What it has belongs to a session with one JobManager. When that is over it ends its workers, and only then introduces
+//! itself anew, under another name. Finished partitions are all that stays, and only if the JobManager is the same.
 
 mod message;
 mod workers;
@@ -181,7 +181,7 @@ impl TaskExecutor {
             }
             Link::Down(at) if at <= now && !self.stopping && self.workers.is_empty() => {
                 self.link = Link::Connecting;
-                self.commands.extend([TaskExecutorCommand::RemovePartitions, TaskExecutorCommand::Connect]);
+                self.commands.push(TaskExecutorCommand::Connect);
             }
             Link::Registering | Link::Registered if self.last_heard + self.options.heartbeat_timeout <= now => {
                 self.commands.push(TaskExecutorCommand::Disconnect);

@@ -4,7 +4,7 @@ use super::*;
 use flinkrs_protocol::{ApplicationId, WorkerId};
 
 const APPLICATION: ApplicationId = ApplicationId(1);
-const CONNECT: [TaskExecutorCommand; 2] = [TaskExecutorCommand::RemovePartitions, TaskExecutorCommand::Connect];
+const CONNECT: [TaskExecutorCommand; 1] = [TaskExecutorCommand::Connect];
 
 /// A registered TaskExecutor.
 fn registered() -> TaskExecutor {
@@ -71,7 +71,7 @@ fn it_starts_over_when_the_job_manager_is_lost() {
     assert_eq!(commands, [TaskExecutorCommand::Disconnect, kill(1)], "no heartbeat for 4 s");
     assert!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)).is_empty(), "a worker is still there");
     assert_eq!(exited(&mut executor, 1, WorkerExit::Signal(9)), [TaskExecutorCommand::WakeAt(Timestamp(4500))]);
-    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)), CONNECT, "what the worker left goes first");
+    assert_eq!(executor.handle(TaskExecutorEvent::Tick, Timestamp(9000)), CONNECT, "now the last has ended");
     let commands = executor.handle(TaskExecutorEvent::Connected, Timestamp(9000));
     assert!(matches!(&commands[0], TaskExecutorCommand::Register(of) if of.task_executor == "a.2".into()));
 }

@@ -27,8 +27,10 @@ pub(crate) struct ExecutorProcess {
     pub(crate) connection: Option<u64>,
     /// Workers' processes.
     pub(crate) workers: BTreeMap<(ApplicationId, WorkerId), WorkerProcess>,
-    /// Files of partitions.
+    /// Files of partitions; they outlive the process.
     pub(crate) files: BTreeMap<(JobId, PartitionId), Written>,
+    /// The start of the JobManager that they are of.
+    pub(crate) files_of: u64,
 }
 
 impl World {
@@ -59,8 +61,8 @@ impl World {
         let connections = workers.values().filter_map(|worker| worker.connection);
         let open: Vec<u64> = connections.chain(self.executors[at].connection.take()).collect();
         open.into_iter().for_each(|connection| self.close(connection, true));
-        self.executors[at].files.clear();
-        let delay = self.rng.range(100, 5_000);
+        let slow = if self.rng.chance(50) { 2_000 } else { 15_000 };
+        let delay = self.rng.range(100, slow);
         self.after(delay, Action::StartExecutor(at));
     }
 
@@ -80,7 +82,12 @@ impl World {
     pub(crate) fn peer_receive(&mut self, connection: u64, message: Message) {
         match (self.connections[&connection].peer, message) {
             (Peer::Executor(at, start), Message::Executor(event)) => {
+                let is_registered = matches!(event, TaskExecutorEvent::Registered);
                 self.executor_event(at, start, event, Some(connection));
+                let process = &self.executors[at];
+                if is_registered && process.start == start && process.connection == Some(connection) {
+                    self.offer_files(at, connection);
+                }
             }
             (Peer::Executor(at, start), Message::Release(job, partitions)) => {
                 let process = &mut self.executors[at];
@@ -93,6 +100,21 @@ impl World {
                 self.worker_receive(at, start, application, worker, message);
             }
             (peer, message) => panic!("{peer:?} got {message:?}"),
+        }
+    }
+
+    /// A registered TaskExecutor says which partitions it has found; those of another JobManager it removes.
+    fn offer_files(&mut self, at: usize, connection: u64) {
+        let epoch = self.connections[&connection].epoch;
+        let process = &mut self.executors[at];
+        if process.files_of != epoch {
+            process.files_of = epoch;
+            process.files.clear();
+        }
+        let mut by_job: BTreeMap<JobId, Vec<PartitionId>> = BTreeMap::new();
+        process.files.keys().for_each(|(job, partition)| by_job.entry(*job).or_default().push(*partition));
+        for (job, partitions) in by_job {
+            self.send(connection, true, Message::Found(job, partitions));
         }
     }
 
@@ -147,7 +169,6 @@ impl World {
             TaskExecutorCommand::ReportWorkerLost { application, worker, failure } => {
                 self.tell_jm(at, Message::WorkerLost(application, worker, failure));
             }
-            TaskExecutorCommand::RemovePartitions => self.executors[at].files.clear(),
             TaskExecutorCommand::Exit { error } => panic!("te{at} ends: {error:?}"),
             TaskExecutorCommand::WakeAt(when) => {
                 self.at(when.0, Action::Executor(at, start, TaskExecutorEvent::Tick, None));

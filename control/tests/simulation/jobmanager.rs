@@ -209,6 +209,19 @@ impl World {
                 self.jm_handle(Inner::Resources(ResourceEvent::Heartbeat { task_executor }));
                 self.send(connection, false, Message::Executor(TaskExecutorEvent::Heartbeat));
             }
+            Message::Found(job, partitions) => {
+                let known = jm.executors.iter().find(|(_, of)| **of == connection).map(|(id, _)| id.clone());
+                let Some(task_executor) = known else { return };
+                let application = self.store.jobs.get(&job).map(|of| of.0);
+                let Some(application) = application.filter(|application| jm.masters.contains_key(application)) else {
+                    return self.send(connection, false, Message::Release(job, None));
+                };
+                let Peer::Executor(at, start) = peer else { panic!("a worker found partitions") };
+                let (host, data_address) = (format!("host{at}"), format!("host{at}:{start}"));
+                let (host, data_address) = (host.as_str().into(), data_address.as_str().into());
+                let event = JobEvent::PartitionsFound { task_executor, host, data_address, job, partitions };
+                self.jm_handle(Inner::Master(application, event));
+            }
             Message::WorkerLost(application, worker, failure) => {
                 self.jm_handle(Inner::Master(application, JobEvent::WorkerLost { worker, failure }));
             }

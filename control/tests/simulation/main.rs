@@ -44,6 +44,7 @@ fn world(seed: u64) -> World {
             connection: None,
             workers: BTreeMap::new(),
             files: BTreeMap::new(),
+            files_of: 0,
         });
         let delay = world.rng.range(0, 500);
         world.after(delay, Action::StartExecutor(host));

@@ -45,6 +45,8 @@ pub(crate) enum Message {
     Register(Registration),
     /// To the JobManager: a TaskExecutor is alive.
     Heartbeat,
+    /// To the JobManager: a TaskExecutor has finished partitions of a job from before it registered.
+    Found(JobId, Vec<PartitionId>),
     /// To the JobManager: a worker has exited.
     WorkerLost(ApplicationId, WorkerId, Failure),
     /// To the JobManager, from a worker.

@@ -70,6 +70,8 @@ pub(crate) enum Step {
 enum Read {
     Got(Content),
     NotYet,
+    /// The connection has broken: for a second the JobManager may say what is to be done.
+    Broken,
     Gone(&'static str),
 }
 
@@ -307,6 +309,12 @@ impl World {
                 content.into_iter().for_each(|(token, count)| *task.content.entry(token).or_default() += count);
             }
             Read::NotYet if task.canceled || patience < 2_000 => task.patience += 1,
+            Read::Broken if task.canceled || patience < 40 => task.patience += 1,
+            Read::Broken => {
+                process.tasks.remove(&key);
+                let failure = Failure::new(FailureKind::Lost, "a connection has broken");
+                self.report(connection, worker, key, TaskState::Failed, Some(failure));
+            }
             Read::NotYet | Read::Gone(_) => {
                 task.waits = true;
                 let message = if let Read::Gone(why) = read { why } else { "nothing came for long" }.to_owned();
@@ -335,7 +343,7 @@ impl World {
             process.machine.as_ref().is_some_and(|machine| machine.id() == location.task_executor)
         };
         let Some(host) = self.executors.iter().position(|process| serves(&process)) else {
-            return Read::Gone("nobody listens there");
+            return Read::Broken;
         };
         if host != at && (self.is_cut_off(host) || self.is_cut_off(at)) {
             return Read::NotYet;
@@ -348,7 +356,7 @@ impl World {
             };
         };
         let Some(producer) = process.workers.get(&(application, from)) else {
-            return Read::Gone("the connection to the worker has broken");
+            return Read::Broken;
         };
         let id = ExecutionId { vertex: edge.from, subtask: partition.subtask, attempt: partition.attempt };
         match producer.tasks.get(&(key.0, id)).map(|task| task.written.get(&partition.edge)) {

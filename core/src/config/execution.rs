@@ -4,6 +4,7 @@ use crate::config::option::options;
 use crate::config::value::choices;
 use crate::resource::ByteSize;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 choices! {
     /// How records go from one task to the next where the plan leaves the choice.
@@ -42,6 +43,10 @@ options! {
     /// Whether tasks hand over records while they make them, or a whole result from disk, which makes a failed task
     /// cheaper to repeat.
     BATCH_SHUFFLE_MODE: BatchShuffleMode = "execution.batch-shuffle-mode", "ALL_EXCHANGES_PIPELINED";
+
+    /// How long finished results of a lost TaskExecutor are waited for before they are made again: the next one on its
+    /// machine comes with them.
+    PREVIOUS_WORKER_RECOVERY_TIMEOUT: Duration = "execution.batch.job-recovery.previous-worker.recovery.timeout", "5 s";
 
     /// Whether a client waits for the end of its job.
     ATTACHED: bool = "execution.attached", "true";

@@ -4,19 +4,22 @@ use crate::cluster::{Cluster, Outgoing, Reply, log};
 use flinkrs_control::jobmaster::JobEvent;
 use flinkrs_control::resource_manager::{Registration, ResourceEvent};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, Failure, FailureKind, JobId, PartitionId, TaskExecutorId, WorkerId};
 use flinkrs_rpc::body;
 use flinkrs_rpc::logs::LogFile;
 use flinkrs_rpc::message::{FromTaskExecutor, Logs, ToTaskExecutor};
 use flinkrs_rpc::program::Glibc;
 use flinkrs_rpc::proto::{GatewayMessage, LogChunk};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A TaskExecutor that is connected.
 pub(crate) struct TaskExecutorHandle {
     out: Outgoing,
     pub(super) host: String,
+    /// Where it serves finished partitions.
+    data_address: Arc<str>,
     /// The GLIBC that programs find there.
     pub(super) glibc: Option<Glibc>,
 }
@@ -43,12 +46,13 @@ impl Cluster {
             return;
         };
         let task_executor = TaskExecutorId::from(task_executor);
-        let handle = TaskExecutorHandle { out, host: host.clone(), glibc };
+        let data_address: Arc<str> = data_address.into();
+        let handle = TaskExecutorHandle { out, host: host.clone(), data_address: Arc::clone(&data_address), glibc };
         self.task_executors.insert(task_executor.clone(), handle);
         self.resource(ResourceEvent::Register(Registration {
             task_executor,
             host: host.into(),
-            data_address: data_address.into(),
+            data_address,
             slots,
             slot_bytes,
         }));
@@ -72,6 +76,7 @@ impl Cluster {
                 self.forget_worker(application, worker);
                 self.job(application, JobEvent::WorkerLost { worker, failure });
             }
+            FromTaskExecutor::Partitions { job, partitions } => self.partitions_found(task_executor, job, partitions),
             FromTaskExecutor::Log { request, name, content } => self.log_came(task_executor, request, name, content),
             FromTaskExecutor::LogFiles { request, files } => {
                 if let Some(LogRequest { to: LogsTo::List(reply), .. }) = self.logs.remove(&request) {
@@ -79,6 +84,18 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// A TaskExecutor has partitions of a job; one that has ended needs none any more.
+    fn partitions_found(&mut self, task_executor: TaskExecutorId, job: JobId, partitions: Vec<PartitionId>) {
+        let Some(handle) = self.task_executors.get(&task_executor) else { return };
+        let application = self.dispatcher.job(job).map(|of| of.application);
+        let Some(application) = application.filter(|application| self.applications.contains_key(application)) else {
+            return self
+                .tell_task_executor(&task_executor, &ToTaskExecutor::ReleasePartitions { job, partitions: None });
+        };
+        let (host, data_address) = (handle.host.as_str().into(), Arc::clone(&handle.data_address));
+        self.job(application, JobEvent::PartitionsFound { task_executor, host, data_address, job, partitions });
     }
 
     pub(super) fn task_executor_gone(&mut self, task_executor: TaskExecutorId) {

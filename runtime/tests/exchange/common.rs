@@ -66,7 +66,7 @@ pub(crate) fn check_all(reader: &mut ChannelReader, channel: u32) -> u64 {
 /// What the exchange reports of lost peers.
 pub(crate) fn losses(exchange: &Exchange) -> Receiver<(PeerId, String)> {
     let (to, from) = channel();
-    exchange.on_peer_lost(std::sync::Arc::new(move |peer, error| {
+    exchange.on_peer_lost(std::sync::Arc::new(move |peer, _, error| {
         // The test may be over.
         let _ = to.send((peer, error.to_string()));
     }));

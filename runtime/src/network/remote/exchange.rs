@@ -17,7 +17,6 @@ use flinkrs_core::{Batch, Error, Result};
 use flinkrs_protocol::NetworkUse;
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,7 +72,7 @@ impl fmt::Debug for ExchangeOptions {
 type Address = (PeerId, SocketAddr);
 
 type MessageHandler = Arc<dyn Fn(PeerId, Vec<u8>) + Send + Sync>;
-type LostHandler = Arc<dyn Fn(PeerId, Error) + Send + Sync>;
+type LostHandler = Arc<dyn Fn(PeerId, Vec<ChannelId>, Error) + Send + Sync>;
 
 /// The network of one worker: a handle that is cheap to clone.
 ///
@@ -84,11 +83,11 @@ type LostHandler = Arc<dyn Fn(PeerId, Error) + Send + Sync>;
 /// handler must not own the exchange.
 #[derive(Clone)]
 pub struct Exchange {
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
 }
 
-struct Service {
-    shared: Arc<Shared>,
+pub(crate) struct Service {
+    pub(crate) shared: Arc<Shared>,
     local_addr: SocketAddr,
     threads: Vec<JoinHandle<()>>,
 }
@@ -186,21 +185,6 @@ impl Exchange {
         }
     }
 
-    /// Deletes the partitions in the exchange's folder that `is_over` picks: of a finished job, or of an attempt that
-    /// has a successor; with them what killed processes haven't finished. Those that are being read stay readable.
-    pub fn remove_partitions(&self, is_over: impl Fn(&StoredPartition) -> bool) -> Result<()> {
-        let Some((folder, _)) = &self.service.shared.files else { return Ok(()) };
-        let failed = |error| Error::io("read the folder", &**folder, error);
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let id = entry.file_name().to_str().and_then(StoredPartition::of_file_name);
-            if id.is_some_and(|id| is_over(&id)) {
-                fs::remove_file(entry.path()).map_err(|error| Error::io("remove", entry.path(), error))?;
-            }
-        }
-        Ok(())
-    }
-
     /// What it uses of its memory now.
     pub fn in_use(&self) -> NetworkUse {
         let shared = &self.service.shared;
@@ -235,7 +219,8 @@ impl Exchange {
     }
 
     /// Calls `handler` on the exchange's thread when a peer can't be reached, or its connection ended before it said so
-    /// or before a channel's end. Its channels are gone then; what becomes of their tasks is for the job to decide.
+    /// or before a channel's end: with the channels, of both directions, that had not come to their ends. They are gone
+    /// then; what becomes of their tasks is for the job to decide.
     pub fn on_peer_lost(&self, handler: LostHandler) {
         *lock(&self.service.shared.on_lost) = Some(handler);
     }
@@ -267,7 +252,7 @@ pub(crate) struct Shared {
     pub(crate) on_message: Mutex<Option<MessageHandler>>,
     pub(crate) on_lost: Mutex<Option<LostHandler>>,
     /// The folder of partitions, and the thread that serves them.
-    files: Option<(Arc<Path>, Arc<PartitionServer>)>,
+    pub(crate) files: Option<(Arc<Path>, Arc<PartitionServer>)>,
     send: Arc<SendShare>,
     receive: Arc<ReceiveBudget>,
     outgoing: Mutex<Outgoing>,
@@ -436,8 +421,8 @@ impl Shared {
         }
     }
 
-    /// The connection to a peer is over: its channels are lost. Whether any was still open.
-    pub(crate) fn forget(&self, peer: &Arc<Peer>) -> bool {
+    /// The connection to a peer is over: its channels are lost. Those that were still open.
+    pub(crate) fn forget(&self, peer: &Arc<Peer>) -> Vec<ChannelId> {
         let mut peers = lock(&self.peers);
         if peers.get(&peer.id).is_some_and(|known| Arc::ptr_eq(known, peer)) {
             peers.remove(&peer.id);
@@ -448,7 +433,7 @@ impl Shared {
         let inputs = std::mem::take(&mut *lock(&peer.inputs));
         let outputs = std::mem::take(&mut *lock(&peer.outputs));
         outputs.values().for_each(|channel| channel.lose());
-        !(inputs.is_empty() && outputs.is_empty())
+        inputs.values().map(|input| input.channel).chain(outputs.values().map(|channel| channel.id)).collect()
     }
 
     /// The exchange ends: no connection stays open because somebody still holds a channel.

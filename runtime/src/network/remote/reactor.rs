@@ -409,9 +409,10 @@ impl Reactor {
         let _ = link.socket.shutdown(Shutdown::Both);
         match (link.phase, link.dialed) {
             (Phase::Open { peer, bye, .. }, _) => {
-                let was_open = self.shared.forget(&peer);
-                if was_open || !bye {
-                    self.report(&peer, &format!("the connection to {} at {} was lost: {reason}", peer.id, link.addr));
+                let open = self.shared.forget(&peer);
+                if !open.is_empty() || !bye {
+                    let message = format!("the connection to {} at {} was lost: {reason}", peer.id, link.addr);
+                    self.report(&peer, open, &message);
                 }
             }
             (_, Some((peer, until))) if !peer.is_connected() && !peer.is_closed() => {
@@ -430,17 +431,17 @@ impl Reactor {
     }
 
     fn lost(&self, peer: &Arc<Peer>, message: &str) {
-        self.shared.forget(peer);
-        self.report(peer, message);
+        let open = self.shared.forget(peer);
+        self.report(peer, open, message);
     }
 
-    fn report(&self, peer: &Peer, message: &str) {
+    fn report(&self, peer: &Peer, open: Vec<ChannelId>, message: &str) {
         if self.stopping.is_some() {
             return;
         }
         let handler = lock(&self.shared.on_lost).clone();
         match handler {
-            Some(handler) => handler(peer.id, Error::network(message)),
+            Some(handler) => handler(peer.id, open, Error::network(message)),
             None => log(message),
         }
     }
