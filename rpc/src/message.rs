@@ -91,6 +91,8 @@ pub enum ToTaskExecutor {
     StartWorker {
         /// What it is called.
         worker: WorkerId,
+        /// How many slots its application has there: its share of the memory for the network.
+        slots: u32,
         /// The program that it runs.
         program: Box<Program>,
     },
@@ -170,7 +172,7 @@ pub struct WorkerSpec {
     pub slots: u32,
     /// Managed memory of each, in bytes.
     pub slot_bytes: u64,
-    /// Memory for the network, in bytes.
+    /// Memory for the network, in bytes: the part of its TaskExecutor's that its slots are.
     pub network_bytes: u64,
     /// Whether frames are compressed.
     pub compress: bool,

@@ -56,7 +56,7 @@ pub struct TaskExecutorOptions {
     pub slots: u32,
     /// Managed memory of each, in bytes.
     pub slot_bytes: u64,
-    /// Memory of a worker for the network, in bytes.
+    /// Memory of all workers for the network, in bytes; each has the part that its slots are.
     pub network_bytes: u64,
     /// Whether records are compressed between workers.
     pub compress: bool,
@@ -104,8 +104,8 @@ pub struct TaskExecutor {
     /// The server's port: nobody else gets it, whether there is a server or not.
     listener: TcpListener,
     data_secret: Vec<u8>,
-    /// Programs of workers that are to be started.
-    programs: BTreeMap<(ApplicationId, WorkerId), Program>,
+    /// Programs of workers that are to be started, and how many slots are theirs.
+    programs: BTreeMap<(ApplicationId, WorkerId), (Program, u32)>,
     /// Workers whose executables are being fetched.
     fetching: BTreeSet<(ApplicationId, WorkerId)>,
     events: mpsc::Receiver<Event>,
@@ -295,9 +295,9 @@ impl TaskExecutor {
             }
             ToTaskExecutor::Refused(message) => self.decide(TaskExecutorEvent::Refused { message }),
             ToTaskExecutor::Heartbeat => self.decide(TaskExecutorEvent::Heartbeat),
-            ToTaskExecutor::StartWorker { worker, program } => {
+            ToTaskExecutor::StartWorker { worker, slots, program } => {
                 let application = program.application;
-                self.programs.insert((application, worker), *program);
+                self.programs.insert((application, worker), (*program, slots));
                 self.decide(TaskExecutorEvent::StartWorker { application, worker })
             }
             ToTaskExecutor::StopWorker { application, worker } => {
@@ -362,7 +362,7 @@ impl TaskExecutor {
 
     /// Fetches the executable of a worker, unless it is there.
     fn fetch(&mut self, application: ApplicationId, worker: WorkerId) {
-        let Some(program) = self.programs.get(&(application, worker)) else { return };
+        let Some((program, _)) = self.programs.get(&(application, worker)) else { return };
         self.fetching.insert((application, worker));
         let (artifacts, sha256) = (Arc::clone(&self.artifacts), program.artifact.clone());
         let (client, events, name) = (self.link.client(), self.sender.clone(), format!("'{}'", program.name));
@@ -380,7 +380,7 @@ impl TaskExecutor {
         let (is_wanted, program) =
             (self.fetching.remove(&(application, worker)), self.programs.remove(&(application, worker)));
         // One that was told to end meanwhile has ended.
-        let Some(program) = program.filter(|_| is_wanted) else { return Ok(false) };
+        let Some((program, slots)) = program.filter(|_| is_wanted) else { return Ok(false) };
         let spec = WorkerSpec {
             jobmanager: self.link.client().map_or_else(|| self.options.jobmanager.clone(), |client| client.address),
             cluster_secret: self.options.secret.as_ref().map(|secret| secret.bytes().to_vec()),
@@ -393,7 +393,7 @@ impl TaskExecutor {
             host: self.options.host.clone(),
             slots: self.options.slots,
             slot_bytes: self.options.slot_bytes,
-            network_bytes: self.options.network_bytes,
+            network_bytes: self.options.network_bytes / u64::from(self.options.slots) * u64::from(slots),
             compress: self.options.compress,
             threads: self.options.threads,
             temp_dir: self.options.temp_dir.display().to_string(),

@@ -70,14 +70,24 @@ impl Cluster {
         self.add_executor_at(&folder);
     }
 
+    /// Starts another TaskExecutor with more than one slot.
+    pub(crate) fn add_executor_of(&mut self, slots: u32) {
+        let folder = self.folder.path().to_owned();
+        self.start_executor(&folder, slots);
+    }
+
     /// Starts another TaskExecutor that has its files in a folder.
     pub(crate) fn add_executor_at(&mut self, files: &Path) {
+        self.start_executor(files, 1);
+    }
+
+    fn start_executor(&mut self, files: &Path, slots: u32) {
         let log = self.folder.path().join(format!("taskexecutor-{}.log", self.started));
         self.started += 1;
         let mut command = Command::new(COMMAND);
         command.args(["taskexecutor", "-m", &self.address]).args(&self.options);
-        command.args(["-Dtaskmanager.numberOfTaskSlots=1", "-Dtaskmanager.memory.process.size=256mb"]);
-        command.arg(format!("-Dio.tmp.dirs={}", files.display()));
+        command.arg(format!("-Dtaskmanager.numberOfTaskSlots={slots}"));
+        command.arg("-Dtaskmanager.memory.process.size=256mb").arg(format!("-Dio.tmp.dirs={}", files.display()));
         self.executors.push(spawn(&mut command, &log));
     }
 

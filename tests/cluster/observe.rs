@@ -99,3 +99,28 @@ fn metrics_want_the_secret_too() {
     let at = at.expect("found");
     assert!(http_get(&at, "/metrics").starts_with("HTTP/1.1 401"));
 }
+
+#[test]
+fn workers_of_two_applications_divide_the_memory_for_the_network() {
+    let options = ["taskmanager.memory.network.min=64mb", "taskmanager.memory.network.max=64mb"];
+    let mut cluster = Cluster::with(0, &options);
+    cluster.add_executor_of(2);
+    cluster.wait_for_slots(2);
+    let members = cluster.json("/taskmanagers");
+    let id = members["taskmanagers"][0]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/taskmanagers/{id}/metrics?get=Status.Shuffle.Netty.TotalMemory");
+    let total = || cluster.json(&path)[0]["value"].as_str().and_then(|text| text.parse::<u64>().ok());
+    let mut clients = Vec::new();
+    for megabytes in [32, 64] {
+        clients.push(cluster.begin(&["-p", "1", "--shutdownOnAttachedExit"], &["hang"]));
+        wait_until("the worker has its share", || total() == Some(megabytes << 20));
+    }
+    for mut client in clients {
+        client.kill().expect("it runs");
+        client.wait().expect("it has ended");
+    }
+    let listed = || text(&cluster.flinkrs("list", &["-a"]).stdout);
+    wait_until("both jobs are cancelled", || listed().matches("(CANCELED)").count() == 2);
+    wait_until("no worker runs", || cluster.workers().is_empty());
+    cluster.assert_stopped_without_a_trace(&[]);
+}

@@ -224,6 +224,8 @@ pub enum JobCommand {
         task_executor: TaskExecutorId,
         /// What it is called; each start has a name of its own.
         worker: WorkerId,
+        /// How many slots the application has there: the worker's share of what the TaskExecutor's slots divide.
+        slots: u32,
     },
     /// To a TaskExecutor: end a worker, at once; answered by [`JobEvent::WorkerLost`], if it hasn't been said already.
     StopWorker {

@@ -137,7 +137,8 @@ impl Pool {
                 self.next_worker += 1;
                 of.worker = Worker::Starting(worker);
                 self.workers.insert(worker, executor);
-                out.push(JobCommand::StartWorker { task_executor: of.info.id.clone(), worker });
+                let slots = of.slots.len() as u32;
+                out.push(JobCommand::StartWorker { task_executor: of.info.id.clone(), worker, slots });
                 out.at(now + timeout, Timer::WorkerStart(worker));
                 worker
             }

@@ -178,7 +178,7 @@ impl Cluster {
                 };
                 commands.into_iter().filter_map(grant).collect()
             }
-            JobCommand::StartWorker { task_executor, worker } => {
+            JobCommand::StartWorker { task_executor, worker, .. } => {
                 let data_address = Arc::from(format!("{task_executor}.example:{}", 10_000 + worker.0 % 50_000));
                 self.executors.insert(worker, task_executor.clone());
                 vec![JobEvent::WorkerReady { worker, task_executor, data_address }]

@@ -333,7 +333,7 @@ impl World {
             JobCommand::ReleaseSlots { slots } => {
                 self.post(Inner::Resources(ResourceEvent::SlotsReleased { application, slots }));
             }
-            JobCommand::StartWorker { task_executor, worker } => {
+            JobCommand::StartWorker { task_executor, worker, .. } => {
                 let event = TaskExecutorEvent::StartWorker { application, worker };
                 self.tell_executor(&task_executor, Message::Executor(event));
             }

@@ -144,7 +144,9 @@ impl Cluster {
         match command {
             JobCommand::RequestSlots { total } => self.resource(ResourceEvent::SlotsWanted { application, total }),
             JobCommand::ReleaseSlots { slots } => self.resource(ResourceEvent::SlotsReleased { application, slots }),
-            JobCommand::StartWorker { task_executor, worker } => self.start_worker(application, &task_executor, worker),
+            JobCommand::StartWorker { task_executor, worker, slots } => {
+                self.start_worker(application, &task_executor, worker, slots);
+            }
             JobCommand::StopWorker { task_executor, worker } => {
                 self.tell_task_executor(&task_executor, &ToTaskExecutor::StopWorker { application, worker });
             }

@@ -130,6 +130,7 @@ impl Cluster {
         application: ApplicationId,
         task_executor: &TaskExecutorId,
         worker: WorkerId,
+        slots: u32,
     ) {
         let Some(of) = self.applications.get(&application) else { return };
         if !self.task_executors.contains_key(task_executor) {
@@ -137,7 +138,7 @@ impl Cluster {
             return self.job(application, JobEvent::WorkerLost { worker, failure });
         }
         let program = Box::new(of.program.clone());
-        self.tell_task_executor(task_executor, &ToTaskExecutor::StartWorker { worker, program });
+        self.tell_task_executor(task_executor, &ToTaskExecutor::StartWorker { worker, slots, program });
     }
 
     /// Asks all TaskExecutors for the logs of a job's workers.

@@ -320,7 +320,7 @@ async fn task_executor(name: String, client: JobManagerClient, finish: Arc<Notif
     let mut workers: BTreeMap<(ApplicationId, WorkerId), JoinHandle<()>> = BTreeMap::new();
     while let Some(Ok(received)) = stream.next().await {
         match body::decode(&received.encoded).expect("decodes") {
-            ToTaskExecutor::StartWorker { worker, program } => {
+            ToTaskExecutor::StartWorker { worker, program, .. } => {
                 let fails = program.arguments[0] == format!("{:?}", Behaviour::Fail);
                 let work = work(client.clone(), program.application, worker, fails, Arc::clone(&finish));
                 workers.insert((program.application, worker), tokio::spawn(work));
