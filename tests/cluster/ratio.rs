@@ -6,7 +6,8 @@
 //! than compute, so that a small machine does for eight.
 //!
 //! A kill costs at least what the task that ran there had done, on one slot of eight; with tasks as long as the pause from
-//! one kill to the next there would be little progress, so each stage has several tasks for each slot.
+//! one kill to the next there would be little progress, so each stage has several tasks for each slot: 64 in all, or as
+//! many as `FLINKRS_KILL_SUBTASKS` says.
 
 use crate::harness::{Cluster, assert_same, embedded, finish, text};
 use std::thread;
@@ -14,9 +15,6 @@ use std::time::{Duration, Instant};
 
 /// TaskExecutors, with one slot each.
 const EXECUTORS: usize = 8;
-
-/// Subtasks of each stage.
-const SUBTASKS: &str = "64";
 
 /// Records, and stages that each of them sleeps in.
 const RECORDS: u64 = 800;
@@ -46,7 +44,8 @@ fn run(killed: Killed, arguments: &[&str], expected: &str) -> Cost {
     let mut cluster = Cluster::with(EXECUTORS, &options);
     let begun = Instant::now();
     let blocking = "-Dexecution.batch-shuffle-mode=ALL_EXCHANGES_BLOCKING";
-    let job = cluster.begin(&[blocking, "-p", SUBTASKS], arguments);
+    let subtasks = number("FLINKRS_KILL_SUBTASKS").unwrap_or(64).to_string();
+    let job = cluster.begin(&[blocking, "-p", &subtasks], arguments);
     let job = thread::spawn(move || (finish_late(job), Instant::now()));
     // The first kill comes in the middle of a pause, so that none comes right at the beginning.
     let (mut kills, mut next) = (0, begun + EVERY / 2);
@@ -103,10 +102,15 @@ fn finish_late(mut child: std::process::Child) -> std::process::Output {
     std::process::Output { stdout, ..finish(child) }
 }
 
+/// A number that the environment sets.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 #[test]
 fn killed_processes_cost_what_they_cost() {
     // Without a length it is only checked that the job and the kills work.
-    let seconds: u64 = std::env::var("FLINKRS_KILL_RATIO").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let seconds = number("FLINKRS_KILL_RATIO").unwrap_or(2);
     let pause = (seconds * 1000 * EXECUTORS as u64 / (RECORDS * STAGES)).max(1).to_string();
     let records = RECORDS.to_string();
     let arguments = ["stages", "--records", &records, "--slow", &pause];
