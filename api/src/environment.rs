@@ -190,6 +190,7 @@ impl ExecutionEnvironment {
             inputs: inputs.to_vec(),
             broadcast_inputs: Vec::new(),
             parallelism: None,
+            slot_sharing_group: None,
             hints: SizeHints::default(),
             chaining: ChainingPolicy::default(),
             output_type: short_type_name(std::any::type_name::<T>()),

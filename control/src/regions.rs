@@ -8,6 +8,7 @@
 //! same time.
 
 use crate::cycles::components;
+use crate::scheduler::counted;
 use flinkrs_core::id::VertexId;
 use flinkrs_core::strategy::{ExchangeMode, Part, ShipStrategy};
 use flinkrs_protocol::{ChainedOperator, JobEdge, JobGraph};
@@ -22,7 +23,11 @@ pub(crate) struct RegionId(pub(crate) u32);
 pub(crate) struct Regions {
     /// By vertex.
     component_of: Vec<u32>,
+    /// By vertex, the first slot of its lane among the slots of a region.
+    first_slot_of: Vec<u32>,
     components: Vec<Component>,
+    /// Slot sharing groups: their names, and the greatest parallelism of the vertices of each.
+    groups: Vec<(String, u32)>,
 }
 
 /// Vertices that pipelined edges connect.
@@ -32,8 +37,12 @@ pub(crate) struct Component {
     pub(crate) vertices: Vec<VertexId>,
     /// Whether all its subtasks are one region.
     pub(crate) whole: bool,
-    /// How many slots a region of it needs: subtask `i` of all its vertices shares one.
+    /// How many slots a region of it needs, those of all lanes.
     pub(crate) slots: u32,
+    /// The number of its first lane among those of all components.
+    pub(crate) first_lane: usize,
+    /// Its vertices by slot sharing group; the slots of a region are those of the first lane, then of the second.
+    pub(crate) lanes: Vec<Lane>,
     /// Its regions.
     pub(crate) regions: Range<u32>,
     /// The greatest parallelism of its vertices.
@@ -41,6 +50,17 @@ pub(crate) struct Component {
     /// Whether its subtasks may write something else when they run again on the same input: records are dealt out in
     /// the order in which they come, or by bounds that are sampled.
     pub(crate) unsteady: bool,
+}
+
+/// The vertices of a component that share slots: subtask `i` of all of them is in one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Lane {
+    /// The position of their slot sharing group.
+    pub(crate) group: u32,
+    /// In topological order.
+    pub(crate) vertices: Vec<VertexId>,
+    /// How many slots a region needs for them.
+    pub(crate) slots: u32,
 }
 
 /// Whether subtask `i` of the consumer reads from subtask `i` of the producer only.
@@ -86,7 +106,13 @@ impl Regions {
 
     fn number(graph: &JobGraph, sets: &mut Sets, whole: &[bool]) -> Regions {
         let mut component_at = vec![None; graph.vertices.len()];
-        let mut regions = Regions { component_of: Vec::with_capacity(graph.vertices.len()), components: Vec::new() };
+        let count = graph.vertices.len();
+        let mut regions = Regions {
+            component_of: Vec::with_capacity(count),
+            first_slot_of: vec![0; count],
+            components: Vec::new(),
+            groups: Vec::new(),
+        };
         for vertex in &graph.vertices {
             let root = sets.root(vertex.id.0) as usize;
             let at = *component_at[root].get_or_insert_with(|| {
@@ -98,16 +124,34 @@ impl Regions {
             component.vertices.push(vertex.id);
             component.unsteady |= vertex.chain.iter().any(|of| matches!(of.part, Part::RangeBounds { .. }));
             component.parallelism = component.parallelism.max(vertex.parallelism);
+            let known = regions.groups.iter().position(|(name, _)| *name == vertex.slot_sharing_group);
+            let group = known.unwrap_or_else(|| {
+                regions.groups.push((vertex.slot_sharing_group.clone(), 0));
+                regions.groups.len() - 1
+            });
+            regions.groups[group].1 = regions.groups[group].1.max(vertex.parallelism);
+            let lane = component.lanes.iter().position(|lane| lane.group == group as u32).unwrap_or_else(|| {
+                component.lanes.push(Lane { group: group as u32, ..Lane::default() });
+                component.lanes.len() - 1
+            });
+            let lane = &mut component.lanes[lane];
+            lane.vertices.push(vertex.id);
+            lane.slots = if component.whole { lane.slots.max(vertex.parallelism) } else { 1 };
         }
         for edge in graph.edges.iter().filter(|edge| edge.ship == ShipStrategy::Rebalance) {
             if !regions.crosses(edge) {
                 regions.components[regions.component_of[edge.to.0 as usize] as usize].unsteady = true;
             }
         }
-        let mut next = 0;
+        let (mut next, mut next_lane) = (0, 0);
         for component in &mut regions.components {
+            component.first_lane = next_lane;
+            next_lane += component.lanes.len();
             let count = if component.whole { 1 } else { component.parallelism };
-            component.slots = if component.whole { component.parallelism } else { 1 };
+            for lane in &component.lanes {
+                lane.vertices.iter().for_each(|id| regions.first_slot_of[id.0 as usize] = component.slots);
+                component.slots += lane.slots;
+            }
             component.regions = next..next + count;
             next += count;
         }
@@ -122,6 +166,28 @@ impl Regions {
     /// The components, in topological order of their first vertices.
     pub(crate) fn components(&self) -> &[Component] {
         &self.components
+    }
+
+    /// How many slots all components can use at a time: each group as many as its largest vertex has subtasks.
+    pub(crate) fn slots_wanted(&self) -> u32 {
+        self.groups.iter().map(|(_, parallelism)| parallelism).sum()
+    }
+
+    /// Which of the slots of its region a subtask runs in.
+    pub(crate) fn slot_of(&self, vertex: VertexId, subtask: u32) -> usize {
+        let component = &self.components[self.component_of[vertex.0 as usize] as usize];
+        (self.first_slot_of[vertex.0 as usize] + if component.whole { subtask } else { 0 }) as usize
+    }
+
+    /// What a region of a component needs: `3 slots`, with the groups that they are for if there are several.
+    pub(crate) fn needs(&self, component: &Component) -> String {
+        let slots = counted(component.slots, "slot");
+        if component.lanes.len() < 2 {
+            return slots;
+        }
+        let lane = |lane: &Lane| format!("{} for '{}'", lane.slots, self.groups[lane.group as usize].0);
+        let lanes: Vec<String> = component.lanes.iter().map(lane).collect();
+        format!("{slots} (by slot sharing group: {})", lanes.join(", "))
     }
 
     /// The position of a region's component.
@@ -255,6 +321,28 @@ mod tests {
     fn regions_that_wait_for_each_other_are_one() {
         let edges = vec![forward(0, 2), blocking(forward(0, 1)), blocking(forward(1, 2)), blocking(forward(2, 3))];
         assert_eq!(shape(&graph(&[2; 4], edges)), [(vec![0, 1, 2], false, 2), (vec![3], false, 2)]);
+    }
+
+    #[test]
+    fn each_group_has_slots_of_its_own() {
+        let mut graph = graph(&[2, 3, 2], vec![all_to_all(0, 1), all_to_all(1, 2)]);
+        graph.vertices[1].slot_sharing_group = "heavy".to_owned();
+        let regions = Regions::new(&graph);
+        let slots = |id: u32| (0..2).map(|subtask| regions.slot_of(VertexId(id), subtask)).collect::<Vec<_>>();
+        assert_eq!([slots(0), slots(1), slots(2)], [[0, 1], [2, 3], [0, 1]]);
+        assert_eq!(regions.slots_wanted(), 5);
+        let needs = regions.needs(regions.component(RegionId(0)));
+        assert_eq!(needs, "5 slots (by slot sharing group: 2 for 'default', 3 for 'heavy')");
+    }
+
+    #[test]
+    fn numbers_stay_apart_in_several_groups() {
+        let mut graph = graph(&[2, 2], vec![forward(0, 1)]);
+        graph.vertices[1].slot_sharing_group = "heavy".to_owned();
+        assert_eq!(shape(&graph), [(vec![0, 1], false, 2)]);
+        let regions = Regions::new(&graph);
+        assert_eq!((regions.component(RegionId(1)).slots, regions.slots_wanted()), (2, 4));
+        assert_eq!([0, 1].map(|id| regions.slot_of(VertexId(id), 1)), [0, 1]);
     }
 
     #[test]

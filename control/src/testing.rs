@@ -2,7 +2,7 @@
 
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::source::Split;
-use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, DriverStrategy, ExchangeMode, Part, ShipStrategy};
 use flinkrs_protocol::{ChainedOperator, JobEdge, JobGraph, JobLoop, JobSource, JobVertex, LoopEnd};
 
 pub(crate) fn forward(from: u32, to: u32) -> JobEdge {
@@ -39,6 +39,7 @@ pub(crate) fn graph(parallelisms: &[u32], edges: Vec<JobEdge>) -> JobGraph {
             id: VertexId(id as u32),
             name: format!("v{id}"),
             parallelism: *parallelism,
+            slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
             chain: vec![ChainedOperator {
                 operator: OperatorId(id as u32),
                 part: Part::Driver(DriverStrategy::Only),

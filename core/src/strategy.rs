@@ -20,6 +20,9 @@ pub enum ShipStrategy {
     Rebalance,
 }
 
+/// The slot sharing group of operators that are in no other.
+pub const DEFAULT_SLOT_SHARING_GROUP: &str = "default";
+
 /// Whether a consumer may read while its producer still writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ExchangeMode {

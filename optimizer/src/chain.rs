@@ -81,7 +81,8 @@ fn may_follow(context: &Context, physical: &Physical, link: &Link, consumers: us
     let forward = link.ship == ShipStrategy::Forward
         && link.mode == ExchangeMode::Pipelined
         && link.side.is_none()
-        && from.parallelism == to.parallelism;
+        && from.parallelism == to.parallelism
+        && from.group == to.group;
     // "Never" keeps other operators away, not the parts of one operator from each other.
     let allowed =
         from.operator == to.operator || from.chaining != ChainingPolicy::Never && to.chaining == ChainingPolicy::Always;
@@ -106,6 +107,24 @@ mod tests {
         let graph = crate::optimize(&plan, &OptimizerOptions::default()).and_then(|plan| plan.job_graph());
         let lengths: Vec<usize> = graph.expect("a plan").vertices.iter().map(|vertex| vertex.chain.len()).collect();
         assert_eq!(lengths, [256, 256, 256, 234]);
+    }
+
+    #[test]
+    fn operators_of_different_groups_are_different_tasks() {
+        let mut builder = PlanBuilder::new(2);
+        let first = builder.source(10.0, 8.0);
+        let heavy = builder.map(first);
+        builder.op(heavy).slot_sharing_group = Some("heavy".to_owned());
+        let after = builder.map(heavy);
+        let last = builder.map(after);
+        builder.op(last).slot_sharing_group = Some("default".to_owned());
+        builder.sink(last);
+        let plan = builder.build();
+        let graph = crate::optimize(&plan, &OptimizerOptions::default()).and_then(|plan| plan.job_graph());
+        let graph = graph.expect("a plan");
+        let shape = graph.vertices.iter().map(|vertex| (vertex.name.as_str(), vertex.slot_sharing_group.as_str()));
+        let expected = [("source", "default"), ("map -> map", "heavy"), ("map -> sink", "default")];
+        assert_eq!(shape.collect::<Vec<_>>(), expected);
     }
 
     #[test]

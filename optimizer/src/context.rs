@@ -5,8 +5,9 @@ use crate::options::{self, OptimizerOptions};
 use crate::stats::{self, Size};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::strategy::JoinType;
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, JoinType};
 use flinkrs_plan::{JoinHint, Loops, OperatorKind, Plan, PlanOperator};
+use std::sync::Arc;
 
 /// A checked plan with everything that is known before a choice is made.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Context {
     /// The loops of the plan.
     pub(crate) loops: Loops,
     parallelism: Vec<u32>,
+    groups: Vec<Arc<str>>,
 }
 
 impl Context {
@@ -35,6 +37,7 @@ impl Context {
         let loops = Loops::of(plan)?;
         let reachable = plan.reachable();
         let parallelism: Vec<u32> = plan.operators.iter().map(|op| effective_parallelism(plan, &loops, op)).collect();
+        let groups = groups(plan, &loops)?;
         let sizes = stats::estimate(plan, &reachable, &parallelism);
         let mut consumers = vec![0; plan.operators.len()];
         for &id in &reachable {
@@ -52,6 +55,7 @@ impl Context {
             sizes,
             consumers,
             parallelism,
+            groups,
         })
     }
 
@@ -61,6 +65,11 @@ impl Context {
 
     pub(crate) fn parallelism(&self, id: OperatorId) -> u32 {
         self.parallelism[id.0 as usize]
+    }
+
+    /// The slot sharing group of an operator.
+    pub(crate) fn group(&self, id: OperatorId) -> Arc<str> {
+        Arc::clone(&self.groups[id.0 as usize])
     }
 
     pub(crate) fn size(&self, id: OperatorId) -> &Size {
@@ -123,6 +132,43 @@ fn effective_parallelism(plan: &Plan, loops: &Loops, op: &PlanOperator) -> u32 {
         }
         _ => plan.parallelism(op.id),
     }
+}
+
+/// The slot sharing group of each operator: its own, or that of its inputs if they are all in the same. All of a loop is
+/// where the loop begins, with its solution set: it is looked up in the memory of the same slots.
+fn groups(plan: &Plan, loops: &Loops) -> Result<Vec<Arc<str>>> {
+    let default: Arc<str> = DEFAULT_SLOT_SHARING_GROUP.into();
+    let mut groups: Vec<Arc<str>> = Vec::with_capacity(plan.operators.len());
+    for op in &plan.operators {
+        let of_loop = loops.get(op.id).filter(|found| found.head != op.id);
+        let mut inputs = op.inputs.iter().map(|input| &groups[input.0 as usize]);
+        let group = match (of_loop, &op.slot_sharing_group) {
+            (Some(found), own) => {
+                let group = &groups[found.head.0 as usize];
+                if let Some(own) = own.as_ref().filter(|own| own.as_str() != group.as_ref()) {
+                    return Err(Error::plan(format!(
+                        "operator '{}' is in slot sharing group '{own}', and iteration '{}' that it is part of in \
+                         '{group}'; set the group of what goes into the iteration",
+                        op.name,
+                        plan.operator(found.close).name
+                    )));
+                }
+                Arc::clone(group)
+            }
+            (None, Some(own)) => own.as_str().into(),
+            (None, None) => match inputs.next() {
+                Some(first) if inputs.all(|other| other == first) => Arc::clone(first),
+                _ => Arc::clone(&default),
+            },
+        };
+        groups.push(group);
+    }
+    for found in &loops.list {
+        if let Some(solution) = found.solution {
+            groups[solution.0 as usize] = Arc::clone(&groups[found.head.0 as usize]);
+        }
+    }
+    Ok(groups)
 }
 
 /// Post-order from the sinks, with a stack of its own: plans may be 10,000 operators deep.

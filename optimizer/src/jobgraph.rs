@@ -63,6 +63,7 @@ fn vertex(context: &Context, physical: &Physical, chains: &Chains, task: usize) 
         id: VertexId(task as u32),
         name: names.join(" -> "),
         parallelism: head.parallelism,
+        slot_sharing_group: head.group.as_ref().to_owned(),
         inputs,
         source: source.filter(|_| matches!(head.part, Part::Driver(_))),
         broadcast_inputs: Vec::new(),

@@ -18,8 +18,8 @@
 //! # fn operator(id: u32, name: &str, kind: OperatorKind, inputs: Vec<OperatorId>) -> PlanOperator {
 //! #     PlanOperator {
 //! #         id: OperatorId(id), name: name.into(), uid: None, kind, inputs, broadcast_inputs: vec![],
-//! #         parallelism: None, forwarded: vec![], hints: Default::default(), chaining: Default::default(),
-//! #         output_type: "u64".into(), output_bytes: 8.0,
+//! #         parallelism: None, slot_sharing_group: None, forwarded: vec![], hints: Default::default(),
+//! #         chaining: Default::default(), output_type: "u64".into(), output_bytes: 8.0,
 //! #     }
 //! # }
 //!

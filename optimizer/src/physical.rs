@@ -7,6 +7,7 @@ use crate::rules::{combine, range_partition};
 use flinkrs_core::id::OperatorId;
 use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy, Side};
 use flinkrs_plan::{ChainingPolicy, OperatorKind, PlanOperator};
+use std::sync::Arc;
 
 /// A part of an operator, at some parallelism.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub(crate) struct Node {
     pub(crate) part: Part,
     pub(crate) name: String,
     pub(crate) parallelism: u32,
+    /// Its slot sharing group; that of the producer for what was put into the producer's task.
+    pub(crate) group: Arc<str>,
     pub(crate) memory_weight: u32,
     /// Whether it may follow another part in a task, and others it.
     pub(crate) chaining: ChainingPolicy,
@@ -177,6 +180,7 @@ fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &m
         part,
         name: op.name.clone(),
         parallelism,
+        group: context.group(op.id),
         memory_weight: match op.kind {
             // The index, and the changes that wait for the end of a superstep.
             OperatorKind::SolutionSet { .. } | OperatorKind::DeltaIteration { .. } => 1,
@@ -189,20 +193,21 @@ fn own_parts(context: &Context, op: &PlanOperator, choice: &Choice, physical: &m
         let only = physical.add(node);
         return (only, only);
     }
-    let sort =
-        physical.add(Node { part: Part::Sort { input: choice.sorted_input() as u8 }, ..sort_node(op, parallelism) });
+    let part = Part::Sort { input: choice.sorted_input() as u8 };
+    let sort = physical.add(Node { part, ..sort_node(op, parallelism, context.group(op.id)) });
     let driver = physical.append(sort, Node { chaining: continued(op.chaining), ..node });
     (sort, driver)
 }
 
 /// The sort of input 0 of an operator.
-pub(crate) fn sort_node(op: &PlanOperator, parallelism: u32) -> Node {
+pub(crate) fn sort_node(op: &PlanOperator, parallelism: u32, group: Arc<str>) -> Node {
     let part = Part::Sort { input: 0 };
     Node {
         operator: op.id,
         part,
         name: format!("Sort ({})", op.name),
         parallelism,
+        group,
         memory_weight: memory_weight(part),
         chaining: op.chaining,
         inserted: true,

@@ -64,6 +64,7 @@ impl PlanBuilder {
             inputs: inputs.to_vec(),
             broadcast_inputs: Vec::new(),
             parallelism: None,
+            slot_sharing_group: None,
             forwarded: vec![ForwardedFields::none(); inputs.len()],
             hints: SizeHints::default(),
             chaining: ChainingPolicy::Always,

@@ -226,6 +226,8 @@ pub struct PlanOperator {
     pub broadcast_inputs: Vec<(String, OperatorId)>,
     /// Its parallelism, if the program set one.
     pub parallelism: Option<u32>,
+    /// Its slot sharing group, if the program set one.
+    pub slot_sharing_group: Option<String>,
     /// Fields that pass unchanged, per input.
     pub forwarded: Vec<ForwardedFields>,
     /// Sizes that the program knows.

@@ -59,6 +59,8 @@ pub struct JobVertex {
     pub name: String,
     /// How many subtasks it runs in; at least 1.
     pub parallelism: u32,
+    /// Whose slots its subtasks may share: those of the vertices of the same group.
+    pub slot_sharing_group: String,
     /// First to last; only the first may have more than one input.
     pub chain: Vec<ChainedOperator>,
     /// How many logical inputs the first operator has; 0 for a source.
@@ -203,6 +205,13 @@ impl JobGraph {
                 return Err(Error::internal(format!("loop {i} '{}' has ends of unequal parallelism", of.name)));
             }
         }
+        for vertex in &self.vertices {
+            let head = vertex.of_loop.and_then(|at| self.loops.get(at as usize)).map(|of| of.head.0 as usize);
+            if head.is_some_and(|head| self.vertices[head].slot_sharing_group != vertex.slot_sharing_group) {
+                let message = format!("vertex '{}' shares no slots with the loop that it is in", vertex.name);
+                return Err(Error::internal(message));
+            }
+        }
         for (i, edge) in self.edges.iter().enumerate() {
             self.validate_edge(i, edge)?;
         }
@@ -242,6 +251,7 @@ impl JobGraph {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flinkrs_core::strategy::DEFAULT_SLOT_SHARING_GROUP;
 
     fn edge(from: u32, to: u32) -> JobEdge {
         JobEdge {
@@ -261,6 +271,7 @@ mod tests {
             id: VertexId(id),
             name: String::new(),
             parallelism: 1,
+            slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
             chain: Vec::new(),
             inputs: 1,
             source: None,

@@ -135,3 +135,18 @@ fn a_taskexecutor_waits_for_its_jobmanager() {
     child.kill().expect("it runs");
     child.wait().expect("it ends");
 }
+
+#[test]
+fn two_slot_sharing_groups_need_slots_each() {
+    let mut cluster = Cluster::with(1, &["slot.request.timeout=2s"]);
+    let output = cluster.run(&["-p", "1"], &["groups"]);
+    let needs = "needs 2 slots (by slot sharing group: 1 for 'default', 1 for 'makers'), 1 is there";
+    assert_failed(&output, 4, &[needs, "slot.request.timeout", "start more TaskExecutors"]);
+    cluster.add_executor();
+    cluster.wait_for_slots(2);
+    let output = cluster.run(&["-p", "1"], &["groups"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&text(&output.stdout), &text(&embedded(&["groups"])), "in two slots");
+    cluster.wait_until_idle();
+    cluster.assert_stopped_without_a_trace(&[]);
+}

@@ -1,7 +1,7 @@
 //! A client that says what no program would.
 
 use flinkrs_core::id::{OperatorId, VertexId};
-use flinkrs_core::strategy::{DriverStrategy, Part};
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, DriverStrategy, Part};
 use flinkrs_protocol::{ApplicationId, ChainedOperator, Failure, JobGraph, JobId, JobSource, JobVertex};
 use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::body;
@@ -61,6 +61,7 @@ impl Raw {
             id: VertexId(0),
             name: "nothing".to_owned(),
             parallelism: 1,
+            slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
             chain: vec![operator],
             inputs: 0,
             source: Some(JobSource { splits: Vec::new() }),

@@ -51,6 +51,8 @@ enum Case {
     Diamond,
     /// Ten stages with an exchange before each; every record takes the pause in each of them
     Stages,
+    /// Sums of numbers that are made in a slot sharing group of their own
+    Groups,
     /// Two executions, the second of which depends on the first
     Twice,
     /// A plan and a closure that depend on what only the client knows
@@ -121,6 +123,12 @@ fn run(args: Args) -> Result<()> {
             let numbers =
                 if is_worker { numbers.filter(|_| true).name("Sieve") } else { numbers.map(|n| n).name("Copy") };
             finish(&env, &args, numbers.group_by(f0).sum(f1))
+        }
+        Case::Groups => {
+            let numbers = env.generate_sequence(0, args.records - 1);
+            let keyed = numbers.map(|n| (n % 10, n)).slot_sharing_group("makers");
+            let sums = keyed.group_by(f0).sum(f1).slot_sharing_group("default");
+            finish(&env, &args, sums)
         }
         Case::Says => at_seven(&env, &args, || say("a function says seven")),
         Case::Shipped => {

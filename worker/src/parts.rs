@@ -65,7 +65,7 @@ fn join_all<'a>(sets: &mut [usize], mut all: impl Iterator<Item = &'a usize>) {
 mod tests {
     use super::*;
     use flinkrs_core::id::VertexId;
-    use flinkrs_core::strategy::ExchangeMode;
+    use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, ExchangeMode};
     use flinkrs_protocol::{JobEdge, JobVertex};
 
     fn graph(edges: &[(u32, u32, ShipStrategy)]) -> JobGraph {
@@ -73,6 +73,7 @@ mod tests {
             id: VertexId(id),
             name: String::new(),
             parallelism: 2,
+            slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
             chain: Vec::new(),
             inputs: 1,
             source: None,

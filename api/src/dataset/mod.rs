@@ -74,6 +74,18 @@ impl<T: Data> DataSet<T> {
         self
     }
 
+    /// Puts the operator into a slot sharing group. On a cluster operators of different groups share no slot, so that a
+    /// demanding one has the memory of slots of its own; the job needs as many slots as the largest operators of its
+    /// groups have subtasks, in sum. In one process groups change nothing.
+    ///
+    /// An operator without a group of its own is in that of its inputs, if they are all in the same, and in the group
+    /// `default` otherwise, as sources are. All of a loop is in the group of what it begins with.
+    #[must_use]
+    pub fn slot_sharing_group(self, group: &str) -> Self {
+        self.env.change(self.id, |operator| operator.slot_sharing_group = Some(group.to_owned()));
+        self
+    }
+
     /// Lets each subtask of the operator see all of `set` as
     /// [`RuntimeContext::broadcast_set`](flinkrs_core::RuntimeContext::broadcast_set) of that name.
     #[must_use]

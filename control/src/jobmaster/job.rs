@@ -107,7 +107,16 @@ pub(super) enum Goal {
 #[derive(Clone, Debug)]
 pub(super) struct Starving {
     pub(super) since: Timestamp,
-    pub(super) needed: u32,
+    pub(super) lacking: Lacking,
+}
+
+/// What needs more slots than there are.
+#[derive(Clone, Debug)]
+pub(super) struct Lacking {
+    pub(super) slots: u32,
+    /// The same in words, with what they are for.
+    pub(super) needs: String,
+    /// What it is called.
     pub(super) name: Arc<str>,
 }
 
@@ -135,7 +144,8 @@ impl Job {
         let splits = graph.vertices.iter().filter_map(assigner).collect();
         let graph = ExecutionGraph::new(graph, options.attempts_history_size, cx.now);
         let components = graph.regions.components().len();
-        let mut slots = SlotTable::new(components);
+        let lanes = graph.regions.components().iter().flat_map(|component| &component.lanes);
+        let mut slots = SlotTable::new(lanes.map(|lane| lane.group).collect());
         cx.pool.all_slots().for_each(|slot| slots.add(slot));
         let mut job = Job {
             id: job,
@@ -176,7 +186,7 @@ impl Job {
 
     /// How many slots it can use.
     pub(crate) fn slots_wanted(&self) -> u32 {
-        self.graph.regions.components().iter().map(|component| component.parallelism).max().unwrap_or(1)
+        self.graph.regions.slots_wanted().max(1)
     }
 
     /// Starts workers wherever there are slots: tasks will need them.
@@ -217,7 +227,7 @@ impl Job {
             waits_for += 1;
         }
         for (vertex, subtask) in &tasks {
-            let (executor, slot) = if slots.len() == 1 { slots[0] } else { slots[*subtask as usize] };
+            let (executor, slot) = slots[self.graph.regions.slot_of(*vertex, *subtask)];
             let (worker, info) = &places[&executor];
             let place = Place { executor, info: Arc::clone(info), slot, worker: *worker };
             self.graph.execution_mut(*vertex, *subtask).place = Some(place);
@@ -298,9 +308,10 @@ impl Job {
     }
 
     pub(super) fn give_back(&mut self, region: RegionId) {
-        let component = self.graph.regions.component_of(region);
-        for slot in std::mem::take(&mut self.region(region).slots) {
-            self.slots.give_back(component, slot);
+        let mut slots = std::mem::take(&mut self.region(region).slots).into_iter();
+        let component = self.graph.regions.component(region);
+        for (lane, of) in (component.first_lane..).zip(&component.lanes) {
+            slots.by_ref().take(of.slots as usize).for_each(|slot| self.slots.give_back(lane, slot));
         }
     }
 

@@ -1,10 +1,10 @@
 //! Regions whose input is there get slots, in topological order; a job that lacks slots says which.
 
-use crate::jobmaster::job::{Context, Goal, Job, Stage, Starving};
+use crate::jobmaster::job::{Context, Goal, Job, Lacking, Stage, Starving};
 use crate::jobmaster::sinks::Phase;
 use crate::jobmaster::timers::Timer;
 use crate::jobmaster::{Capacity, JobCommand};
-use crate::regions::{RegionId, is_forward};
+use crate::regions::{Lane, RegionId, is_forward};
 use crate::scheduler::counted;
 use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{Failure, FailureKind, JobState};
@@ -43,8 +43,7 @@ impl Job {
                     self.ready[component].remove(&region);
                     continue;
                 }
-                let needed = self.graph.regions.components()[component].slots;
-                if !self.slots.has(component, needed) {
+                if !self.slots.has(&self.graph.regions.components()[component]) {
                     break;
                 }
                 self.ready[component].remove(&region);
@@ -62,16 +61,19 @@ impl Job {
     /// The slots of a region: near its finished inputs or its splits, where there is a choice.
     fn choose(&mut self, at: usize, region: RegionId, cx: &mut Context) -> Vec<(u32, u32)> {
         let component = self.graph.regions.components()[at].clone();
+        let first = if component.whole { 0 } else { region.0 - component.regions.start };
         if component.slots > 1 {
-            let preferred: Vec<Option<u32>> =
-                (0..component.slots).map(|subtask| self.input_of(&component.vertices, subtask)).collect();
-            return self.slots.take_all(at, &component, &preferred);
+            let of = |lane: &Lane| {
+                let subtasks = first..first + lane.slots;
+                subtasks.map(|subtask| self.input_of(&lane.vertices, subtask)).collect::<Vec<_>>()
+            };
+            let preferred: Vec<Option<u32>> = component.lanes.iter().flat_map(of).collect();
+            return self.slots.take_all(&component, &preferred);
         }
-        let subtask = if component.whole { 0 } else { region.0 - component.regions.start };
-        let input = self.input_of(&component.vertices, subtask);
+        let input = self.input_of(&component.vertices, first);
         let sources = component.vertices.iter().filter_map(|vertex| self.splits.get(vertex));
         let near = sources.flat_map(|splits| splits.near_hosts()).flat_map(|host| cx.pool.on_host(host));
-        self.slots.take(at, input.into_iter().chain(near)).into_iter().collect()
+        self.slots.take(component.first_lane, input.into_iter().chain(near)).into_iter().collect()
     }
 
     /// The TaskExecutor with what subtask `subtask` of some vertex reads from a finished subtask of the same number.
@@ -87,13 +89,17 @@ impl Job {
         let lacking = self.ready.iter().enumerate().find_map(|(at, ready)| {
             let component = &self.graph.regions.components()[at];
             let lacks = !ready.is_empty() && component.slots as usize > self.slots.len();
-            lacks.then(|| (component.slots, Arc::clone(self.graph.name(component.vertices[0]))))
+            lacks.then(|| Lacking {
+                slots: component.slots,
+                needs: self.graph.regions.needs(component),
+                name: Arc::clone(self.graph.name(component.vertices[0])),
+            })
         });
         self.set_starving(lacking, cx);
     }
 
-    pub(super) fn set_starving(&mut self, lacking: Option<(u32, Arc<str>)>, cx: &mut Context) {
-        let Some((needed, name)) = lacking else {
+    pub(super) fn set_starving(&mut self, lacking: Option<Lacking>, cx: &mut Context) {
+        let Some(lacking) = lacking else {
             self.starving = None;
             return;
         };
@@ -105,7 +111,7 @@ impl Job {
             self.idle_timer = true;
             cx.out.at(cx.now + self.options.slot_idle_timeout, Timer::IdleSlots);
         }
-        self.starving = Some(Starving { since, needed, name });
+        self.starving = Some(Starving { since, lacking });
     }
 
     /// What the job waits for, if it lacks slots.
@@ -115,8 +121,8 @@ impl Job {
         let executors = capacity.task_executors;
         Some(format!(
             "region of '{}' needs {}, {} {} there, {} {} registered with {}",
-            starving.name,
-            counted(starving.needed, "slot"),
+            starving.lacking.name,
+            starving.lacking.needs,
             self.slots.len(),
             is_one(self.slots.len()),
             counted(executors, "TaskExecutor"),
@@ -126,7 +132,7 @@ impl Job {
     }
 
     fn needed(&self) -> u32 {
-        self.starving.as_ref().map_or(0, |starving| starving.needed)
+        self.starving.as_ref().map_or(0, |starving| starving.lacking.slots)
     }
 
     /// Time has passed while slots are missing.

@@ -5,9 +5,10 @@
 //! second time.
 
 use crate::jobmaster::JobCommand;
-use crate::jobmaster::job::{Context, Goal, Job};
+use crate::jobmaster::job::{Context, Goal, Job, Lacking};
 use crate::jobmaster::timers::Timer;
 use crate::regions::RegionId;
+use crate::scheduler::counted;
 use flinkrs_core::types::hash_key;
 use flinkrs_protocol::{Failure, FailureKind, JobState, WorkerId};
 use std::sync::Arc;
@@ -62,8 +63,11 @@ impl Job {
         }
         let Some(worker) = cx.pool.ready_worker() else {
             self.start_workers(cx);
-            let name = || Arc::from(self.graph.graph.name.as_str());
-            let lacking = (cx.pool.slot_count() == 0).then(|| (1, name()));
+            let lacking = (cx.pool.slot_count() == 0).then(|| Lacking {
+                slots: 1,
+                needs: counted(1, "slot"),
+                name: Arc::from(self.graph.graph.name.as_str()),
+            });
             return self.set_starving(lacking, cx);
         };
         self.starving = None;

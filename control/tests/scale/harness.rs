@@ -7,7 +7,7 @@ use flinkrs_control::jobmaster::{JobCommand, JobEvent, JobMaster, JobSubmission,
 use flinkrs_control::options::{JobOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{Registration, ResourceCommand, ResourceEvent, ResourceManager};
 use flinkrs_core::id::{OperatorId, VertexId};
-use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, DriverStrategy, ExchangeMode, Part, ShipStrategy};
 use flinkrs_protocol::{
     ApplicationId, ChainedOperator, ExecutionId, JobEdge, JobGraph, JobId, JobSource, JobVertex, TaskExecutorId,
     TaskState, WorkerId,
@@ -45,6 +45,7 @@ pub(crate) fn all_to_all(parallelism: u32, mode: ExchangeMode) -> JobGraph {
         id: VertexId(id),
         name: format!("v{id}"),
         parallelism,
+        slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
         chain: vec![ChainedOperator {
             operator: OperatorId(id),
             part: Part::Driver(DriverStrategy::Only),

@@ -57,7 +57,7 @@ impl World {
         let workers = jm.masters[&application].resources().1;
         let (on, _) = workers.into_iter().find(|(_, of)| of == worker).expect("it runs somewhere");
         for task in &deployment.tasks {
-            jm.deployed(deployment.job, (task.execution, application, *worker, task.slot, on.to_string()));
+            jm.deployed(graph, deployment.job, (task.execution, application, *worker, task.slot, on.to_string()));
         }
     }
 

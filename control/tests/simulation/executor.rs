@@ -114,6 +114,7 @@ impl World {
         let mut by_job: BTreeMap<JobId, Vec<PartitionId>> = BTreeMap::new();
         process.files.keys().for_each(|(job, partition)| by_job.entry(*job).or_default().push(*partition));
         for (job, partitions) in by_job {
+            self.say(|| format!("te{at} has found {} partitions of job {}", partitions.len(), job.0));
             self.send(connection, true, Message::Found(job, partitions));
         }
     }

@@ -3,7 +3,7 @@
 use crate::rng::Rng;
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::source::Split;
-use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, DriverStrategy, ExchangeMode, Part, ShipStrategy};
 use flinkrs_protocol::{BroadcastInput, ChainedOperator, JobEdge, JobGraph, JobLoop, JobSource, JobVertex, LoopEnd};
 use std::collections::BTreeMap;
 
@@ -15,9 +15,11 @@ pub(crate) fn token(vertex: VertexId, split: u32) -> i64 {
     i64::from(vertex.0) * 1000 + i64::from(split)
 }
 
-/// A graph of up to seven vertices with up to `most` subtasks each.
+/// A graph of up to seven vertices, of which any two slot sharing groups need up to `most` slots.
 pub(crate) fn random(rng: &mut Rng, name: &str, most: u64, hosts: &[String]) -> JobGraph {
     let count = rng.range(1, 7) as u32;
+    let is_grouped = most > 1 && rng.chance(30);
+    let most = if is_grouped { most / 2 } else { most };
     let mut graph = JobGraph { name: name.to_owned(), ..JobGraph::default() };
     let usual = rng.range(1, most) as u32;
     for id in 0..count {
@@ -42,6 +44,9 @@ pub(crate) fn random(rng: &mut Rng, name: &str, most: u64, hosts: &[String]) -> 
     if rng.chance(40) {
         make_loop(rng, &mut graph);
     }
+    if is_grouped {
+        make_groups(rng, &mut graph);
+    }
     graph.validate().expect("the generator makes valid graphs");
     graph
 }
@@ -57,6 +62,7 @@ fn vertex(id: u32, parallelism: u32) -> JobVertex {
         id: VertexId(id),
         name: format!("v{id}"),
         parallelism,
+        slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
         chain: vec![chained],
         inputs: 0,
         source: None,
@@ -125,9 +131,23 @@ fn make_loop(rng: &mut Rng, graph: &mut JobGraph) {
     });
 }
 
+/// Puts vertices into another slot sharing group, those of a loop together.
+fn make_groups(rng: &mut Rng, graph: &mut JobGraph) {
+    let of_loop = rng.chance(50);
+    for vertex in &mut graph.vertices {
+        let is_other = if vertex.of_loop.is_some() { of_loop } else { rng.chance(50) };
+        if is_other {
+            vertex.slot_sharing_group = "other".to_owned();
+        }
+    }
+}
+
 /// A graph in one line.
 pub(crate) fn brief(graph: &JobGraph) -> String {
-    let vertices = graph.vertices.iter().map(|vertex| format!("{}×{}", vertex.name, vertex.parallelism));
+    let vertices = graph
+        .vertices
+        .iter()
+        .map(|vertex| format!("{}×{}@{}", vertex.name, vertex.parallelism, vertex.slot_sharing_group));
     let edges = graph.edges.iter().map(|edge| format!("{}→{} {} {}", edge.from, edge.to, edge.ship, edge.mode));
     let loops = graph.loops.iter().map(|of| format!("loop {}…{}", of.head, of.tail));
     vertices.chain(edges).chain(loops).collect::<Vec<_>>().join(", ")

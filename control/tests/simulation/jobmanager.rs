@@ -9,7 +9,7 @@ use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceCommand, ResourceEvent, ResourceManager};
 use flinkrs_control::task_executor::TaskExecutorEvent;
 use flinkrs_core::function::AccumulatorValue;
-use flinkrs_protocol::{ApplicationId, ExecutionId, JobId, TaskExecutorId, WorkerId};
+use flinkrs_protocol::{ApplicationId, ExecutionId, JobGraph, JobId, TaskExecutorId, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -421,14 +421,16 @@ impl JobManager {
     }
 
     /// Notes a deployed task: the attempt before must have ended, attempts grow, and the slot has no other of its
-    /// vertex.
-    pub(crate) fn deployed(&mut self, job: JobId, task: Deployed) {
+    /// vertex, nor any of another slot sharing group.
+    pub(crate) fn deployed(&mut self, graph: &JobGraph, job: JobId, task: Deployed) {
         let id = task.0;
-        let twin = |(key, of): (&(JobId, u32, u32), &Deployed)| {
-            key.0 == job && key.1 == id.vertex.0 && (of.3, &of.4) == (task.3, &task.4)
+        let group = |vertex: u32| &graph.vertices[vertex as usize].slot_sharing_group;
+        let clashes = |(key, of): (&(JobId, u32, u32), &Deployed)| {
+            let in_slot = key.0 == job && (of.3, &of.4) == (task.3, &task.4);
+            in_slot && (key.1 == id.vertex.0 || group(key.1) != group(id.vertex.0))
         };
-        let twins: Vec<_> = self.outstanding.iter().filter(|of| twin(*of)).collect();
-        assert!(twins.is_empty(), "{task:?} got the slot of {twins:?}");
+        let others: Vec<_> = self.outstanding.iter().filter(|of| clashes(*of)).collect();
+        assert!(others.is_empty(), "{task:?} got the slot of {others:?}");
         let key = (job, id.vertex.0, id.subtask);
         let before = self.outstanding.insert(key, task);
         assert!(before.is_none(), "{id} was deployed while {before:?} had not ended");

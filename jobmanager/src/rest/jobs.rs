@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use flinkrs_control::Timestamp;
 use flinkrs_control::options::RestartStrategy;
 use flinkrs_control::view::{JobView, VertexView};
+use flinkrs_core::id::VertexId;
 use flinkrs_protocol::{JobState, TaskState};
 use flinkrs_rpc::metrics::{sharing_group_id, vertex_id};
 use serde_json::{Map, Value, json};
@@ -77,13 +78,20 @@ pub(super) async fn detail(context: Arc<Context>, call: Call) -> Answer {
     }))
 }
 
+/// The number of a vertex's slot sharing group: that of the first vertex in it.
+fn group_of(job: &JobSeen, vertex: VertexId) -> u32 {
+    let of = |id: usize| job.graph.vertices.get(id).map(|of| &of.slot_sharing_group);
+    let own = of(vertex.0 as usize);
+    (0..vertex.0).find(|id| of(*id as usize) == own).unwrap_or(vertex.0)
+}
+
 fn vertex(job: &JobSeen, vertex: &VertexView) -> Value {
     let state = shape::state_of_all(shape::states_of(vertex));
     let counts = job.counts.get(vertex.vertex.0 as usize).copied().unwrap_or_default();
     let end = vertex.ended.filter(|_| state.is_terminal() && state != TaskState::Canceling);
     json!({
         "id": vertex_id(job.job(), vertex.vertex),
-        "slotSharingGroupId": sharing_group_id(job.job(), 0),
+        "slotSharingGroupId": sharing_group_id(job.job(), group_of(job, vertex.vertex)),
         "name": &*vertex.name,
         "maxParallelism": vertex.parallelism,
         "parallelism": vertex.parallelism,

@@ -5,7 +5,7 @@ use flinkrs_control::options::{JobOptions, RestartStrategy};
 use flinkrs_core::config::PortRange;
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
-use flinkrs_core::strategy::{DriverStrategy, ExchangeMode, Part, ShipStrategy};
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, DriverStrategy, ExchangeMode, Part, ShipStrategy};
 use flinkrs_jobmanager::{JobManager, JobManagerOptions, RestOptions};
 use flinkrs_protocol::{
     ApplicationId, ChainedOperator, ExecutionId, Failure, FailureKind, JobEdge, JobGraph, JobId, JobSource, JobVertex,
@@ -234,6 +234,7 @@ fn graph(name: &str) -> JobGraph {
         id: VertexId(id),
         name: names.join(" -> "),
         parallelism,
+        slot_sharing_group: DEFAULT_SLOT_SHARING_GROUP.into(),
         chain: names
             .iter()
             .enumerate()

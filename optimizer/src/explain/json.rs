@@ -6,7 +6,7 @@ use crate::optimized::OptimizedPlan;
 use crate::physical::Link;
 use crate::properties::{Properties, show_key, show_order};
 use flinkrs_core::id::OperatorId;
-use flinkrs_core::strategy::{ExchangeMode, ShipStrategy};
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, ExchangeMode, ShipStrategy};
 use flinkrs_plan::{OperatorKind, PlanOperator, SizeHints};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -76,6 +76,10 @@ fn operator_node(
         }));
     }
     let mut node = node(op.id.0 as usize, kind, op.kind.pact(), &op.name, context.parallelism(op.id), predecessors);
+    let group = context.group(op.id);
+    if *group != *DEFAULT_SLOT_SHARING_GROUP {
+        node.insert("slot_sharing_group".into(), json!(&*group));
+    }
     node.insert("driver_strategy".into(), json!(names::driver(op, choice.driver)));
     let properties = &plan.properties[op.id.0 as usize];
     node.insert("global_properties".into(), global(properties));

@@ -5,7 +5,7 @@ use crate::cost::Cost;
 use crate::jobgraph;
 use crate::optimized::OptimizedPlan;
 use crate::physical::{Link, Node};
-use flinkrs_core::strategy::Part;
+use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, Part};
 use flinkrs_plan::{OperatorKind, PlanOperator};
 use std::fmt::Write;
 
@@ -23,13 +23,20 @@ pub(crate) fn render(plan: &OptimizedPlan) -> String {
     );
     for (task, nodes) in plan.chains.tasks.iter().enumerate() {
         let parallelism = plan.physical.nodes[nodes[0]].parallelism;
-        line(&mut text, 0, &format!("\ntask {task}, parallelism {parallelism}{}", in_loop(plan, nodes)));
+        let (group, in_loop) = (in_group(plan, nodes), in_loop(plan, nodes));
+        line(&mut text, 0, &format!("\ntask {task}, parallelism {parallelism}{group}{in_loop}"));
         for &node in nodes {
             let links = inputs[node].iter().map(|link| &plan.physical.links[*link]);
             render_node(&mut text, plan, &cumulative, &plan.physical.nodes[node], links);
         }
     }
     text
+}
+
+/// The slot sharing group of a task, unless it is that of all who say nothing.
+fn in_group(plan: &OptimizedPlan, nodes: &[usize]) -> String {
+    let group = &plan.physical.nodes[nodes[0]].group;
+    if **group == *DEFAULT_SLOT_SHARING_GROUP { String::new() } else { format!(", slot sharing group '{group}'") }
 }
 
 /// What a task is to a loop.

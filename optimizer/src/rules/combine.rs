@@ -27,7 +27,7 @@ pub(crate) fn insert(
     };
     let mut before = producer;
     if combiner.sort {
-        before = physical.append(before, Node { chaining, ..sort_node(op, parallelism) });
+        before = physical.append(before, Node { chaining, ..sort_node(op, parallelism, context.group(op.inputs[0])) });
     }
     let part = Part::Combine(combiner.driver);
     physical.append(
@@ -37,6 +37,7 @@ pub(crate) fn insert(
             part,
             name: format!("Combine ({})", op.name),
             parallelism,
+            group: context.group(op.inputs[0]),
             memory_weight: memory_weight(part),
             chaining: continued(chaining),
             inserted: true,

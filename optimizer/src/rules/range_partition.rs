@@ -25,6 +25,7 @@ pub(crate) fn insert(context: &Context, op: &PlanOperator, producer: usize, phys
         part,
         name: format!("{what} ({})", op.name),
         parallelism,
+        group: context.group(op.inputs[0]),
         memory_weight: 0,
         chaining,
         inserted: true,
