@@ -11,8 +11,8 @@ pub struct JobOptions {
     pub slot_request_timeout: Duration,
     /// How long slots are kept by a job that runs nothing because it waits for more (`slot.idle.timeout`).
     pub slot_idle_timeout: Duration,
-    /// How long finished partitions of a lost TaskExecutor may take to come back with its successor before they are made
-    /// again (`execution.batch.job-recovery.previous-worker.recovery.timeout`).
+    /// How long finished partitions of a lost TaskExecutor may take to come back with its successor before they are
+    /// made again (`execution.batch.job-recovery.previous-worker.recovery.timeout`).
     pub partition_return_timeout: Duration,
     /// How long a worker may take to start (`worker.start-timeout`).
     pub worker_start_timeout: Duration,

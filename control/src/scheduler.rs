@@ -1,8 +1,9 @@
 //! Which slots a region gets.
 //!
 //! Subtask `i` of every vertex of a slot sharing group may share a slot, as the memory of a slot is divided among all
-//! vertices of the graph; two subtasks of one vertex never do, nor do vertices of different groups. So a slot has at most
-//! one region of each component's *lane*, all of one group, and for each lane there is a list of slots that it can have.
+//! vertices of the graph; two subtasks of one vertex never do, nor do vertices of different groups. The vertices of one
+//! group in a component are a *lane*. So a slot has at most one region of each lane, and lanes of one group only; for
+//! each lane there is a list of slots that it can have.
 
 use crate::regions::Component;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,8 +95,8 @@ impl SlotTable {
         Some(slot)
     }
 
-    /// Takes as many slots as a region of a component needs, which are there: each on a preferred TaskExecutor if that has
-    /// one, or else any, idle ones first as long as there are enough of them for the lanes that can't share.
+    /// Takes as many slots as a region of a component needs, which are there: each on a preferred TaskExecutor if that
+    /// has one, or else any, idle ones first as long as there are enough of them for the lanes that can't share.
     pub(crate) fn take_all(&mut self, component: &Component, preferred: &[Option<u32>]) -> Vec<SlotKey> {
         let mut needs: Vec<u32> = component.lanes.iter().map(|lane| lane.slots).collect();
         let lanes = component.lanes.iter().enumerate();

@@ -134,8 +134,8 @@ fn effective_parallelism(plan: &Plan, loops: &Loops, op: &PlanOperator) -> u32 {
     }
 }
 
-/// The slot sharing group of each operator: its own, or that of its inputs if they are all in the same. All of a loop is
-/// where the loop begins, with its solution set: it is looked up in the memory of the same slots.
+/// The slot sharing group of each operator: its own, or that of its inputs if they are all in the same. All of a loop
+/// is where the loop begins, with its solution set: it is looked up in the memory of the same slots.
 fn groups(plan: &Plan, loops: &Loops) -> Result<Vec<Arc<str>>> {
     let default: Arc<str> = DEFAULT_SLOT_SHARING_GROUP.into();
     let mut groups: Vec<Arc<str>> = Vec::with_capacity(plan.operators.len());

@@ -1,8 +1,8 @@
-//! What outlives a TaskExecutor: the finished partitions in its folder, which the next one on the same machine takes over.
+//! What outlives a TaskExecutor: finished partitions, which the next one on the same machine takes over.
 //!
 //! A folder belongs to whoever holds the lock of a file in it, and nobody holds the lock of a process that was killed.
-//! Partitions are of use to the JobManager only in whose time they were written: one that starts again runs its jobs from
-//! the start.
+//! Partitions are of use to the JobManager only in whose time they were written: one that starts again runs its jobs
+//! from the start.
 
 use flinkrs_core::error::{Error, Result};
 use flinkrs_runtime::Exchange;

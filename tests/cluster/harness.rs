@@ -144,6 +144,24 @@ impl Cluster {
         serde_json::from_str(body).unwrap_or_else(|error| panic!("GET {path}: {error}: {answer}"))
     }
 
+    /// The vertices of the cluster's job, if it has one: the path of each, and its state.
+    pub(crate) fn vertices(&self) -> Vec<(String, String)> {
+        let jobs = self.json("/jobs");
+        let Some(job) = jobs["jobs"][0]["id"].as_str() else { return Vec::new() };
+        let job = format!("/jobs/{job}");
+        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        let of =
+            |vertex: &serde_json::Value| (format!("{job}/vertices/{}", text(&vertex["id"])), text(&vertex["status"]));
+        self.json(&job)["vertices"].as_array().expect("vertices").iter().map(of).collect()
+    }
+
+    /// How many attempts the subtasks of a vertex have had beyond their first.
+    pub(crate) fn repeated(&self, vertex: &str) -> u64 {
+        let found = self.json(vertex);
+        let subtasks = found["subtasks"].as_array().expect("subtasks").iter();
+        subtasks.map(|subtask| subtask["attempt"].as_u64().expect("a number")).sum()
+    }
+
     /// Waits until all TaskExecutors are there and none of their slots is in use, no worker runs, and nothing is kept
     /// of jobs but logs.
     pub(crate) fn wait_until_idle(&self) {

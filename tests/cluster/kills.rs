@@ -161,6 +161,32 @@ fn a_killed_taskexecutor_changes_no_result() {
     round(CASES[2], Victim::TaskExecutor, 300);
 }
 
+/// What a killed TaskExecutor has kept comes back with the next one: it would be waited for for an hour.
+#[test]
+fn finished_partitions_outlive_a_killed_taskexecutor() {
+    let waits = "execution.batch.job-recovery.previous-worker.recovery.timeout=1 h";
+    let mut cluster = Cluster::with(2, &[OPTIONS[0], OPTIONS[1], waits]);
+    let arguments = ["stages", "--records", "80", "--slow", "10"];
+    let blocking = "-Dexecution.batch-shuffle-mode=ALL_EXCHANGES_BLOCKING";
+    let job = cluster.begin(&[blocking, "-p", "4"], &arguments);
+    let job = thread::spawn(move || finish(job));
+    let mut finished = Vec::new();
+    wait_until("three stages have finished", || {
+        finished = cluster.vertices();
+        finished.retain(|(_, state)| state == "FINISHED");
+        finished.len() >= 3 || job.is_finished()
+    });
+    cluster.kill_executor(0);
+    cluster.add_executor();
+    let output = job.join().expect("no panic");
+    assert!(output.status.success(), "{}{}", text(&output.stderr), cluster.logs());
+    assert_same(&text(&output.stdout), &text(&embedded(&arguments)), "the job");
+    let repeated = finished.iter().filter(|(path, _)| cluster.repeated(path) > 0);
+    assert_eq!(repeated.count(), 0, "what had finished ran again: {}", cluster.logs());
+    cluster.wait_until_idle();
+    cluster.assert_stopped_without_a_trace(&[]);
+}
+
 #[test]
 fn a_killed_jobmanager_changes_no_result() {
     round(CASES[0], Victim::JobManager, 100);

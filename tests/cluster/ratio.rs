@@ -2,12 +2,12 @@
 //!
 //! `FLINKRS_KILL_RATIO=600 cargo test -p flinkrs-tests --test cluster ratio -- --nocapture` runs a job of about 600 s
 //! three times: undisturbed, with a worker killed twice a minute, and with a TaskExecutor killed, and replaced, twice a
-//! minute. It prints the times, their ratios and how many tasks ran again, and checks the results. Its tasks sleep rather
-//! than compute, so that a small machine does for eight.
+//! minute. It prints the times, their ratios and how many tasks ran again, and checks the results. Its tasks sleep
+//! rather than compute, so that a small machine does for eight.
 //!
-//! A kill costs at least what the task that ran there had done, on one slot of eight; with tasks as long as the pause from
-//! one kill to the next there would be little progress, so each stage has several tasks for each slot: 64 in all, or as
-//! many as `FLINKRS_KILL_SUBTASKS` says.
+//! A kill costs at least what the task that ran there had done, on one slot of eight; with tasks as long as the pause
+//! from one kill to the next there would be little progress, so each stage has several tasks for each slot: 64 in all,
+//! or as many as `FLINKRS_KILL_SUBTASKS` says.
 
 use crate::harness::{Cluster, assert_same, embedded, finish, text};
 use std::thread;
@@ -68,23 +68,10 @@ fn run(killed: Killed, arguments: &[&str], expected: &str) -> Cost {
     let (output, ended) = job.join().expect("no panic");
     assert!(output.status.success(), "{killed:?}: {}{}", text(&output.stderr), cluster.logs());
     assert_same(&text(&output.stdout), expected, &format!("{killed:?}"));
-    let again = repeated(&cluster);
+    let again = cluster.vertices().iter().map(|(path, _)| cluster.repeated(path)).sum();
     cluster.wait_until_idle();
     cluster.assert_stopped_without_a_trace(&[]);
     Cost { took: ended - begun, kills, again }
-}
-
-/// How many attempts the subtasks of the cluster's job had beyond their first.
-fn repeated(cluster: &Cluster) -> u64 {
-    let job = &cluster.json("/jobs")["jobs"][0]["id"];
-    let path = format!("/jobs/{}", job.as_str().expect("a job"));
-    let vertices = cluster.json(&path)["vertices"].as_array().expect("vertices").clone();
-    let again = vertices.iter().map(|vertex| {
-        let of_vertex = cluster.json(&format!("{path}/vertices/{}", vertex["id"].as_str().expect("an id")));
-        let subtasks = of_vertex["subtasks"].as_array().expect("subtasks").clone();
-        subtasks.iter().map(|subtask| subtask["attempt"].as_u64().expect("a number")).sum::<u64>()
-    });
-    again.sum()
 }
 
 /// Waits for a process that may run for longer than steps of tests do.

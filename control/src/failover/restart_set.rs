@@ -1,11 +1,12 @@
 //! Which regions run again.
 //!
 //! As in Flink's region failover: the regions that failed; the producers of what they read, where that is gone; and the
-//! regions that read from any of these. What was on a lost TaskExecutor isn't gone yet while its successor may come with
-//! it. Unlike Flink, a consumer that has FINISHED is left alone when its producer
-//! writes the same to it again: a region that had finished reads the same splits and partitions as before, and hash,
-//! custom and broadcast partitionings depend on nothing else. A rebalanced edge depends on the order of records, and
-//! the bounds of a range partitioning on a sample.
+//! regions that read from any of these. What was on a lost TaskExecutor isn't gone while its successor may bring it.
+//!
+//! Unlike Flink, a consumer that has FINISHED is left alone when its producer writes the same to it again: a region
+//! that had finished reads the same splits and partitions as before, and hash, custom and broadcast partitionings
+//! depend on nothing else. A rebalanced edge depends on the order of records, and the bounds of a range partitioning on
+//! a sample.
 
 use crate::execution_graph::ExecutionGraph;
 use crate::regions::{RegionId, is_forward};

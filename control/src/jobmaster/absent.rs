@@ -65,7 +65,7 @@ impl Job {
         readers
     }
 
-    /// A TaskExecutor has partitions of the job that another has had: present attempts' are there, others are of no use.
+    /// A TaskExecutor has partitions of the job that another has had: present attempts' are there, others of no use.
     pub(crate) fn partitions_found(&mut self, executor: u32, partitions: Vec<PartitionId>, cx: &mut Context) {
         let mut found: BTreeMap<ExecutionId, BTreeSet<u32>> = BTreeMap::new();
         let mut useless = Vec::new();

@@ -96,7 +96,7 @@ impl Job {
         }
     }
 
-    /// A TaskExecutor is gone: its slots, its workers' tasks, and, for some time at least, the finished partitions it had.
+    /// A TaskExecutor is gone: its slots, its workers' tasks, and, for a while at least, its finished partitions.
     pub(crate) fn executor_lost(&mut self, executor: u32, workers: &[WorkerId], reason: &str, cx: &mut Context) {
         self.slots.remove_executor(executor);
         self.touched.remove(&executor);

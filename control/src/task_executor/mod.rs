@@ -1,7 +1,7 @@
 //! The TaskExecutor: its registration and its workers.
 //!
-//! What it has belongs to a session with one JobManager. When that is over it ends its workers, and only then introduces
-//! itself anew, under another name. Finished partitions are all that stays, and only if the JobManager is the same.
+//! What it has belongs to a session with one JobManager. When that is over it ends its workers, and only then
+//! introduces itself anew, under another name. Finished partitions stay, if the JobManager is still the same.
 
 mod message;
 mod workers;

@@ -18,7 +18,8 @@
 //! | `reactor` | the thread that accepts, dials and reads |
 //! | `sender` | the producer's side of a channel |
 //! | `input` | the consumer's side of a channel |
-//! | `partition_file`, `partition_folder`, `partition_writer`, `partition_server` | results that outlive their producer |
+//! | `partition_file`, `partition_writer`, `partition_server` | results that outlive their producer |
+//! | `partition_folder` | the folder with all of them |
 //! | `decoders` | what reads bytes of strangers, for fuzzers |
 //! | `ends` | both sides for those who are no tasks: they block |
 
