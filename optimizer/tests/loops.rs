@@ -64,6 +64,28 @@ fn a_delta_iteration_keeps_its_tables_and_ships_what_has_changed() {
 }
 
 #[test]
+fn all_of_a_loop_is_in_the_slot_sharing_group_of_what_it_begins_with() {
+    let mut plan = components(true);
+    plan.operators[0].slot_sharing_group = Some("loops".to_owned());
+    for vertex in graph(&plan).vertices {
+        let is_constant = vertex.chain.iter().all(|op| op.operator == OperatorId(1));
+        assert_eq!(vertex.slot_sharing_group, if is_constant { "default" } else { "loops" }, "{}", vertex.name);
+    }
+    let optimized = optimize(&plan, &OptimizerOptions::default()).expect("a plan");
+    assert!(optimized.explain().contains(", slot sharing group 'loops', in each superstep of 'components'"));
+    let nodes = optimized.explain_json()["nodes"].as_array().expect("nodes").clone();
+    let ungrouped = nodes.iter().filter(|node| node["slot_sharing_group"] != "loops");
+    assert_eq!(ungrouped.map(|node| &node["id"]).collect::<Vec<_>>(), [1], "the constant edges");
+    let offers = plan.operators.iter_mut().find(|op| op.name == "offers").expect("it is there");
+    offers.slot_sharing_group = Some("other".to_owned());
+    let error = optimize(&plan, &OptimizerOptions::default()).expect_err("a loop shares slots").to_string();
+    assert!(
+        error.contains("operator 'offers' is in slot sharing group 'other', and iteration 'components'"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_lookup_that_doesnt_say_what_it_keeps_costs_a_shuffle() {
     let graph = graph(&components(false));
     let tail = edges_into(&graph, "components");

@@ -76,10 +76,7 @@ fn operator_node(
         }));
     }
     let mut node = node(op.id.0 as usize, kind, op.kind.pact(), &op.name, context.parallelism(op.id), predecessors);
-    let group = context.group(op.id);
-    if *group != *DEFAULT_SLOT_SHARING_GROUP {
-        node.insert("slot_sharing_group".into(), json!(&*group));
-    }
+    show_group(&mut node, &context.group(op.id));
     node.insert("driver_strategy".into(), json!(names::driver(op, choice.driver)));
     let properties = &plan.properties[op.id.0 as usize];
     node.insert("global_properties".into(), global(properties));
@@ -105,8 +102,16 @@ fn combiner_node(plan: &OptimizedPlan, op: &PlanOperator, id: usize) -> Value {
     predecessor.insert("exchange_mode".into(), json!(ExchangeMode::Pipelined.to_string()));
     let parallelism = plan.context.input_parallelism(op, 0);
     let mut node = node(id, "pact", "Combine", &op.name, parallelism, vec![Value::Object(predecessor)]);
+    show_group(&mut node, &plan.context.group(op.inputs[0]));
     node.insert("driver_strategy".into(), json!(names::combiner(op, combiner)));
     Value::Object(node)
+}
+
+/// Adds the slot sharing group of a node, unless it is that of all who say nothing.
+fn show_group(node: &mut Map<String, Value>, group: &str) {
+    if group != DEFAULT_SLOT_SHARING_GROUP {
+        node.insert("slot_sharing_group".into(), json!(group));
+    }
 }
 
 fn node(id: usize, kind: &str, pact: &str, contents: &str, parallelism: u32, inputs: Vec<Value>) -> Map<String, Value> {
