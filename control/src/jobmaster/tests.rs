@@ -283,6 +283,39 @@ fn only_what_ran_on_a_lost_task_executor_runs_again_when_its_partitions_come_bac
 }
 
 #[test]
+fn partitions_may_come_before_it_is_known_that_they_were_lost() {
+    let mut test = in_the_last_of_three_stages(JobOptions::default());
+    test.find("a.2", &[(0, 0, 0), (1, 0, 0)]);
+    test.lose("a");
+    test.grant("a.2", 1);
+    test.start_workers();
+    test.wait(1);
+    assert!(test.canceled().is_empty() && test.released().is_empty());
+    assert_eq!(test.tasks(), ["2_0_1"]);
+}
+
+#[test]
+fn what_is_not_deployed_yet_waits_for_what_is_out_of_reach() {
+    let mut test = Test::new(two_stages(), false, JobOptions::default());
+    test.grant("a", 1);
+    test.start_workers();
+    test.report("a", 0, 0, 0, TaskState::Finished);
+    test.report("a", 0, 1, 0, TaskState::Finished);
+    test.report("a", 1, 0, 0, TaskState::Finished);
+    assert_eq!(test.tasks(), ["0_0_0", "0_1_0", "1_0_0", "1_1_0"]);
+    test.report("a", 1, 1, 0, TaskState::Failed);
+    test.grant("b", 1);
+    test.tell(JobEvent::WorkerLost { worker: test.worker_of("a"), failure: Failure::new(FailureKind::Lost, "ended") });
+    test.wait(1);
+    assert!(test.tasks().is_empty(), "its worker has not started");
+    test.lose("a");
+    test.start_workers();
+    assert!(test.tasks().is_empty(), "and its input is out of reach");
+    test.find("a.2", &[(0, 0, 0), (0, 1, 0)]);
+    assert_eq!(test.tasks(), ["1_1_2"]);
+}
+
+#[test]
 fn partitions_that_do_not_come_back_are_made_again_from_the_first_stage_on() {
     let mut test = in_the_last_of_three_stages(JobOptions::default());
     test.lose("a");
