@@ -38,6 +38,13 @@ pub enum ResourceEvent {
         /// How it was noticed.
         reason: String,
     },
+    /// A TaskExecutor has come with partitions of an application that runs: it is needed as if it had served that.
+    PartitionsFound {
+        /// Which TaskExecutor.
+        task_executor: TaskExecutorId,
+        /// Whose partitions.
+        application: ApplicationId,
+    },
     /// [`JobCommand::RequestSlots`](crate::jobmaster::JobCommand::RequestSlots).
     SlotsWanted {
         /// Who wants them.

@@ -37,7 +37,7 @@ struct Member {
     free: u32,
     since: Timestamp,
     last_heartbeat: Timestamp,
-    /// Applications that have had slots of it and have not ended: they may have partitions there.
+    /// Applications that have not ended and may have partitions there: they have had slots of it, or it came with some.
     served: BTreeSet<ApplicationId>,
     /// Since when nobody needs it.
     idle_since: Timestamp,
@@ -81,6 +81,11 @@ impl ResourceManager {
                 return Vec::new();
             }
             ResourceEvent::Disconnected { task_executor, reason } => self.lost(&task_executor, reason),
+            ResourceEvent::PartitionsFound { task_executor, application } => {
+                if let Some(member) = self.executors.get_mut(&task_executor) {
+                    member.served.insert(application);
+                }
+            }
             ResourceEvent::SlotsWanted { application, total } => self.wanted(application, total),
             ResourceEvent::SlotsReleased { application, slots } => self.released(application, &slots),
             ResourceEvent::ApplicationClosed { application } => self.closed(application, now),

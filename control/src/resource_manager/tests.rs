@@ -125,12 +125,14 @@ fn task_executors_are_started_when_missing_and_released_when_idle() {
     let slots = vec![slot(0), slot(1), SlotId { task_executor: "c".into(), index: 0 }];
     manager.handle(ResourceEvent::SlotsReleased { application: A, slots }, Timestamp(0));
     want(&mut manager, A, 0);
+    register(&mut manager, "d", 2);
+    manager.handle(ResourceEvent::PartitionsFound { task_executor: "d".into(), application: A }, Timestamp(0));
     manager.handle(ResourceEvent::Tick, Timestamp(50_000));
-    assert_eq!(manager.view().task_executors.len(), 2, "partitions of A may be there");
+    assert_eq!(manager.view().task_executors.len(), 3, "partitions of A may be there");
     manager.handle(ResourceEvent::ApplicationClosed { application: A }, Timestamp(60_000));
     assert!(!manager.handle(ResourceEvent::Tick, Timestamp(89_999)).contains(&wanted(0)));
     let commands = manager.handle(ResourceEvent::Tick, Timestamp(90_000));
     let lost = |command: &&ResourceCommand| matches!(command, ResourceCommand::TaskExecutorLost { .. });
-    assert_eq!(commands.iter().filter(lost).count(), 2);
+    assert_eq!(commands.iter().filter(lost).count(), 3);
     assert!(commands.contains(&wanted(0)));
 }

@@ -219,6 +219,8 @@ impl World {
                 let Peer::Executor(at, start) = peer else { panic!("a worker found partitions") };
                 let (host, data_address) = (format!("host{at}"), format!("host{at}:{start}"));
                 let (host, data_address) = (host.as_str().into(), data_address.as_str().into());
+                let found = ResourceEvent::PartitionsFound { task_executor: task_executor.clone(), application };
+                self.jm_handle(Inner::Resources(found));
                 let event = JobEvent::PartitionsFound { task_executor, host, data_address, job, partitions };
                 self.jm_handle(Inner::Master(application, event));
             }

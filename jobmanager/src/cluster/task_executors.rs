@@ -95,6 +95,7 @@ impl Cluster {
                 .tell_task_executor(&task_executor, &ToTaskExecutor::ReleasePartitions { job, partitions: None });
         };
         let (host, data_address) = (handle.host.as_str().into(), Arc::clone(&handle.data_address));
+        self.resource(ResourceEvent::PartitionsFound { task_executor: task_executor.clone(), application });
         self.job(application, JobEvent::PartitionsFound { task_executor, host, data_address, job, partitions });
     }
 
