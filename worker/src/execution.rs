@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 /// How often parts are looked at while something runs.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long after a peer's connection has ended what ran fails by that: if its process has ended, its TaskExecutor says
-/// so within that time, and how, and these tasks are cancelled.
+/// How long after a peer's connection has ended what misses something since then fails by that: if its process has
+/// ended, its TaskExecutor says so within that time, and how, and these tasks are cancelled.
 const LOST_PEER: Duration = Duration::from_secs(1);
 
 /// How often a worker says how far its tasks are.
@@ -224,7 +224,9 @@ impl<'a> Serving<'a> {
                 .flat_map(|at| loops.iter().filter(move |of| of.at == at).flat_map(|of| of.members.iter()));
             members.any(|member| PeerId::of_worker(around.application, member.worker) == lost.peer)
         };
-        let mut of_job = lost.channels.iter().filter(|channel| channel.job == around.job.0);
+        // What a peer has asked for may be nothing of the graph.
+        let is_known = |channel: &&ChannelId| channel.job == around.job.0 && (channel.edge as usize) < edges.len();
+        let mut of_job = lost.channels.iter().filter(is_known);
         of_job.any(|channel| received(channel) || sent(channel)) || loops_there()
     }
 
