@@ -41,6 +41,7 @@ const SCENARIOS: &[Scenario] = &[
     ("what_dead_jobs_left_is_removed", jobs::what_dead_jobs_left_is_removed),
     ("reads_outlive_data_nodes", outages::reads_outlive_data_nodes),
     ("writes_outlive_data_nodes", outages::writes_outlive_data_nodes),
+    ("a_silent_writer_is_kept", outages::a_silent_writer_is_kept),
     ("a_name_node_is_waited_for", outages::a_name_node_is_waited_for),
     ("the_cluster_is_described", applications::the_cluster_is_described),
     ("the_cluster_is_shown", sessions::the_cluster_is_shown),

@@ -22,11 +22,15 @@ const PACKET_BYTES: usize = 126 * 512;
 /// Those of which one is killed.
 const NODES: [Daemon; 2] = [Daemon::DataNode, Daemon::DataNode2];
 
+/// For how long DataNodes wait for a writer that says nothing; Hadoop's default is 60 s.
+const SILENCE: Duration = Duration::from_secs(25);
+
 fn two_nodes() -> Cluster {
     let more = [
         ("hdfs-site.xml", "dfs.replication", "2"),
         ("hdfs-site.xml", "dfs.blocksize", "8m"),
         ("hdfs-site.xml", "dfs.client.block.write.replace-datanode-on-failure.enable", "false"),
+        ("hdfs-site.xml", "dfs.client.socket-timeout", "25000"),
     ];
     Cluster::start(&[Daemon::NameNode, Daemon::DataNode, Daemon::DataNode2], &more).unwrap()
 }
@@ -44,6 +48,28 @@ pub(crate) fn writes_outlive_data_nodes(_: &mut Cluster) {
     for loss in &LOSSES {
         NODES.into_iter().for_each(|victim| a_write_goes_on(&mut cluster, victim, loss));
     }
+}
+
+/// A writer that goes on without a DataNode, and has nothing to write for a while, isn't taken for dead by the other.
+pub(crate) fn a_silent_writer_is_kept(_: &mut Cluster) {
+    let mut cluster = two_nodes();
+    let files = hdfs(&cluster);
+    let (path, all) = (Path::new("/outages/silent"), content(2_000_000));
+    // The NameNode doesn't know yet, and gives the first block to both.
+    cluster.kill(Daemon::DataNode).unwrap();
+    let mut file = files.create(path).unwrap();
+    let (head, rest) = all.split_at(1_000_000);
+    file.write_all(head).and_then(|()| file.flush()).unwrap();
+    let blocks = || {
+        let log = std::fs::read_to_string(cluster.folder().join("logs/namenode.log")).unwrap();
+        log.lines().filter(|line| line.contains("BLOCK* allocate") && line.contains("/outages/silent")).count()
+    };
+    wait_until("the block that takes its place", || blocks() > 1);
+    let before = blocks();
+    sleep(SILENCE + Duration::from_secs(10));
+    file.write_all(rest).and_then(|()| file.close()).unwrap();
+    assert_eq!(blocks(), before);
+    assert!(read(&files, path, 0) == all);
 }
 
 /// The NameNode is killed and started again in the middle of reading and writing.
