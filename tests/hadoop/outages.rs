@@ -83,6 +83,7 @@ pub(crate) fn a_silent_writer_is_kept(_: &mut Cluster) {
 pub(crate) fn a_name_node_is_waited_for(_: &mut Cluster) {
     let mut cluster = two_nodes();
     the_name_node_is_away(&mut cluster);
+    an_end_is_told_again(&mut cluster);
 }
 
 /// The hosts of each split are those of its block.
@@ -178,7 +179,7 @@ fn a_close_goes_on(cluster: &mut Cluster, victim: Daemon) {
     let all = content(packets * PACKET_BYTES);
     let mut file = files.create(&path).unwrap();
     file.write_all(&all).and_then(|()| file.flush()).unwrap();
-    wait_until("the replicas", || NODES.iter().all(|node| has_replica(cluster, *node, all.len())));
+    wait_until("the replicas", || NODES.iter().all(|node| has_replica(cluster, *node, "rbw", all.len())));
     cluster.signal(victim, "STOP").unwrap();
     let closing = std::thread::spawn(move || file.close());
     sleep(Duration::from_millis(500));
@@ -188,15 +189,35 @@ fn a_close_goes_on(cluster: &mut Cluster, victim: Daemon) {
     cluster.start_daemon(victim).unwrap();
 }
 
-/// Whether a DataNode has a block of this length on disk.
-fn has_replica(cluster: &Cluster, node: Daemon, bytes: usize) -> bool {
+/// A file's last block is ended, and the NameNode, which doesn't answer to that, dies before it knows.
+fn an_end_is_told_again(cluster: &mut Cluster) {
+    // Of these blocks only the end is still there.
+    let files = with_blocks_of(cluster, 8 * BLOCK_BYTES);
+    let (path, all) = (Path::new("/away/ended"), content(30_000_000));
+    let mut file = files.create(path).unwrap();
+    file.write_all(&all).and_then(|()| file.flush()).unwrap();
+    cluster.signal(Daemon::NameNode, "STOP").unwrap();
+    let closing = std::thread::spawn(move || file.close());
+    let is_ended = |node: &Daemon| has_replica(cluster, *node, "finalized", all.len());
+    wait_until("the end of the block", || NODES.iter().all(is_ended));
+    sleep(Duration::from_millis(500));
+    cluster.kill(Daemon::NameNode).unwrap();
+    cluster.start_daemon(Daemon::NameNode).unwrap();
+    closing.join().unwrap().unwrap();
+    assert!(read(&files, path, 0) == all);
+}
+
+/// Whether a DataNode has a block of this length on disk, in its folder `rbw` or `finalized`.
+fn has_replica(cluster: &Cluster, node: Daemon, state: &str, bytes: usize) -> bool {
     let mut folders = vec![cluster.folder().join("data").join(node.name())];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             // One that has gone meanwhile is none.
             match entry.metadata() {
                 Ok(found) if found.is_dir() => folders.push(entry.path()),
-                Ok(found) if found.len() == bytes as u64 => return true,
+                Ok(found) if found.len() == bytes as u64 => {
+                    return entry.path().components().any(|part| part.as_os_str() == state);
+                }
                 _ => {}
             }
         }
@@ -214,10 +235,6 @@ fn the_name_node_is_away(cluster: &mut Cluster) {
     let mut found = vec![0; BLOCK_BYTES + 1];
     source.read_exact(&mut found).unwrap();
     target.write_all(&found).unwrap();
-    // Its block is ended by the DataNodes while the NameNode is away, and only its end is still here.
-    let long = with_blocks_of(cluster, 8 * BLOCK_BYTES);
-    let mut ended = long.create(Path::new("/away/ended")).unwrap();
-    ended.write_all(&all[..4 * BLOCK_BYTES + 5]).and_then(|()| ended.flush()).unwrap();
     cluster.kill(Daemon::NameNode).unwrap();
     std::thread::scope(|scope| {
         let copying = scope.spawn(|| {
@@ -227,17 +244,15 @@ fn the_name_node_is_away(cluster: &mut Cluster) {
             found.extend(rest);
             target.close().unwrap();
         });
-        let closing = scope.spawn(|| ended.close().unwrap());
         let naming = scope.spawn(|| {
             files.create_dir(Path::new("/away/folder")).unwrap();
             files.rename(Path::new("/away/folder"), Path::new("/away/renamed")).unwrap();
         });
         sleep(Duration::from_secs(3));
         cluster.start_daemon(Daemon::NameNode).unwrap();
-        [copying, closing, naming].into_iter().for_each(|thread| thread.join().unwrap());
+        [copying, naming].into_iter().for_each(|thread| thread.join().unwrap());
     });
     assert!(found == all && read(&files, Path::new("/away/out"), 0) == all);
-    assert!(read(&files, Path::new("/away/ended"), 0) == all[..4 * BLOCK_BYTES + 5]);
     assert!(files.exists(Path::new("/away/renamed")).unwrap());
     wait_until("the DataNodes' reports", || files.blocks(&files.status(Path::new("/away/out")).unwrap()).is_ok());
 }
