@@ -69,7 +69,7 @@ impl NameNode {
         Ok(())
     }
 
-    /// The last block, which goes on under a new generation stamp with other DataNodes, and the token for writing to it.
+    /// The last block under a new generation stamp, with which other DataNodes go on, and the token for writing to it.
     pub async fn update_block_for_pipeline(
         &self,
         writer: &str,

@@ -4,8 +4,8 @@
 //!
 //! - Its last block is complete: a new one follows.
 //! - All bytes of the block that was being written are still here: it is abandoned, and a new one takes its place.
-//! - Otherwise the block goes on with the DataNodes that are left, under a new generation stamp, from the first byte that
-//!   is still here; what they have of that already they leave out.
+//! - Otherwise the block goes on with the DataNodes that are left, under a new generation stamp, from the first byte
+//!   that is still here; what they have of that already they leave out.
 //!
 //! New blocks are asked for without those DataNodes that were lost, of which the NameNode may know nothing for ten
 //! minutes.

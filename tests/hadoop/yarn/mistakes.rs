@@ -188,7 +188,15 @@ pub(crate) fn sessions_of_others_are_closed(cluster: &mut Cluster) {
     let address = format!("{}:{}", report.host(), report.rpc_port());
     said(cluster, &["list", "-m", &address]).failed(2, &["demands a secret"]);
     let wrong = folder(cluster, "wrong").join("secret");
-    File::options().write(true).create(true).mode(0o600).open(&wrong).unwrap().write_all(b"another").unwrap();
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&wrong)
+        .unwrap()
+        .write_all(b"another")
+        .unwrap();
     let wrong = format!("-Dsecurity.cluster-secret-file={}", wrong.display());
     said(cluster, &["list", "-m", &address, &wrong]).failed(2, &["secret"]);
     stop(cluster, id);

@@ -15,7 +15,7 @@ pub(crate) fn idle_containers_are_given_back(cluster: &mut Cluster) {
     let id = session(cluster, &["-Dresourcemanager.taskmanager-timeout=5s"]);
     let executors = || processes(cluster).iter().filter(|process| process.is_executor()).count();
     assert_eq!(executors(), 0);
-    let expected = run(&mut std::process::Command::new(PROGRAM).arg("sums")).ok().out;
+    let expected = run(std::process::Command::new(PROGRAM).arg("sums")).ok().out;
     let sums = || {
         let said = said(cluster, &[&["run", "-p", "2"], &SUMS[..]].concat()).ok();
         assert_eq!(said.out, expected);
