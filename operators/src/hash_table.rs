@@ -191,7 +191,7 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
         matches!(&*self.tables, [table] if table.len() >= DENSE_RECORDS && table.len() == table.capacity())
     }
 
-    /// Widens the array to the key of a record, or makes one; false if the keys don't lie close enough together for that.
+    /// Widens the array to the key of a record, or makes one; false if the keys don't lie close enough together.
     fn widen<S: KeySelector<T, Rest = R>>(&mut self, key: u64, record: &T, selector: &S) -> bool {
         let is_full = self.is_hashed_full();
         if !is_full && self.dense.is_none() || !self.may_be_dense {

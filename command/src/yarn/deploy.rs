@@ -65,8 +65,8 @@ pub(super) fn completed(config: &Configuration) -> Result<Configuration> {
     Configuration::load(None, &settings)
 }
 
-/// Removes the folders of applications that have ended while nobody was there to do it: killed by YARN, such as a session
-/// that nobody attended. One that YARN doesn't know may be another cluster's.
+/// Removes the folders of applications that have ended while nobody was there to do it: killed by YARN, such as a
+/// session that nobody attended. One that YARN doesn't know may be another cluster's.
 async fn remove_ended(yarn: &Yarn, staging: &Staging) -> Result<()> {
     for id in staging.applications()? {
         if yarn.report(id).await.is_ok_and(|report| has_ended(&report)) {
