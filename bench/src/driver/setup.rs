@@ -40,7 +40,9 @@ impl Setup {
         if options.mode.cluster || options.mode.yarn {
             cargo_build(root, &["--bin", "flinkrs"])?;
         }
-        cargo_build(bench, &["--bins"])?;
+        // The jobs of clusters are the examples.
+        let programs = if options.mode.cluster || options.mode.yarn { "--bin=generate" } else { "--bins" };
+        cargo_build(bench, &[programs])?;
         let size = if options.small { "small" } else { "full" };
         let data = options.data.clone().unwrap_or_else(|| bench.join("data")).join(size);
         let programs = release(bench);
