@@ -6,6 +6,7 @@
 use crate::failure::{Failure, Meaning};
 use crate::tail::{Tail, Target};
 use bytes::Bytes;
+use flinkrs_core::error::Error;
 use hdfs_native::file::FileWriter;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A file that is being written.
 pub(crate) struct Output {
-    /// Stays when the tail has taken over: it renews the lease.
-    client: FileWriter,
+    /// Stays when the tail has taken over: it renews the lease. None while it closes the file, and after that.
+    client: Option<FileWriter>,
     tail: Tail,
     /// Whether the client has given up.
     has_tail: bool,
@@ -39,14 +40,17 @@ impl Output {
     /// Writes to `client`'s file, which has `length` bytes already.
     pub(crate) fn new(target: Target, client: FileWriter, length: u64) -> Output {
         let tail = Tail::new(target, length);
+        let client = Some(client);
         Output { client, tail, has_tail: false, written: length, kept: VecDeque::new(), kept_bytes: 0 }
     }
 
     /// Writes all of a chunk.
     pub(crate) async fn write(&mut self, chunk: Bytes) -> Result<(), Failure> {
-        let written = match self.has_tail {
-            false => Box::pin(self.client.write_bytes(chunk.clone())).await.map(|_| ()).map_err(Failure::from),
-            true => Box::pin(self.tail.write(&chunk)).await,
+        let written = match &mut self.client {
+            Some(client) if !self.has_tail => {
+                Box::pin(client.write_bytes(chunk.clone())).await.map(|_| ()).map_err(Failure::from)
+            }
+            _ => Box::pin(self.tail.write(&chunk)).await,
         };
         // Whether it was written or will be.
         self.keep(chunk);
@@ -70,12 +74,30 @@ impl Output {
     /// Makes the file complete.
     pub(crate) async fn close(&mut self) -> Result<(), Failure> {
         let closed = match self.has_tail {
-            false => Box::pin(self.client.close()).await.map_err(Failure::from),
+            false => self.close_client().await,
             true => Box::pin(self.tail.close()).await,
         };
         match closed {
             Ok(()) => Ok(()),
             Err(failure) => self.recover(failure, true).await,
+        }
+    }
+
+    /// Has the client close the file. It asks the NameNode twice a second whether that is done; who waits here asks more
+    /// often, and then leaves it to find that out by itself.
+    async fn close_client(&mut self) -> Result<(), Failure> {
+        let Some(mut client) = self.client.take() else { return Ok(()) };
+        let closing = tokio::spawn(async move {
+            let closed = Box::pin(client.close()).await;
+            (client, closed)
+        });
+        tokio::select! {
+            ended = closing => {
+                let (client, closed) = ended.map_err(|error| Failure::Own(Error::internal(error.to_string())))?;
+                self.client = Some(client);
+                closed.map_err(Failure::from)
+            }
+            () = self.tail.closed_early() => Ok(()),
         }
     }
 

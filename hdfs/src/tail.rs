@@ -25,6 +25,9 @@ use tokio::time::sleep;
 const COMPLETE_TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Before the NameNode is asked for the second time whether a file is closed.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+
 /// What a file needs besides its writer.
 pub(crate) struct Target {
     /// The block calls; none where blocks can't be written without the client.
@@ -142,6 +145,26 @@ impl Tail {
         }
         let waited = PAUSE * COMPLETE_TRIES as u32;
         Err(failed(format!("no DataNode has reported the last block of {} in {waited:?}", self.target.path)))
+    }
+
+    /// Returns when the file is closed whose last block the client has said to be whole: once a DataNode has reported
+    /// it. Never returns where that can't be seen.
+    pub(crate) async fn closed_early(&self) {
+        let mut pause = FIRST_LOOK;
+        while !self.close_early().await.unwrap_or(false) {
+            sleep(pause).await;
+            pause = (2 * pause).min(PAUSE);
+        }
+    }
+
+    async fn close_early(&self) -> Result<bool, Failure> {
+        let (path, writer) = (&self.target.path, &self.target.writer_name);
+        let found = self.name_node()?.block_locations(path, 0, 1).await.map_err(own)?;
+        let whole = found.filter(|found| found.under_construction && found.is_last_block_complete);
+        match whole.and_then(|found| found.last_block) {
+            Some(last) => self.name_node()?.complete(path, writer, Some(last.b)).await.map_err(own),
+            None => Ok(false),
+        }
     }
 
     async fn end_block(&mut self) -> Result<(), Failure> {
