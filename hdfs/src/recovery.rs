@@ -83,8 +83,8 @@ impl Output {
         }
     }
 
-    /// Has the client close the file. It asks the NameNode twice a second whether that is done; who waits here asks more
-    /// often, and then leaves it to find that out by itself.
+    /// Has the client close the file. It asks the NameNode twice a second whether that is done; who waits here asks
+    /// more often, and then leaves it to find that out by itself.
     async fn close_client(&mut self) -> Result<(), Failure> {
         let Some(mut client) = self.client.take() else { return Ok(()) };
         let closing = tokio::spawn(async move {
