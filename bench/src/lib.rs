@@ -6,6 +6,7 @@ pub mod csv;
 pub mod driver;
 pub mod files;
 pub mod hdfs;
+pub mod in_process;
 pub mod join_input;
 pub mod loops;
 pub mod masks;

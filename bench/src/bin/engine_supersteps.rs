@@ -9,16 +9,11 @@ use clap::Parser;
 use flinkrs::LocalEnvironment;
 use flinkrs::prelude::*;
 use flinkrs_api::{Executor, JobExecutionResult};
+use flinkrs_bench::in_process::{PARALLELISM, optimizer_options, runtime_options};
 use flinkrs_core::function::FunctionSource;
-use flinkrs_optimizer::{OptimizerOptions, optimize};
+use flinkrs_optimizer::optimize;
 use flinkrs_plan::Plan;
-use flinkrs_runtime::{Job, LoopReport, RuntimeOptions, Sinks, SuperstepReport};
-
-/// Subtasks of every operator, and threads.
-const PARALLELISM: u32 = 2;
-
-/// Managed memory of one slot: nothing spills.
-const SLOT_BYTES: u64 = 512 << 20;
+use flinkrs_runtime::{Job, LoopReport, Sinks, SuperstepReport};
 
 /// Rows of the table.
 const ROWS: usize = 20;
@@ -179,15 +174,8 @@ struct Reporting(Mutex<LoopReport>);
 
 impl Executor for Reporting {
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
-        let options = OptimizerOptions { memory_bytes: SLOT_BYTES, ..OptimizerOptions::in_process() };
-        let graph = optimize(&plan, &options)?.job_graph()?;
-        let runtime = RuntimeOptions {
-            job: Arc::from(format!("bench-{}", std::process::id())),
-            threads: PARALLELISM as usize,
-            memory_bytes: (SLOT_BYTES * u64::from(PARALLELISM)) as usize,
-            temp_dir: std::env::temp_dir(),
-            snapshots: None,
-        };
+        let graph = optimize(&plan, &optimizer_options())?.job_graph()?;
+        let runtime = runtime_options();
         let sinks = Sinks::new(&graph, &*program, &runtime.job);
         sinks.begin()?;
         let mut result = Job::start(&graph, &*program, &runtime)?.finish()?;

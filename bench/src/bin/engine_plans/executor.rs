@@ -6,20 +6,13 @@ use std::time::Instant;
 
 use flinkrs::prelude::{DataSet, Error, ExecutionEnvironment, JobExecutionResult, Result};
 use flinkrs_api::Executor;
+use flinkrs_bench::in_process::{PARALLELISM, optimizer_options, runtime_options};
 use flinkrs_core::function::FunctionSource;
-use flinkrs_core::id::OperatorId;
-use flinkrs_core::sink::{CommitContext, Committer};
-use flinkrs_optimizer::{OptimizerOptions, optimize};
+use flinkrs_optimizer::optimize;
 use flinkrs_plan::Plan;
-use flinkrs_runtime::{Job, RuntimeOptions};
+use flinkrs_runtime::{Job, Sinks};
 
 use crate::programs::{Pair, Pin, Program};
-
-/// Subtasks of every operator, and threads.
-pub(crate) const PARALLELISM: u32 = 2;
-
-/// Managed memory of one slot: nothing spills.
-const SLOT_BYTES: u64 = 512 << 20;
 
 /// One execution.
 #[derive(Clone, Debug, Default)]
@@ -53,26 +46,17 @@ struct Forcing {
 
 impl Executor for Forcing {
     fn execute(&self, plan: Plan, program: Arc<dyn FunctionSource>) -> Result<JobExecutionResult> {
-        let mut options = OptimizerOptions { memory_bytes: SLOT_BYTES, ..OptimizerOptions::in_process() };
+        let mut options = optimizer_options();
         for (name, pin) in self.pins {
             let operator = plan.operators.iter().find(|operator| operator.name == *name);
             let operator = operator.ok_or_else(|| Error::usage(format!("there is no operator '{name}'")))?;
             options.force.push(pin(operator.id));
         }
         let optimized = optimize(&plan, &options)?;
-        let runtime = RuntimeOptions {
-            job: Arc::from(format!("bench-{}", std::process::id())),
-            threads: PARALLELISM as usize,
-            memory_bytes: (SLOT_BYTES * u64::from(PARALLELISM)) as usize,
-            temp_dir: std::env::temp_dir(),
-            snapshots: None,
-        };
-        let committer = |id: &OperatorId| Some((program.committer(*id)?, vec![0; plan.parallelism(*id) as usize]));
-        let sinks: Vec<(Arc<dyn Committer>, Vec<u32>)> = plan.sinks.iter().filter_map(committer).collect();
-        for (committer, attempts) in &sinks {
-            committer.begin(&CommitContext { job: &runtime.job, attempts })?;
-        }
+        let runtime = runtime_options();
         let graph = optimized.job_graph()?;
+        let sinks = Sinks::new(&graph, &*program, &runtime.job);
+        sinks.begin()?;
         let (start, cpu) = (Instant::now(), cpu_seconds()?);
         let result = Job::start(&graph, &*program, &runtime)?.finish()?;
         let run = Run {
@@ -82,9 +66,7 @@ impl Executor for Forcing {
             plan: optimized.explain_alternatives(),
             answer: (0, 0),
         };
-        for (committer, attempts) in &sinks {
-            committer.commit(&CommitContext { job: &runtime.job, attempts })?;
-        }
+        sinks.commit()?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = run;
         Ok(JobExecutionResult {
             job_name: result.name,

@@ -4,13 +4,23 @@ use flinkrs::prelude::*;
 use flinkrs_core::strategy::{ShipStrategy, Side};
 use flinkrs_optimizer::Force;
 
-use crate::programs::{GROUP, JOIN, Pair, Program, STAY_GROUP, hash_join, key, picked, ship, unique};
+use crate::programs::{GROUP, JOIN, Pair, Pin, Program, STAY_GROUP, hash_join, key, picked, ship, unique};
 
 const KEPT: &str = "HYBRIDHASH_BUILD_SECOND; input 0 FORWARD; input 1 PARTITION_HASH on [f0]";
 const REBUILT: &str = "HYBRIDHASH_BUILD_FIRST; input 0 FORWARD; input 1 PARTITION_HASH on [f0]";
 const SHIPPED: &str = "HYBRIDHASH_BUILD_SECOND; input 0 PARTITION_HASH on [f0]; input 1 PARTITION_HASH on [f0]";
 const SHIPPED_GROUP: &str = "HASHED_REDUCE; input 0 PARTITION_HASH on [f0]";
 const COMBINED: &str = "HASHED_REDUCE; combiner HASHED_PARTIAL_REDUCE; input 0 PARTITION_HASH on [f0]";
+
+/// The join is built of what changes.
+const REBUILD: &[Pin] = &[
+    (JOIN, |operator| hash_join(operator, Side::First)),
+    (JOIN, |operator| ship(operator, 0, ShipStrategy::Forward)),
+    (JOIN, |operator| ship(operator, 1, ShipStrategy::PartitionHash)),
+];
+
+/// A grouping without a combiner.
+const NO_COMBINER: &[Pin] = &[(GROUP, |operator| Force::Combiner { operator, combine: false })];
 
 /// All of them; of each kind at least two that have little in common.
 pub(crate) const LOOPS: &[Program] = &[
@@ -21,11 +31,7 @@ pub(crate) const LOOPS: &[Program] = &[
         other: None,
         chosen: &[(JOIN, KEPT)],
         forced: &[(JOIN, REBUILT)],
-        pins: &[
-            (JOIN, |operator| hash_join(operator, Side::First)),
-            (JOIN, |operator| ship(operator, 0, ShipStrategy::Forward)),
-            (JOIN, |operator| ship(operator, 1, ShipStrategy::PartitionHash)),
-        ],
+        pins: REBUILD,
     },
     Program {
         choice: "loop: kept table",
@@ -34,11 +40,7 @@ pub(crate) const LOOPS: &[Program] = &[
         other: None,
         chosen: &[(JOIN, KEPT)],
         forced: &[(JOIN, REBUILT)],
-        pins: &[
-            (JOIN, |operator| hash_join(operator, Side::First)),
-            (JOIN, |operator| ship(operator, 0, ShipStrategy::Forward)),
-            (JOIN, |operator| ship(operator, 1, ShipStrategy::PartitionHash)),
-        ],
+        pins: REBUILD,
     },
     Program {
         choice: "loop: carried partitioning",
@@ -65,7 +67,7 @@ pub(crate) const LOOPS: &[Program] = &[
         other: None,
         chosen: &[(GROUP, COMBINED)],
         forced: &[(GROUP, SHIPPED_GROUP)],
-        pins: &[(GROUP, |operator| Force::Combiner { operator, combine: false })],
+        pins: NO_COMBINER,
     },
     Program {
         choice: "loop: combiner",
@@ -74,7 +76,7 @@ pub(crate) const LOOPS: &[Program] = &[
         other: None,
         chosen: &[(GROUP, COMBINED)],
         forced: &[(GROUP, SHIPPED_GROUP)],
-        pins: &[(GROUP, |operator| Force::Combiner { operator, combine: false })],
+        pins: NO_COMBINER,
     },
     Program {
         choice: "dense keys",

@@ -16,6 +16,7 @@ use clap::Parser;
 use executor::{Run, run};
 use flinkrs::LocalEnvironment;
 use flinkrs::prelude::Result;
+use flinkrs_bench::in_process::PARALLELISM;
 use loops::LOOPS;
 use programs::{PROGRAMS, Program};
 
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
 /// Runs all programs and prints the table; whether all plans were the expected ones and all answers agreed.
 fn compare_all(options: &Options) -> Result<bool> {
     // Not used, but what it sets for the process, such as the allocator's options, counts for all that follows.
-    drop(LocalEnvironment::new().parallelism(executor::PARALLELISM).create()?);
+    drop(LocalEnvironment::new().parallelism(PARALLELISM).create()?);
     println!("| {} |", TITLES.join(" | "));
     println!("|---|---|{}---|", "--:|".repeat(TITLES.len() - 3));
     let (mut right, mut slower) = (true, 0);
