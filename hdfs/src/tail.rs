@@ -9,6 +9,8 @@
 //!
 //! New blocks are asked for without those DataNodes that were lost, of which the NameNode may know nothing for ten
 //! minutes.
+//!
+//! As long as the first writer has lost nothing, the same calls tell sooner than it does that its file is closed.
 
 use crate::failure::Failure;
 use flinkrs_hadoop::NameNode;
@@ -25,7 +27,7 @@ use tokio::time::sleep;
 const COMPLETE_TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Before the NameNode is asked for the second time whether a file is closed.
+/// How long a first writer has to close its file, before others ask whether it is closed.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 /// What a file needs besides its writer.
@@ -151,8 +153,12 @@ impl Tail {
     /// it. Never returns where that can't be seen.
     pub(crate) async fn closed_early(&self) {
         let mut pause = FIRST_LOOK;
-        while !self.close_early().await.unwrap_or(false) {
+        loop {
             sleep(pause).await;
+            // What fails here is the first writer's to say.
+            if self.close_early().await.unwrap_or(false) {
+                return;
+            }
             pause = (2 * pause).min(PAUSE);
         }
     }
