@@ -218,8 +218,9 @@ impl<T: Data, R: Clone> GroupTable<T, R> {
             return false;
         }
         // While it is widened, the array is there twice.
-        self.memory.shrink(self.dense.as_ref().map_or(0, DenseTable::bytes));
+        let before = self.dense.as_ref().map_or(0, DenseTable::bytes);
         self.move_to_dense((lowest, highest), &selector.rest(record.clone()), selector);
+        self.memory.shrink(before);
         true
     }
 
