@@ -95,10 +95,7 @@ fn main() -> ExitCode {
         return jobs::child(rest);
     }
     let names: Vec<String> = arguments.into_iter().filter(|argument| !argument.starts_with('-')).collect();
-    let is_chosen = |name: &str| match names.as_slice() {
-        [] => true,
-        parts => parts.iter().any(|part| name.contains(part.as_str())),
-    };
+    let is_chosen = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
     let started = Instant::now();
     let mut cluster = match Cluster::start(&Daemon::ALL, QUEUES) {
         Ok(cluster) => cluster,

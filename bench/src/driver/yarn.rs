@@ -53,9 +53,8 @@ pub(super) fn run(setup: &Setup) -> Result<bool, String> {
     let mut seconds = Seconds::new();
     for number in 0..=setup.runs {
         eprintln!("yarn: run {number} of {}", setup.runs);
-        let (start, first, second) = yarn.session(&one, number)?;
-        let mut took = vec![("session: start".to_owned(), start), ("session: its first job".to_owned(), first)];
-        took.push(("session: its second job".to_owned(), second));
+        let names = ["session: start", "session: its first job", "session: its second job"];
+        let mut took: Vec<_> = names.map(str::to_owned).into_iter().zip(yarn.session(&one, number)?).collect();
         for (place, job) in [&one, &text, &grid].into_iter().enumerate() {
             let output = format!("{FOLDER}/output-{number}-{place}");
             let wall = measure(&mut yarn.job(job, &["-t", "yarn-per-job"], &output))?.wall;
@@ -130,7 +129,7 @@ impl<'a> Yarn<'a> {
     }
 
     /// Seconds of the start of a session, of the first job in it, which waits for containers, and of the second.
-    fn session(&self, job: &Job, number: u32) -> Result<(f64, f64, f64), String> {
+    fn session(&self, job: &Job, number: u32) -> Result<[f64; 3], String> {
         let since = Instant::now();
         let started = self.flinkrs(&["yarn-session", "-d"]).args(MEMORY).output().map_err(about("yarn-session"))?;
         let start = since.elapsed().as_secs_f64();
@@ -142,7 +141,7 @@ impl<'a> Yarn<'a> {
             let output = format!("{FOLDER}/session-{number}-{place}");
             measure(&mut self.job(job, &["-t", "yarn-session"], &output)).map(|run| run.wall)
         };
-        let walls = (start, run(1)?, run(2)?);
+        let walls = [start, run(1)?, run(2)?];
         let mut attached = self.flinkrs(&["yarn-session", "-id", id]);
         attached.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut attached = attached.spawn().map_err(about("yarn-session"))?;
