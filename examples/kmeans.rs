@@ -74,6 +74,9 @@ fn kmeans(points: &DataSet<Point>, centroids: &DataSet<Centroid>, iterations: u3
     let sums: DataSet<Sum> = points
         .map_batches_rich(|context| {
             let mut centroids = context.broadcast_set::<Centroid>("centroids")?.to_vec();
+            if centroids.is_empty() {
+                return Err(Error::data("there are no centroids to begin with"));
+            }
             centroids.sort_by_key(|centroid| centroid.0);
             Ok(move |points: &mut Vec<Point>, out: &mut Collector<'_, Sum>| {
                 sum_of_each(&centroids, points).into_iter().filter(|sum| sum.3 > 0).for_each(|sum| out.collect(sum));

@@ -83,11 +83,16 @@ fn main() -> ExitCode {
 /// A page's rank after a superstep, and before it.
 type Ranked = (u64, f64);
 
+/// How many pages there are: no record counts none.
+fn counted(context: &RuntimeContext) -> Result<f64> {
+    Ok(context.broadcast_set::<u64>("count")?.first().map_or(0.0, |count| *count as f64))
+}
+
 fn pagerank(pages: &DataSet<u64>, links: &DataSet<Link>, iterations: u32, epsilon: f64) -> DataSet<Ranked> {
     let count = pages.map(|_| 1u64).reduce(|sum, next| *sum += next).name("Count");
     let start = pages
         .map_rich(|context| {
-            let count = context.broadcast_set::<u64>("count")?[0] as f64;
+            let count = counted(context)?;
             Ok(move |page| (page, 1.0 / count))
         })
         .with_broadcast_set(&count, "count")
@@ -117,7 +122,7 @@ fn pagerank(pages: &DataSet<u64>, links: &DataSet<Link>, iterations: u32, epsilo
         .with_forwarded_fields_first("f0")
         .name("Sum")
         .map_rich(|context| {
-            let count = context.broadcast_set::<u64>("count")?[0] as f64;
+            let count = counted(context)?;
             let change = context.double_aggregator("change")?;
             Ok(move |(page, before, sum): (u64, f64, f64)| {
                 let rank = (1.0 - DAMPING) / count + DAMPING * sum;
