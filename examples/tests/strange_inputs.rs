@@ -12,15 +12,15 @@ struct Place(tempfile::TempDir);
 
 impl Place {
     fn with(files: &[(&str, &str)]) -> Place {
-        let place = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, text)| fs::write(place.path().join(name), text).unwrap());
+        let place = tempfile::tempdir().expect("a folder");
+        files.iter().for_each(|(name, text)| fs::write(place.path().join(name), text).expect("written"));
         Place(place)
     }
 
     fn run(&self, line: &str) -> Output {
         let mut words = line.split(' ');
-        let example = folder().join(words.next().unwrap());
-        Command::new(example).args(words).current_dir(self.0.path()).output().unwrap()
+        let example = folder().join(words.next().expect("a name"));
+        Command::new(example).args(words).current_dir(self.0.path()).output().expect("the examples are built")
     }
 
     /// The sorted lines that an example writes.
@@ -30,17 +30,17 @@ impl Place {
         let out = self.0.path().join("out");
         let mut lines = Vec::new();
         for file in files(&out) {
-            lines.extend(fs::read_to_string(file).unwrap().lines().map(str::to_owned));
+            lines.extend(fs::read_to_string(file).expect("a text").lines().map(str::to_owned));
         }
         lines.sort();
-        if out.is_dir() { fs::remove_dir_all(out) } else { fs::remove_file(out) }.unwrap();
+        if out.is_dir() { fs::remove_dir_all(out) } else { fs::remove_file(out) }.expect("removed");
         lines
     }
 
     /// That an example ends with this code and one error that has these words.
     fn fails(&self, line: &str, code: i32, words: &str) {
         let output = self.run(&format!("{line} --output out"));
-        let said = String::from_utf8(output.stderr).unwrap();
+        let said = String::from_utf8(output.stderr).expect("a text");
         let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
         assert!(output.status.code() == Some(code) && errors.len() == 1 && errors[0].contains(words), "{line}: {said}");
         assert!(!self.0.path().join("out").exists(), "{line}: an output of a job that has failed");
@@ -49,15 +49,15 @@ impl Place {
 
 fn files(path: &Path) -> Vec<PathBuf> {
     match path.is_dir() {
-        true => fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect(),
+        true => fs::read_dir(path).expect("a folder").map(|entry| entry.expect("a file").path()).collect(),
         false => vec![path.to_owned()],
     }
 }
 
 /// Where cargo has put the examples: beside the folder of this test.
 fn folder() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join("examples")
+    let test = std::env::current_exe().expect("this test");
+    test.ancestors().nth(2).expect("cargo's folder").join("examples")
 }
 
 const NOTHING: [String; 0] = [];
