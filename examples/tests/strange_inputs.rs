@@ -1,7 +1,7 @@
 //! What the examples with loops make of inputs that are empty, or stranger than their own.
 //!
-//! `cargo test -p flinkrs-examples` builds the examples before it; with `--test strange_inputs` they are those that were
-//! built last.
+//! `cargo test -p flinkrs-examples` builds the examples before it; with `--test strange_inputs` they are those that
+//! were built last.
 
 use std::fs;
 use std::path::{Path, PathBuf};
