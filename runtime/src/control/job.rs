@@ -169,7 +169,7 @@ impl Job {
     ) -> Result<Job> {
         SpillSpace::new(&options.temp_dir).check()?;
         let started = Instant::now();
-        let scheduler = &Scheduler::new(options.threads);
+        let scheduler = &Scheduler::new(options.threads, around.map(|around| around.exchange.lookout()));
         let failure = &Failure::new();
         let plan = Plan { graph, functions, options, deployment, around, slots, scheduler, failure };
         let Deployed { tasks, counters, loops, snapshots } = deploy(plan)?;

@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 /// what a wake-up costs.
 const SPIN: Duration = Duration::from_micros(20);
 
+/// How long it looks for what other processes send, if it hasn't waited longer than that for the last of it: longer
+/// than the way there and back.
+const LOOKOUT: Duration = Duration::from_micros(200);
+
 /// A blocked task looks at its condition at least this often, also when nobody wakes it.
 const BLOCKED_POLL: Duration = Duration::from_millis(50);
 
@@ -41,6 +45,12 @@ pub(crate) enum Verdict {
 pub(crate) trait Runnable: Send {
     /// Works for a short while.
     fn run(&mut self) -> Verdict;
+}
+
+/// Where idle workers look for what other processes send, which makes tasks ready.
+pub(crate) trait Lookout: Send + Sync {
+    /// Takes what is there, and doesn't wait.
+    fn look(&self);
 }
 
 /// A task as the scheduler and its wakers see it.
@@ -191,11 +201,12 @@ pub(crate) struct Scheduler {
     done: Mutex<bool>,
     finished: std::sync::Condvar,
     spins: bool,
+    lookout: Option<Arc<dyn Lookout>>,
 }
 
 impl Scheduler {
     /// A scheduler with `threads` workers (at least one), which start with [`Scheduler::start`].
-    pub(crate) fn new(threads: usize) -> Arc<Scheduler> {
+    pub(crate) fn new(threads: usize, lookout: Option<Arc<dyn Lookout>>) -> Arc<Scheduler> {
         let threads = threads.max(1);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Scheduler {
@@ -206,6 +217,7 @@ impl Scheduler {
             done: Mutex::new(false),
             finished: std::sync::Condvar::new(),
             spins: threads <= cores,
+            lookout,
         })
     }
 
@@ -256,8 +268,9 @@ impl Scheduler {
     fn work(self: Arc<Self>, role: usize) {
         ROLE.with_borrow_mut(|mine| *mine = Some(role));
         *lock(&self.workers[role]) = Some(thread::current());
+        let mut waited = Duration::ZERO;
         while ROLE.with_borrow(Option::is_some) {
-            match self.next_task(role) {
+            match self.next_task(role, &mut waited) {
                 Some(task) => task.run(),
                 None => return,
             }
@@ -265,33 +278,49 @@ impl Scheduler {
     }
 
     /// The next ready task: this worker's, then another's; waits for one. `None` when all are done.
-    fn next_task(&self, role: usize) -> Option<Arc<TaskCell>> {
-        loop {
+    ///
+    /// `waited` is how long the worker has waited the last time that it had to.
+    fn next_task(&self, role: usize, waited: &mut Duration) -> Option<Arc<TaskCell>> {
+        if let Some(task) = self.take(role) {
+            return Some(task);
+        }
+        let start = Instant::now();
+        let task = self.spin(role, start, *waited).or_else(|| self.sleep(role));
+        *waited = start.elapsed();
+        task
+    }
+
+    /// Looks for a task for a while.
+    fn spin(&self, role: usize, start: Instant, waited: Duration) -> Option<Arc<TaskCell>> {
+        let lookout = self.lookout.as_ref().filter(|_| waited < LOOKOUT);
+        let time = if lookout.is_some() { LOOKOUT } else { SPIN };
+        while self.spins && self.live.load(Ordering::Acquire) > 0 && start.elapsed() < time {
+            match lookout {
+                Some(lookout) => lookout.look(),
+                None => std::hint::spin_loop(),
+            }
             if let Some(task) = self.take(role) {
                 return Some(task);
             }
-            if self.live.load(Ordering::Acquire) == 0 {
-                return None;
-            }
-            if self.spins {
-                let start = Instant::now();
-                while start.elapsed() < SPIN {
-                    std::hint::spin_loop();
-                    if let Some(task) = self.take(role) {
-                        return Some(task);
-                    }
-                }
-            }
+        }
+        None
+    }
+
+    /// Sleeps until there is a task.
+    fn sleep(&self, role: usize) -> Option<Arc<TaskCell>> {
+        while self.live.load(Ordering::Acquire) > 0 {
             self.asleep[role].store(true, Ordering::SeqCst);
-            if let Some(task) = self.take(role) {
-                self.asleep[role].store(false, Ordering::SeqCst);
-                return Some(task);
-            }
-            if self.live.load(Ordering::SeqCst) > 0 {
+            let mut task = self.take(role);
+            if task.is_none() && self.live.load(Ordering::SeqCst) > 0 {
                 thread::park_timeout(Duration::from_secs(1));
+                task = self.take(role);
             }
             self.asleep[role].store(false, Ordering::SeqCst);
+            if task.is_some() {
+                return task;
+            }
         }
+        None
     }
 
     fn take(&self, role: usize) -> Option<Arc<TaskCell>> {
@@ -366,7 +395,7 @@ mod tests {
 
     #[test]
     fn runs_every_task_to_its_end() {
-        let scheduler = Scheduler::new(3);
+        let scheduler = Scheduler::new(3, None);
         let runs = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..50).map(|i| spawn(&scheduler, i, Count(Arc::clone(&runs), 20))).collect();
         scheduler.start(&tasks).expect("there are threads");
@@ -395,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_blocked_task_leaves_its_worker_to_the_others() {
-        let scheduler = Scheduler::new(1);
+        let scheduler = Scheduler::new(1, None);
         let flag = Arc::new(AtomicBool::new(false));
         let blocked = spawn(&scheduler, 0, Blocks(Arc::clone(&flag)));
         let release = spawn(&scheduler, 0, Releases(flag, Arc::clone(&blocked)));

@@ -4,6 +4,7 @@ use crate::network::remote::credit::{Grant, ReceiveBudget, ReceiveWindow};
 use crate::network::remote::frame::{Header, Kind, MESSAGE_BYTES_MAX, Malformed, refusal, with_payload};
 use crate::network::remote::handshake::Identity;
 use crate::network::remote::input::{FileInput, RemoteInput};
+use crate::network::remote::links::Links;
 use crate::network::remote::partition_server::PartitionServer;
 use crate::network::remote::partition_writer::partition_senders;
 use crate::network::remote::peer::Peer;
@@ -12,7 +13,7 @@ use crate::network::remote::sender::{RemoteSender, SendChannel, SendShare};
 use crate::network::remote::socket::TlsConfigs;
 use crate::network::remote::{BufferPool, ChannelId, Origin, PeerId, StoredPartition};
 use crate::network::{ChannelSender, Inbox};
-use crate::task::lock;
+use crate::task::{Lookout, lock};
 use flinkrs_core::{Batch, Error, Result};
 use flinkrs_protocol::NetworkUse;
 use std::collections::HashMap;
@@ -76,7 +77,8 @@ type LostHandler = Arc<dyn Fn(PeerId, Vec<ChannelId>, Error) + Send + Sync>;
 
 /// The network of one worker: a handle that is cheap to clone.
 ///
-/// One thread accepts, dials and reads; producers write themselves. With a folder, another reads partitions' files.
+/// One thread accepts and dials, and reads what no idle worker of a scheduler does; producers write themselves. With a
+/// folder, another reads partitions' files.
 ///
 /// When the last handle is dropped, requested channels are sent to their ends as far as that takes no longer than a
 /// second, the connections are closed, and the threads end: a worker keeps its exchange until its job is over. A
@@ -88,6 +90,7 @@ pub struct Exchange {
 
 pub(crate) struct Service {
     pub(crate) shared: Arc<Shared>,
+    links: Arc<Links>,
     local_addr: SocketAddr,
     threads: Vec<JoinHandle<()>>,
 }
@@ -123,9 +126,9 @@ impl Exchange {
     /// The same at a port that is held already; where `options` say that it listens doesn't count.
     pub fn start_at(listener: TcpListener, options: ExchangeOptions) -> Result<Exchange> {
         let failed = |error| Error::network(format!("cannot listen: {error}"));
-        let (reactor, shared) = Reactor::new(listener, options).map_err(failed)?;
+        let (reactor, shared, links) = Reactor::new(listener, options).map_err(failed)?;
         let local_addr = reactor.local_addr().map_err(failed)?;
-        let mut service = Service { shared: Arc::clone(&shared), local_addr, threads: Vec::new() };
+        let mut service = Service { shared: Arc::clone(&shared), links, local_addr, threads: Vec::new() };
         service.threads.push(spawn("exchange", move || reactor.run())?);
         if let Some((folder, server)) = shared.files.clone() {
             service.threads.push(spawn("partitions", move || server.run(&shared, &folder))?);
@@ -136,6 +139,11 @@ impl Exchange {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.service.local_addr
+    }
+
+    /// Reads what has come, for workers of a scheduler that have nothing else to do.
+    pub(crate) fn lookout(&self) -> Arc<dyn Lookout> {
+        self.service.links.lookout()
     }
 
     /// The producer's end of a channel that some worker requests, before or after this call.
@@ -212,8 +220,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Calls `handler` on the exchange's thread with every message that comes, in order for each peer; it mustn't
-    /// block.
+    /// Calls `handler` with every message that comes, on the exchange's thread or that of an idle worker of a
+    /// scheduler, in order for each peer; it mustn't block.
     pub fn on_message(&self, handler: MessageHandler) {
         *lock(&self.service.shared.on_message) = Some(handler);
     }
@@ -300,7 +308,11 @@ impl Shared {
 
     fn command(&self, command: Command) {
         lock(&self.commands).push(command);
-        // Waking fails only when the reactor is gone.
+        self.wake_reactor();
+    }
+
+    pub(crate) fn wake_reactor(&self) {
+        // Fails only when the reactor is gone.
         let _ = self.waker.wake();
     }
 

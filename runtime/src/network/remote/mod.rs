@@ -15,7 +15,8 @@
 //! | `buffer` | buffers for reuse |
 //! | `codec` | batches to frames and back |
 //! | `peer` | the one connection to another worker: what waits to be written, and who writes |
-//! | `reactor` | the thread that accepts, dials and reads |
+//! | `reactor` | the thread that accepts and dials, and reads what nobody else does |
+//! | `links` | the open connections, read by whoever finds that something has come |
 //! | `sender` | the producer's side of a channel |
 //! | `input` | the consumer's side of a channel |
 //! | `partition_file`, `partition_writer`, `partition_server` | results that outlive their producer |
@@ -32,6 +33,7 @@ mod exchange;
 mod frame;
 mod handshake;
 mod input;
+mod links;
 mod partition_file;
 mod partition_folder;
 mod partition_server;

@@ -1,9 +1,9 @@
-//! The thread that accepts, dials and reads, for all peers of a worker.
+//! The thread that accepts and dials, and reads what nobody else does, for all peers of a worker.
 
-use crate::network::remote::credit::Grant;
 use crate::network::remote::exchange::{Command, ExchangeOptions, Shared};
-use crate::network::remote::frame::{FrameReader, Header, Kind, Malformed};
+use crate::network::remote::frame::Malformed;
 use crate::network::remote::handshake::{Handshake, Step, Verdict};
+use crate::network::remote::links::{Ending, Link, Links};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::socket::Socket;
 use crate::network::remote::{ChannelId, PeerId};
@@ -20,12 +20,7 @@ use std::time::{Duration, Instant};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
-
-/// What is read at once beside the payload that is under way.
-const STAGING_BYTES: usize = 64 << 10;
-
-/// Reads from one connection before the others get their turn.
-const READS_PER_TURN: usize = 16;
+const LINKS: Token = Token(2);
 
 /// Strangers that are being asked who they are at a time.
 const GREETINGS_MAX: usize = 256;
@@ -47,11 +42,10 @@ pub(crate) struct Reactor {
     shared: Arc<Shared>,
     poll: Poll,
     listener: TcpListener,
-    links: HashMap<Token, Link>,
+    /// Connections that haven't proven themselves yet.
+    greetings: HashMap<Token, Greeting>,
+    links: Arc<Links>,
     next_token: usize,
-    staging: Vec<u8>,
-    /// Links that were left with something to read.
-    unread: Vec<Token>,
     /// Peers to be dialed again, when, and until when.
     redials: Vec<Redial>,
     stopping: Option<Instant>,
@@ -63,75 +57,41 @@ struct Redial {
     peer: Arc<Peer>,
 }
 
-/// A connection, or one that is to become one.
-struct Link {
-    socket: Arc<Socket>,
+/// A connection that hasn't proven itself yet, or an attempt to make one.
+struct Greeting {
+    socket: Socket,
     addr: SocketAddr,
     /// The peer that was dialed, and until when it is dialed again.
     dialed: Option<(Arc<Peer>, Instant)>,
-    phase: Phase,
+    /// `None` while the system hasn't said whether the dial worked.
+    handshake: Option<Handshake>,
     /// When the handshake has to be over.
     deadline: Instant,
 }
 
-enum Phase {
-    /// Dialed; the system hasn't said yet whether it worked.
-    Connecting,
-    Greeting(Handshake),
-    Open {
-        peer: Arc<Peer>,
-        reader: FrameReader,
-        /// The peer has said that it leaves.
-        bye: bool,
-        /// This side has said so.
-        leaves: bool,
-    },
-}
-
-/// Why a link ends.
-enum Ending {
-    /// The other side hung up, or the system says so.
-    Closed(io::Error),
-    /// The other side sends what it shouldn't.
-    Malformed(Malformed),
-    /// There is another connection between the two, or will be.
-    Duplicate,
-}
-
-impl From<io::Error> for Ending {
-    fn from(error: io::Error) -> Ending {
-        if error.kind() == io::ErrorKind::InvalidData {
-            return Ending::Malformed(Malformed(error.to_string()));
-        }
-        Ending::Closed(error)
-    }
-}
-
-impl From<Malformed> for Ending {
-    fn from(malformed: Malformed) -> Ending {
-        Ending::Malformed(malformed)
-    }
-}
-
 impl Reactor {
-    pub(crate) fn new(listener: std::net::TcpListener, options: ExchangeOptions) -> io::Result<(Reactor, Arc<Shared>)> {
+    pub(crate) fn new(
+        listener: std::net::TcpListener,
+        options: ExchangeOptions,
+    ) -> io::Result<(Reactor, Arc<Shared>, Arc<Links>)> {
         let poll = Poll::new()?;
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let shared = Shared::new(options, Waker::new(poll.registry(), WAKER)?);
+        let links = Links::new(&shared)?;
+        links.register(poll.registry(), LINKS)?;
         let reactor = Reactor {
             shared: Arc::clone(&shared),
             poll,
             listener,
-            links: HashMap::new(),
-            next_token: 2,
-            staging: vec![0; STAGING_BYTES],
-            unread: Vec::new(),
+            greetings: HashMap::new(),
+            links: Arc::clone(&links),
+            next_token: 3,
             redials: Vec::new(),
             stopping: None,
         };
-        Ok((reactor, shared))
+        Ok((reactor, shared, links))
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -140,26 +100,33 @@ impl Reactor {
 
     /// Runs until the exchange is dropped.
     pub(crate) fn run(mut self) {
+        if let Err(error) = self.run_until_stopped() {
+            log(&format!("the network of this worker ends: cannot wait for events: {error}"));
+        }
+        self.shared.forget_all();
+    }
+
+    fn run_until_stopped(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
+        let mut is_unfinished = false;
         loop {
             let now = Instant::now();
             self.expire(now);
             if self.stopping.is_some_and(|until| self.may_stop(now, until)) {
-                return self.shared.forget_all();
+                return Ok(());
             }
-            let timeout = if self.unread.is_empty() { self.timeout(now) } else { Some(Duration::ZERO) };
+            let timeout = if is_unfinished { Some(Duration::ZERO) } else { self.timeout(now) };
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                log(&format!("the network of this worker ends: cannot wait for events: {error}"));
-                return self.shared.forget_all();
-            }
-            for token in std::mem::take(&mut self.unread) {
-                self.ready(token, true, false);
+                return Err(error);
             }
             for event in &events {
                 self.dispatch(event);
             }
+            let turn = self.links.turn()?;
+            is_unfinished = turn.is_unfinished;
+            turn.ended.into_iter().for_each(|(link, ending)| self.end_link(&link, &ending));
         }
     }
 
@@ -167,10 +134,9 @@ impl Reactor {
         match event.token() {
             LISTENER => self.accept(),
             WAKER => self.obey(),
-            token => {
-                let readable = event.is_readable() || event.is_error() || event.is_read_closed();
-                self.ready(token, readable, event.is_writable());
-            }
+            // They get their turn after all events.
+            LINKS => {}
+            token => self.ready(token),
         }
     }
 
@@ -183,28 +149,15 @@ impl Reactor {
         }
     }
 
-    /// When stopping: hangs up where all channels have been sent to their ends; whether the others have hung up, too.
+    /// When stopping: whether all connections are over, or it is time.
     fn may_stop(&mut self, now: Instant, until: Instant) -> bool {
-        self.links.retain(|_, link| match &mut link.phase {
-            Phase::Open { peer, leaves, .. } => {
-                if !*leaves && lock(&peer.outputs).is_empty() {
-                    *leaves = true;
-                    peer.say_bye();
-                }
-                if *leaves && peer.is_flushed() {
-                    // What is unread at a full close would make the system drop what is unsent.
-                    let _ = link.socket.shutdown(Shutdown::Write);
-                }
-                true
-            }
-            _ => false,
-        });
-        self.links.is_empty() || now >= until
+        self.greetings.clear();
+        self.links.leave() || now >= until
     }
 
     /// Until the next thing that happens by itself.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let greetings = self.links.values().filter(|link| !link.is_open()).map(|link| link.deadline);
+        let greetings = self.greetings.values().map(|greeting| greeting.deadline);
         let redials = self.redials.iter().map(|redial| redial.at);
         let stop = self.stopping.map(|until| until.min(now + Duration::from_millis(5)));
         greetings.chain(redials).chain(stop).min().map(|at| at.saturating_duration_since(now))
@@ -212,10 +165,10 @@ impl Reactor {
 
     /// Ends handshakes that take too long, and dials again.
     fn expire(&mut self, now: Instant) {
-        let late = self.links.iter().filter(|(_, link)| !link.is_open() && link.deadline <= now);
+        let late = self.greetings.iter().filter(|(_, greeting)| greeting.deadline <= now);
         for token in late.map(|(token, _)| *token).collect::<Vec<_>>() {
             let error = io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long");
-            self.end(token, Ending::Closed(error));
+            self.end_greeting(token, Ending::Closed(error));
         }
         if self.stopping.is_some() {
             self.redials.clear();
@@ -232,14 +185,13 @@ impl Reactor {
         loop {
             match self.listener.accept() {
                 Ok((socket, addr)) => {
-                    let greetings = self.links.values().filter(|link| !link.is_open()).count();
-                    if self.stopping.is_some() || greetings >= GREETINGS_MAX {
+                    if self.stopping.is_some() || self.greetings.len() >= GREETINGS_MAX {
                         continue;
                     }
                     let added = nonce().and_then(|nonce| {
                         let socket = Socket::accepted(socket, self.shared.tls.as_ref())?;
                         let handshake = Handshake::accept(self.shared.identity.clone(), nonce);
-                        self.add(socket, addr, None, Phase::Greeting(handshake))
+                        self.add(socket, addr, None, Some(handshake))
                     });
                     if let Err(error) = added {
                         log(&format!("cannot accept a connection from {addr}: {error}"));
@@ -259,7 +211,7 @@ impl Reactor {
         }
         let (addr, id) = (peer.addr, peer.id);
         let dialed = Socket::dial(addr, self.shared.tls.as_ref())
-            .and_then(|socket| self.add(socket, addr, Some((Arc::clone(&peer), until)), Phase::Connecting));
+            .and_then(|socket| self.add(socket, addr, Some((Arc::clone(&peer), until)), None));
         if let Err(error) = dialed {
             self.lost(&peer, &format!("cannot connect to {id} at {addr}: {error}"));
         }
@@ -270,28 +222,22 @@ impl Reactor {
         mut socket: Socket,
         addr: SocketAddr,
         dialed: Option<(Arc<Peer>, Instant)>,
-        phase: Phase,
+        handshake: Option<Handshake>,
     ) -> io::Result<()> {
         let token = Token(self.next_token);
         self.next_token += 1;
         socket.register(self.poll.registry(), token)?;
         let deadline = Instant::now() + GREETING_TIME;
-        self.links.insert(token, Link { socket: Arc::new(socket), addr, dialed, phase, deadline });
+        self.greetings.insert(token, Greeting { socket, addr, dialed, handshake, deadline });
         Ok(())
     }
 
-    /// A socket has something to read, or room to write.
-    fn ready(&mut self, token: Token, readable: bool, writable: bool) {
-        let Some(link) = self.links.get_mut(&token) else { return };
-        let result = match &mut link.phase {
-            Phase::Connecting => link.connected(&self.shared),
-            Phase::Greeting(_) => link.socket.flush().map_err(Ending::from).map(|()| true),
-            Phase::Open { peer, .. } => link.socket.flush().map_err(Ending::from).map(|()| {
-                if writable {
-                    peer.writable();
-                }
-                readable
-            }),
+    /// The system has something to say of a connection that hasn't proven itself yet.
+    fn ready(&mut self, token: Token) {
+        let Some(greeting) = self.greetings.get_mut(&token) else { return };
+        let result = match &greeting.handshake {
+            None => greeting.connected(&self.shared),
+            Some(_) => greeting.socket.flush().map_err(Ending::from).map(|()| true),
         };
         let result = match result {
             Ok(true) => self.read(token),
@@ -299,134 +245,109 @@ impl Reactor {
             Err(ending) => Err(ending),
         };
         if let Err(ending) = result {
-            self.end(token, ending);
+            self.end_greeting(token, ending);
         }
     }
 
+    /// Goes on with a handshake as far as it gets.
     fn read(&mut self, token: Token) -> Result<(), Ending> {
-        for _ in 0..READS_PER_TURN {
-            let Some(link) = self.links.get_mut(&token) else { return Ok(()) };
-            let read = match &mut link.phase {
-                Phase::Connecting => return Ok(()),
-                Phase::Open { peer, reader, bye, .. } => {
-                    let shared = &self.shared;
-                    let mut show = |header, payload| on_frame(shared, peer, bye, header, payload);
-                    match reader.read(&mut &*link.socket, &mut self.staging, &shared.pool, &mut show) {
-                        Ok(0) if reader.is_between_frames() => Err(closed("the connection was closed")),
-                        Ok(0) => Err(closed("the connection was closed in the middle of a frame")),
-                        Ok(_) => Ok(()),
-                        Err(error) => Err(error),
-                    }
+        loop {
+            let Some(greeting) = self.greetings.get_mut(&token) else { return Ok(()) };
+            let Some(handshake) = &mut greeting.handshake else { return Ok(()) };
+            let mut bytes = [0; 64];
+            let wants = handshake.wants().min(bytes.len());
+            match (&greeting.socket).read(&mut bytes[..wants]) {
+                Ok(0) if handshake.is_judged() => {
+                    return Err(Malformed("the peer hangs up: it has another secret".to_owned()).into());
                 }
-                Phase::Greeting(handshake) => {
-                    let mut bytes = [0; 64];
-                    let wants = handshake.wants().min(bytes.len());
-                    match (&*link.socket).read(&mut bytes[..wants]) {
-                        Ok(0) if handshake.is_judged() => {
-                            return Err(Malformed("the peer hangs up: it has another secret".to_owned()).into());
+                Ok(0) => return Err(Ending::closed("the connection was closed during the handshake")),
+                Ok(count) => match handshake.take(&bytes[..count]) {
+                    Ok(step) => self.greet(token, step)?,
+                    Err(malformed) => {
+                        if let Some(parting) = handshake.parting() {
+                            // The other side may be gone already.
+                            let _ = (&greeting.socket).write(&parting);
                         }
-                        Ok(0) => Err(closed("the connection was closed during the handshake")),
-                        Ok(count) => match handshake.take(&bytes[..count]) {
-                            Ok(step) => return self.greet(token, step).and_then(|()| self.read(token)),
-                            Err(malformed) => {
-                                if let Some(parting) = handshake.parting() {
-                                    // The other side may be gone already.
-                                    let _ = (&*link.socket).write(&parting);
-                                }
-                                return Err(malformed.into());
-                            }
-                        },
-                        Err(error) => Err(error),
+                        return Err(malformed.into());
                     }
-                }
-            };
-            match read {
-                Ok(()) => {}
+                },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.unread.push(token);
-        Ok(())
     }
 
-    /// Goes on with a handshake.
     fn greet(&mut self, token: Token, step: Step) -> Result<(), Ending> {
-        let Some(link) = self.links.get_mut(&token) else { return Ok(()) };
+        let Some(greeting) = self.greetings.get_mut(&token) else { return Ok(()) };
         match step {
             Step::Wait => Ok(()),
-            Step::Send(bytes) => link.send_whole(&bytes),
+            Step::Send(bytes) => greeting.send_whole(&bytes),
             Step::Proven(id) => {
-                let peer = self.shared.welcome(id, link.addr);
-                let Phase::Greeting(handshake) = &link.phase else { return Ok(()) };
+                let peer = self.shared.welcome(id, greeting.addr);
+                let Some(handshake) = &greeting.handshake else { return Ok(()) };
                 let verdict = if peer.is_some() { Verdict::Accepted } else { Verdict::Duplicate };
-                link.send_whole(&handshake.answer(verdict))?;
+                greeting.send_whole(&handshake.answer(verdict))?;
                 match peer {
-                    Some(peer) => {
-                        self.open(token, &peer);
-                        Ok(())
-                    }
+                    Some(peer) => self.open(token, &peer),
                     None => Err(Ending::Duplicate),
                 }
             }
             Step::Decided(id, verdict) => {
-                let Some((peer, _)) = link.dialed.clone() else { return Ok(()) };
+                let Some((peer, _)) = greeting.dialed.clone() else { return Ok(()) };
                 if id != peer.id {
                     return Err(Malformed(format!("{id} listens there, not {}", peer.id)).into());
                 }
                 if verdict == Verdict::Duplicate || peer.is_connected() || peer.is_closed() {
                     return Err(Ending::Duplicate);
                 }
-                self.open(token, &peer);
-                Ok(())
+                self.open(token, &peer)
             }
         }
     }
 
-    fn open(&mut self, token: Token, peer: &Arc<Peer>) {
-        if let Some(link) = self.links.get_mut(&token) {
-            link.phase = Phase::Open { peer: Arc::clone(peer), reader: FrameReader::new(), bye: false, leaves: false };
-            peer.connected(Arc::clone(&link.socket));
+    /// A connection has proven itself.
+    fn open(&mut self, token: Token, peer: &Arc<Peer>) -> Result<(), Ending> {
+        if let Some(greeting) = self.greetings.get_mut(&token) {
+            greeting.socket.deregister(self.poll.registry())?;
+        }
+        if let Some(Greeting { socket, addr, .. }) = self.greetings.remove(&token) {
+            peer.connected(self.links.open(token, socket, addr, peer)?);
         }
         // A dial of our own to the same peer has lost.
-        self.links.retain(|other, link| {
-            *other == token || link.is_open() || link.dialed.as_ref().is_none_or(|(dialed, _)| dialed.id != peer.id)
-        });
+        let is_other = |greeting: &Greeting| greeting.dialed.as_ref().is_none_or(|(dialed, _)| dialed.id != peer.id);
+        self.greetings.retain(|_, greeting| is_other(greeting));
+        Ok(())
     }
 
-    /// A link is over.
-    fn end(&mut self, token: Token, ending: Ending) {
-        let Some(link) = self.links.remove(&token) else { return };
-        let reason = match &ending {
-            Ending::Closed(error) => error.to_string(),
-            Ending::Malformed(malformed) => {
-                log(&format!("closed the connection with {}: {malformed}", link.addr));
-                malformed.to_string()
-            }
-            Ending::Duplicate => String::new(),
-        };
-        let _ = link.socket.shutdown(Shutdown::Both);
-        match (link.phase, link.dialed) {
-            (Phase::Open { peer, bye, .. }, _) => {
-                let open = self.shared.forget(&peer);
-                if !open.is_empty() || !bye {
-                    let message = format!("the connection to {} at {} was lost: {reason}", peer.id, link.addr);
-                    self.report(&peer, open, &message);
-                }
-            }
-            (_, Some((peer, until))) if !peer.is_connected() && !peer.is_closed() => {
-                let now = Instant::now();
-                // Who told a peer's address had it from the peer, which listened by then.
-                let is_gone = matches!(&ending, Ending::Closed(e) if e.kind() == io::ErrorKind::ConnectionRefused);
-                let hopeless = is_gone || matches!(ending, Ending::Malformed(_)) || now + DIAL_PAUSE >= until;
-                if hopeless {
-                    self.lost(&peer, &format!("cannot connect to {} at {}: {reason}", peer.id, peer.addr));
-                } else {
-                    self.redials.push(Redial { at: now + DIAL_PAUSE, until, peer });
-                }
-            }
-            _ => {}
+    /// A connection ends before it has proven itself.
+    fn end_greeting(&mut self, token: Token, ending: Ending) {
+        let Some(greeting) = self.greetings.remove(&token) else { return };
+        let reason = reason(&ending, greeting.addr);
+        let _ = greeting.socket.shutdown(Shutdown::Both);
+        let Some((peer, until)) = greeting.dialed else { return };
+        if peer.is_connected() || peer.is_closed() {
+            return;
+        }
+        let now = Instant::now();
+        // Who told a peer's address had it from the peer, which listened by then.
+        let is_gone = matches!(&ending, Ending::Closed(e) if e.kind() == io::ErrorKind::ConnectionRefused);
+        let hopeless = is_gone || matches!(ending, Ending::Malformed(_)) || now + DIAL_PAUSE >= until;
+        if hopeless {
+            self.lost(&peer, &format!("cannot connect to {} at {}: {reason}", peer.id, peer.addr));
+        } else {
+            self.redials.push(Redial { at: now + DIAL_PAUSE, until, peer });
+        }
+    }
+
+    /// An open connection is over.
+    fn end_link(&self, link: &Link, ending: &Ending) {
+        let reason = reason(ending, link.addr);
+        link.hang_up();
+        let open = self.shared.forget(&link.peer);
+        if !open.is_empty() || !link.bye {
+            let message = format!("the connection to {} at {} was lost: {reason}", link.peer.id, link.addr);
+            self.report(&link.peer, open, &message);
         }
     }
 
@@ -447,11 +368,7 @@ impl Reactor {
     }
 }
 
-impl Link {
-    fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open { .. })
-    }
-
+impl Greeting {
     /// The system has something to say of a dial; whether it worked, and there is a handshake to read for.
     fn connected(&mut self, shared: &Shared) -> Result<bool, Ending> {
         if let Some(error) = self.socket.tcp().take_error()? {
@@ -464,7 +381,7 @@ impl Link {
         }
         self.socket.tcp().set_nodelay(true)?;
         let (handshake, hello) = Handshake::dial(shared.identity.clone(), nonce()?);
-        self.phase = Phase::Greeting(handshake);
+        self.handshake = Some(handshake);
         self.send_whole(&hello)?;
         Ok(true)
     }
@@ -472,9 +389,9 @@ impl Link {
     /// Sends a few bytes of a handshake: a connection on which nothing else was sent has room for them.
     fn send_whole(&self, bytes: &[u8]) -> Result<(), Ending> {
         self.socket.tcp().set_nodelay(true)?;
-        match (&*self.socket).write(bytes)? {
+        match (&self.socket).write(bytes)? {
             count if count == bytes.len() => Ok(()),
-            _ => Err(closed("there is no room for a handshake").into()),
+            _ => Err(Ending::closed("there is no room for a handshake")),
         }
     }
 }
@@ -497,56 +414,16 @@ impl Shared {
     }
 }
 
-fn on_frame(
-    shared: &Shared,
-    peer: &Arc<Peer>,
-    bye: &mut bool,
-    header: Header,
-    payload: Vec<u8>,
-) -> Result<(), Malformed> {
-    match header.kind {
-        Kind::Data | Kind::SuperstepEnd | Kind::Watermark | Kind::Barrier | Kind::End => {
-            // A channel that was released may still be sent.
-            let input = lock(&peer.inputs).get(&header.slot).cloned();
-            match input {
-                Some(input) => {
-                    if input.arrive(header, payload)? {
-                        lock(&peer.inputs).remove(&header.slot);
-                    }
-                }
-                None => shared.pool.give(payload),
-            }
+/// Why a connection has ended, for messages; what a stranger did wrong goes into the log as well.
+fn reason(ending: &Ending, addr: SocketAddr) -> String {
+    match ending {
+        Ending::Closed(error) => error.to_string(),
+        Ending::Malformed(malformed) => {
+            log(&format!("closed the connection with {addr}: {malformed}"));
+            malformed.to_string()
         }
-        Kind::Request => {
-            let channel = ChannelId::decode(&payload);
-            let channel = channel.ok_or_else(|| Malformed("a request that names no channel".to_owned()))?;
-            match header.extra {
-                0 => shared.requested(peer, header.slot, channel, header.value)?,
-                1 => shared.requested_file(peer, header.slot, channel, header.value),
-                other => return Err(Malformed(format!("a request of unknown origin {other}"))),
-            }
-        }
-        Kind::Credit => shared.granted(peer, header.slot, Grant { taken: header.value, window: header.extra })?,
-        Kind::Abandon => shared.abandoned(peer, header.slot),
-        Kind::Message => {
-            let handler = lock(&shared.on_message).clone();
-            if let Some(handler) = handler {
-                handler(peer.id, payload);
-            }
-        }
-        Kind::Refused => {
-            let input = lock(&peer.inputs).remove(&header.slot);
-            if let Some(input) = input {
-                input.fail(input.refused(&payload));
-            }
-        }
-        Kind::Bye => *bye = true,
+        Ending::Duplicate => String::new(),
     }
-    Ok(())
-}
-
-fn closed(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, what)
 }
 
 fn nonce() -> io::Result<[u8; 32]> {

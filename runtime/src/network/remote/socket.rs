@@ -62,6 +62,11 @@ impl Socket {
         registry.register(&mut self.tcp, token, Interest::READABLE | Interest::WRITABLE)
     }
 
+    /// Leaves where it was registered.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.tcp)
+    }
+
     /// The plain connection below.
     pub(crate) fn tcp(&self) -> &TcpStream {
         &self.tcp

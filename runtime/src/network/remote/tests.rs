@@ -87,7 +87,7 @@ fn cell(scheduler: &Arc<Scheduler>, body: impl Runnable + 'static) -> Arc<TaskCe
 /// Runs producers in one process's tasks and a consumer in another's, so to speak; what the consumer took.
 fn run(inbox: &Arc<Inbox>, elements: Vec<Vec<Element>>) -> Vec<String> {
     let (a, b) = (start(1), start(2));
-    let (there, here) = (Scheduler::new(1), Scheduler::new(1));
+    let (there, here) = (Scheduler::new(1, Some(a.lookout())), Scheduler::new(1, Some(b.lookout())));
     let producers = elements.into_iter().zip(0..).map(|(elements, producer)| {
         let sender = a.sender(channel(producer)).unwrap();
         cell(&there, Producer { sender, elements: elements.into() })
