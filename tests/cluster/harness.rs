@@ -132,7 +132,8 @@ impl Cluster {
     /// What REST answers to a GET.
     pub(crate) fn rest(&self, path: &str) -> String {
         let said = fs::read_to_string(self.path().join("jobmanager.log")).expect("a log");
-        let at = said.lines().filter_map(|line| line.strip_prefix("REST listens on http://")).next_back();
+        let at =
+            said.lines().filter_map(|line| line.split_once("REST listens on http://")).next_back().map(|(_, at)| at);
         let at = at.expect("REST listens");
         http_get(at, path)
     }

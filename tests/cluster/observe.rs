@@ -44,7 +44,7 @@ fn each_process_shows_its_metrics() {
     let cluster = Cluster::with(1, &["metrics.reporter.prom.port=0"]);
     let job = cluster.begin(&[], &["sums", "--slow", "100"]);
     let said = fs::read_to_string(cluster.path().join("taskexecutor-0.log")).expect("a log");
-    let at = said.lines().find_map(|line| line.strip_prefix("metrics are at http://")?.strip_suffix("/metrics"));
+    let at = said.lines().find_map(|line| line.split_once("metrics are at http://")?.1.strip_suffix("/metrics"));
     let at = at.expect("metrics are served").to_owned();
     let value = |page: &str, name: &str| {
         let line = page.lines().find(|line| line.starts_with(&format!("{name}{{")))?;
@@ -92,7 +92,7 @@ fn metrics_want_the_secret_too() {
     let mut at = None;
     wait_until("metrics are served", || {
         let said = fs::read_to_string(&log).unwrap_or_default();
-        let found = said.lines().find_map(|line| line.strip_prefix("metrics are at http://")?.strip_suffix("/metrics"));
+        let found = said.lines().find_map(|line| line.split_once("metrics are at http://")?.1.strip_suffix("/metrics"));
         at = found.map(str::to_owned);
         at.is_some()
     });

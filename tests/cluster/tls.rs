@@ -112,8 +112,8 @@ fn strs(options: &[String]) -> Vec<&str> {
 
 fn rest_of(cluster: &Cluster) -> String {
     let log = fs::read_to_string(cluster.path().join("jobmanager.log")).expect("reads");
-    let line = log.lines().find_map(|line| line.strip_prefix("REST listens on https://0.0.0.0:"));
-    format!("127.0.0.1:{}", line.expect("it says where, and that it is encrypted"))
+    let line = log.lines().find_map(|line| line.split_once("REST listens on https://0.0.0.0:"));
+    format!("127.0.0.1:{}", line.map(|(_, port)| port).expect("it says where, and that it is encrypted"))
 }
 
 #[test]

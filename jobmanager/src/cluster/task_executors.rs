@@ -71,7 +71,7 @@ impl Cluster {
             FromTaskExecutor::WorkerLost { application, worker, failure } => {
                 // With its application a worker has no more to do.
                 if self.applications.contains_key(&application) {
-                    log(&format!("{worker} of application {application} is lost: {failure}"));
+                    log(&format!("worker {worker} of application {application} is lost: {failure}"));
                 }
                 self.forget_worker(application, worker);
                 self.job(application, JobEvent::WorkerLost { worker, failure });

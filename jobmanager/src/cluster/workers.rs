@@ -53,7 +53,7 @@ impl Cluster {
             FromWorker::Unfit(failure) => {
                 // A program that ends after its last job is right to do so.
                 if of.master.as_ref().is_some_and(|master| master.current_job().is_some()) {
-                    log(&format!("{worker} of application {application} is unfit: {failure}"));
+                    log(&format!("worker {worker} of application {application} is unfit: {failure}"));
                 }
                 if let Some(task_executor) = self.forget_worker(application, worker) {
                     self.tell_task_executor(&task_executor, &ToTaskExecutor::StopWorker { application, worker });

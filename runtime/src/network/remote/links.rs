@@ -4,12 +4,12 @@
 //! while before it sleeps. What comes meanwhile is in its task's hands without a thread having been woken up, which
 //! takes longer than all else on the way of a small message.
 
+use crate::network::remote::ChannelId;
 use crate::network::remote::credit::Grant;
 use crate::network::remote::exchange::Shared;
 use crate::network::remote::frame::{FrameReader, Header, Kind, Malformed};
 use crate::network::remote::peer::Peer;
 use crate::network::remote::socket::Socket;
-use crate::network::remote::ChannelId;
 use crate::task::{Lookout, lock};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
