@@ -1,11 +1,11 @@
 //! Configuration: its file, `-D`, and what follows from them for processes.
 
 use clap::Args;
-use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions, RestartStrategy};
+use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
 use flinkrs_core::config::{
     self, ConfigOption, ConfigValue, Configuration, Declaration, execution, files, heartbeat, jobmanager, observation,
-    rest, restart, security, taskmanager,
+    rest, security, taskmanager,
 };
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
@@ -227,12 +227,7 @@ pub(crate) fn jobmanager_options(config: &Configuration) -> Result<JobManagerOpt
             spread: config.get(&jobmanager::EVENLY_SPREAD_OUT_SLOTS),
             elastic: None,
         },
-        job: JobOptions {
-            restart: restart_of(config),
-            slot_request_timeout: config.get(&jobmanager::SLOT_REQUEST_TIMEOUT),
-            partition_return_timeout: config.get(&execution::PREVIOUS_WORKER_RECOVERY_TIMEOUT),
-            ..JobOptions::default()
-        },
+        config: config.clone(),
         dispatcher: DispatcherOptions {
             finished_jobs: config.get(&jobmanager::JOBSTORE_MAX_CAPACITY).get() as usize,
             ..DispatcherOptions::default()
@@ -285,29 +280,6 @@ fn process_name(role: &str) -> String {
 fn temp_dir(config: &Configuration) -> PathBuf {
     let named = config.get(&taskmanager::TMP_DIRS).and_then(|dirs| dirs.into_iter().next());
     named.unwrap_or_else(std::env::temp_dir)
-}
-
-fn restart_of(config: &Configuration) -> RestartStrategy {
-    match config.get(&restart::STRATEGY) {
-        restart::RestartStrategy::None => RestartStrategy::None,
-        restart::RestartStrategy::FixedDelay => RestartStrategy::FixedDelay {
-            attempts: config.get(&restart::FIXED_ATTEMPTS),
-            delay: config.get(&restart::FIXED_DELAY),
-        },
-        restart::RestartStrategy::FailureRate => RestartStrategy::FailureRate {
-            max_failures: config.get(&restart::RATE_MAX_FAILURES).get(),
-            interval: config.get(&restart::RATE_INTERVAL),
-            delay: config.get(&restart::RATE_DELAY),
-        },
-        restart::RestartStrategy::ExponentialDelay => RestartStrategy::ExponentialDelay {
-            initial: config.get(&restart::INITIAL_BACKOFF),
-            max: config.get(&restart::MAX_BACKOFF),
-            multiplier: config.get(&restart::BACKOFF_MULTIPLIER).0,
-            reset_threshold: config.get(&restart::RESET_BACKOFF_THRESHOLD),
-            jitter: config.get(&restart::JITTER_FACTOR).0,
-            attempts: None,
-        },
-    }
 }
 
 /// What a TaskExecutor is started with: its memory is divided into the network's, the managed of each slot, and the

@@ -3,13 +3,14 @@
 use crate::options::{Found, FoundSecret, Target};
 use crate::{program, runtime, yarn};
 use clap::Args;
-use flinkrs_core::config::Configuration;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
 use flinkrs_core::config::files;
+use flinkrs_core::config::{self, Configuration};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::roles::{COLLECT_LIMIT, DEFAULT_SCHEME, Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use rustix::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -22,8 +23,8 @@ use std::process::Command;
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// How many subtasks each operator runs in, unless the program says otherwise [default: one for each slot]
-    #[arg(short, long, value_name = "N")]
-    parallelism: Option<NonZeroU32>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32768))]
+    parallelism: Option<u32>,
 
     /// Don't wait for the end of the job
     #[arg(short, long)]
@@ -58,6 +59,7 @@ impl Run {
             execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
             execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
             execution::Target::Remote | execution::Target::YarnSession => {
+                self.warn_of_late_options();
                 let Found { address, secret, tls } = runtime()?.block_on(self.cluster.find(&config))?;
                 let secret_file = match secret {
                     None => None,
@@ -72,6 +74,14 @@ impl Run {
         }
     }
 
+    /// Says which options of the command line have no effect: those of processes that run already.
+    fn warn_of_late_options(&self) {
+        let keys = self.cluster.standalone.common.define.iter().filter_map(|text| Some(text.split_once('=')?.0.trim()));
+        for key in keys.filter(|key| config::is_of_processes(key)) {
+            eprintln!("warning: {key} has no effect here: the cluster's processes read it when they are started");
+        }
+    }
+
     fn embedded(&self, program: &Program) -> Result<()> {
         let mut command = program.command();
         if let Some(parallelism) = self.parallelism {
@@ -82,10 +92,11 @@ impl Run {
 
     fn how(&self, config: &Configuration) -> How {
         How {
-            parallelism: self.parallelism.or(config.get(&execution::PARALLELISM)).map(NonZeroU32::get),
+            parallelism: self.parallelism.or(config.get(&execution::PARALLELISM).map(NonZeroU32::get)),
             detached: self.detached || !config.get(&execution::ATTACHED),
             cancel_on_lost_client: self.shutdown_on_attached_exit || config.get(&execution::SHUTDOWN_ON_ATTACHED_EXIT),
             blocking_exchanges: config.get(&execution::BATCH_SHUFFLE_MODE) == BatchShuffleMode::Blocking,
+            settings: config.job_settings(),
         }
     }
 }
@@ -123,6 +134,7 @@ pub(crate) struct How {
     pub(crate) detached: bool,
     pub(crate) cancel_on_lost_client: bool,
     pub(crate) blocking_exchanges: bool,
+    pub(crate) settings: BTreeMap<String, String>,
 }
 
 impl How {
@@ -134,6 +146,7 @@ impl How {
             detached: self.detached,
             cancel_on_lost_client: self.cancel_on_lost_client,
             blocking_exchanges: self.blocking_exchanges,
+            settings: self.settings.clone(),
         }
     }
 }

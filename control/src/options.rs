@@ -1,5 +1,6 @@
 //! What can be set, with its defaults: how often a job is restarted, and how long who waits for what.
 
+use flinkrs_core::config::{Configuration, execution, jobmanager, restart};
 use std::time::Duration;
 
 /// How a JobMaster treats its job.
@@ -42,6 +43,18 @@ impl Default for JobOptions {
     }
 }
 
+impl JobOptions {
+    /// Those that are set.
+    pub fn of(config: &Configuration) -> JobOptions {
+        JobOptions {
+            restart: RestartStrategy::of(config),
+            slot_request_timeout: config.get(&jobmanager::SLOT_REQUEST_TIMEOUT),
+            partition_return_timeout: config.get(&execution::PREVIOUS_WORKER_RECOVERY_TIMEOUT),
+            ..JobOptions::default()
+        }
+    }
+}
+
 /// What happens after a failure (`restart-strategy.type`).
 #[derive(Clone, Debug, PartialEq)]
 pub enum RestartStrategy {
@@ -78,6 +91,32 @@ pub enum RestartStrategy {
         /// Restarts since the last reset before the job fails; `None` is no limit.
         attempts: Option<u32>,
     },
+}
+
+impl RestartStrategy {
+    /// The one that is set.
+    pub fn of(config: &Configuration) -> RestartStrategy {
+        match config.get(&restart::STRATEGY) {
+            restart::RestartStrategy::None => RestartStrategy::None,
+            restart::RestartStrategy::FixedDelay => RestartStrategy::FixedDelay {
+                attempts: config.get(&restart::FIXED_ATTEMPTS),
+                delay: config.get(&restart::FIXED_DELAY),
+            },
+            restart::RestartStrategy::FailureRate => RestartStrategy::FailureRate {
+                max_failures: config.get(&restart::RATE_MAX_FAILURES).get(),
+                interval: config.get(&restart::RATE_INTERVAL),
+                delay: config.get(&restart::RATE_DELAY),
+            },
+            restart::RestartStrategy::ExponentialDelay => RestartStrategy::ExponentialDelay {
+                initial: config.get(&restart::INITIAL_BACKOFF),
+                max: config.get(&restart::MAX_BACKOFF),
+                multiplier: config.get(&restart::BACKOFF_MULTIPLIER).0,
+                reset_threshold: config.get(&restart::RESET_BACKOFF_THRESHOLD),
+                jitter: config.get(&restart::JITTER_FACTOR).0,
+                attempts: None,
+            },
+        }
+    }
 }
 
 impl Default for RestartStrategy {

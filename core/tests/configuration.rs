@@ -1,8 +1,8 @@
 //! Options: files, command lines, what is refused and how, and the reference page.
 
 use flinkrs_core::config::{
-    Configuration, Factor, Fraction, PortRange, Secret, components, execution, find_file, heartbeat, jobmanager,
-    observation, reference_page, rest, restart, security, taskmanager,
+    Configuration, Factor, Fraction, PortRange, Secret, components, execution, find_file, heartbeat, is_of_processes,
+    jobmanager, observation, reference_page, rest, restart, security, taskmanager,
 };
 use flinkrs_core::resource::ByteSize;
 use std::collections::BTreeSet;
@@ -223,4 +223,27 @@ fn secrets_are_read_compared_and_never_shown() {
         write(text, 0o600);
         assert!(refused().contains("has to have 16 to 4096 bytes") && !refused().contains(text), "{}", refused());
     }
+}
+
+#[test]
+fn a_job_has_options_of_its_own_and_the_rest_of_the_cluster() {
+    let client = load("slot.request.timeout = \"2 s\"\n", &["restart-strategy.type=none", "heartbeat.interval=1s"]);
+    let settings = client.job_settings();
+    assert_eq!(settings.keys().collect::<Vec<_>>(), ["restart-strategy.type", "slot.request.timeout"]);
+    let cluster = load("", &["slot.request.timeout=9s", "heartbeat.interval=3s"]);
+    let of_job = cluster.with(&settings).expect("options that are right");
+    assert_eq!(of_job.get(&jobmanager::SLOT_REQUEST_TIMEOUT), Duration::from_secs(2));
+    assert_eq!(of_job.get(&restart::STRATEGY), restart::RestartStrategy::None);
+    assert_eq!(of_job.get(&heartbeat::INTERVAL), Duration::from_secs(3));
+    let wrong = [("restart-strategy.type".to_owned(), "sometimes".to_owned())];
+    let error = cluster.with(&wrong.into()).expect_err("no strategy");
+    assert!(error.to_string().starts_with("option -D: restart-strategy.type is 'sometimes'"), "{error}");
+}
+
+#[test]
+fn options_that_come_too_late_are_known() {
+    let late = ["heartbeat.timeout", "taskmanager.numberOfTaskSlots", "jobstore.max-capacity", "env.log.dir"];
+    assert!(late.iter().all(|key| is_of_processes(key)));
+    let in_time = ["restart-strategy.type", "slot.request.timeout", "jobmanager.rpc.port", "execution.attached"];
+    assert!(!in_time.iter().any(|key| is_of_processes(key)));
 }

@@ -7,7 +7,8 @@ use crate::secured::check_open;
 use crate::service;
 use crate::store::Store;
 use flinkrs_control::dispatcher::OnClientLoss;
-use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
+use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
+use flinkrs_core::config::Configuration;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, JobId};
 use flinkrs_rpc::auth::Secret;
@@ -43,8 +44,8 @@ pub struct JobManagerOptions {
     pub artifacts: PathBuf,
     /// How TaskExecutors and slots are treated.
     pub resources: ResourceOptions,
-    /// How jobs are treated.
-    pub job: JobOptions,
+    /// How jobs are treated that have no options of their own.
+    pub config: Configuration,
     /// How clients and finished jobs are treated.
     pub dispatcher: DispatcherOptions,
     /// What starts TaskExecutors; `None`: they start by themselves.
@@ -142,9 +143,9 @@ impl JobManager {
             None => None,
         };
         let store = Store::open(&options.store, &options.artifacts)?;
-        let JobManagerOptions { dispatcher, resources, job, driver, ends_with_application, .. } = options;
+        let JobManagerOptions { dispatcher, resources, config, driver, ends_with_application, .. } = options;
         let has_driver = driver.is_some();
-        let of_cluster = Options { dispatcher, resources, job, driver, ends_with_application };
+        let of_cluster = Options { dispatcher, resources, config, driver, ends_with_application };
         let cluster = Cluster::new(of_cluster, store.clone())?;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         Ok(JobManager {

@@ -425,6 +425,8 @@ pub struct Submission {
     pub once: Vec<Vec<u8>>,
     /// The plan as Flink's JSON, for pages.
     pub plan_json: String,
+    /// Options of the configuration that count for this job, in place of the cluster's.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// How far a job is, as its client sees it.

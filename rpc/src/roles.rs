@@ -7,6 +7,7 @@ use flinkrs_core::error::{Error, Result};
 use flinkrs_protocol::{ApplicationId, JobId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 
@@ -56,6 +57,8 @@ pub struct SubmitSpec {
     pub cancel_on_lost_client: bool,
     /// Whether exchanges between regions are kept whole, so that a failure repeats less.
     pub blocking_exchanges: bool,
+    /// Options of the configuration that count for its jobs, in place of the cluster's.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Where a program finds its cluster.

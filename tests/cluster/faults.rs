@@ -54,6 +54,17 @@ fn how_a_process_has_ended_is_said_although_others_notice_first() {
 }
 
 #[test]
+fn a_job_brings_options_of_its_own() {
+    let cluster = Cluster::with(1, &["restart-strategy.fixed-delay.delay=0", "slot.request.timeout=1h"]);
+    let options = ["-p", "1", "-D", "restart-strategy.fixed-delay.attempts=2", "-D", "heartbeat.timeout=10s"];
+    let output = cluster.run(&options, &["abort"]);
+    assert_failed(&output, 4, &["restart 2: ", "warning: heartbeat.timeout has no effect here"]);
+    assert!(!text(&output.stderr).contains("restart 3: "), "{}", text(&output.stderr));
+    let options = ["-p", "100", "-D", "slot.request.timeout=200ms"];
+    assert_failed(&cluster.run(&options, &["sums"]), 4, &["waited for 0.2 s (slot.request.timeout)"]);
+}
+
+#[test]
 fn a_plan_that_differs_in_a_worker_is_named_by_operator() {
     let cluster = Cluster::start(2);
     let output = cluster.run(&[], &["differs"]);

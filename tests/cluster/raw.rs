@@ -9,6 +9,7 @@ use flinkrs_rpc::connect::{Access, JobManagerClient};
 use flinkrs_rpc::message::{JobStatus, Submission};
 use flinkrs_rpc::proto::{ArtifactChunk, CloseApplicationRequest, JobRef, OpenApplicationRequest, SubmitJobRequest};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::StreamExt;
 use tonic::Status;
@@ -77,6 +78,7 @@ impl Raw {
             results: Vec::new(),
             snapshots: None,
             plan_json: "{}".to_owned(),
+            settings: BTreeMap::new(),
         };
         let graph = body::encode(&submission).expect("encodes");
         let (application, job) = (application.to_string(), job.to_string());

@@ -140,6 +140,7 @@ impl Submitter {
             }),
             once: self.once.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             plan_json: optimized.explain_json().to_string(),
+            settings: self.spec.settings.clone(),
             graph,
         };
         self.hand_over(&plan.name, job, number, &submission)?;

@@ -20,6 +20,7 @@ use flinkrs_yarn_am::containers::Limits;
 use flinkrs_yarn_am::launch::Launch;
 use flinkrs_yarn_am::master::{End, Executors, MasterOptions};
 use flinkrs_yarn_am::spec::{ApplicationSpec, Common, ContainerSpec, EXECUTABLE, OwnProgram, PROGRAMS, Work};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -146,6 +147,8 @@ fn start(program: &OwnProgram, config: &Configuration, address: &str) -> Result<
         detached: false,
         cancel_on_lost_client: true,
         blocking_exchanges: program.blocking_exchanges,
+        // What is set for the job is set for the cluster.
+        settings: BTreeMap::new(),
     };
     let mut command = Command::new(&path);
     command

@@ -69,6 +69,21 @@ pub fn components() -> [Component; 10] {
     ]
 }
 
+/// The options that a job may have values of its own for; the cluster's count where it has none.
+fn of_jobs() -> impl Iterator<Item = &'static dyn Declaration> {
+    let others: [&dyn Declaration; 2] =
+        [&jobmanager::SLOT_REQUEST_TIMEOUT, &execution::PREVIOUS_WORKER_RECOVERY_TIMEOUT];
+    restart::ALL.iter().copied().chain(others)
+}
+
+/// Whether an option is read only by the processes of a cluster, when they start: who submits a job comes too late.
+pub fn is_of_processes(key: &str) -> bool {
+    let clients: [&dyn Declaration; 2] = [&jobmanager::RPC_ADDRESS, &jobmanager::RPC_PORT];
+    let all = [jobmanager::ALL, taskmanager::ALL, heartbeat::ALL, observation::ALL];
+    let is = |option: &dyn Declaration| option.key() == key;
+    all.into_iter().flatten().any(|option| is(*option)) && !clients.into_iter().chain(of_jobs()).any(is)
+}
+
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
@@ -129,6 +144,24 @@ impl Configuration {
     /// What is set, as keys and the texts of their values: what another process needs to have the same configuration.
     pub fn settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.set.iter().map(|(key, text)| (*key, text.as_str()))
+    }
+
+    /// What is set of the options that a job may have values of its own for: goes with the job.
+    pub fn job_settings(&self) -> BTreeMap<String, String> {
+        let set = of_jobs().filter_map(|option| Some((option.key().to_owned(), self.set.get(option.key())?.clone())));
+        set.collect()
+    }
+
+    /// The same, but for what a job has set.
+    ///
+    /// Errors as [`Configuration::load`] does.
+    pub fn with(&self, job_settings: &BTreeMap<String, String>) -> Result<Configuration> {
+        let mut config = self.clone();
+        for (key, text) in job_settings {
+            config.set(Setting { key: key.clone(), text: text.clone(), origin: Origin::CommandLine })?;
+        }
+        config.check_relations()?;
+        Ok(config)
     }
 
     fn text(&self, option: &dyn Declaration) -> &str {

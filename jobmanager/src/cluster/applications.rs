@@ -116,7 +116,7 @@ impl Cluster {
                 let next = of.history.len() + 1;
                 return Err(Error::usage(format!("execution {execution} is submitted; the next one is {next}")));
             }
-            JobRecord::new(application, job, execution, submission, now())
+            JobRecord::new(application, job, execution, submission, now(), &self.options.config)
         });
         let record = match checked {
             Ok(record) => record,
@@ -125,23 +125,12 @@ impl Cluster {
                 return;
             }
         };
-        let submitted = self.submission(&record, job, Recovered::No);
+        let submitted = submission_of(&record, job, Recovered::No);
         self.jobs.insert(job, record);
         let Some(of) = self.applications.get_mut(&application) else { return };
         of.answers.insert(job, reply);
         let attached = of.attached;
         self.dispatch(DispatcherEvent::Submit { application, submission: submitted, attached });
-    }
-
-    fn submission(&self, record: &JobRecord, job: JobId, recovered: Recovered) -> JobSubmission {
-        JobSubmission {
-            job,
-            execution: record.number,
-            graph: std::sync::Arc::clone(&record.graph),
-            has_sinks: record.submission.has_sinks,
-            options: self.options.job.clone(),
-            recovered,
-        }
     }
 
     /// The Dispatcher has accepted or refused a job.
@@ -237,7 +226,8 @@ impl Cluster {
     pub(super) fn recover(&mut self) -> Result<()> {
         for (job, stored) in self.store.outcomes::<StoredOutcome>()? {
             let StoredOutcome { application, number, submission, submitted_ms, state, result } = stored;
-            let mut record = JobRecord::new(application, job, number, submission, Timestamp(submitted_ms))?;
+            let mut record =
+                JobRecord::new(application, job, number, submission, Timestamp(submitted_ms), &self.options.config)?;
             let failure = result.as_ref().err().cloned();
             self.last_end = Some(JobEnd { job, state, failure: failure.clone() });
             let accumulators = result.as_ref().map(|ok| ok.accumulators.clone()).unwrap_or_default();
@@ -250,15 +240,21 @@ impl Cluster {
         for (job, stored, commit) in self.store.jobs::<StoredJob, BTreeMap<String, AccumulatorValue>>()? {
             let application = stored.program.application;
             log(&format!("job {job} of application {application} comes back"));
-            let record =
-                JobRecord::new(application, job, stored.number, stored.submission, Timestamp(stored.submitted_ms))?;
+            let record = JobRecord::new(
+                application,
+                job,
+                stored.number,
+                stored.submission,
+                Timestamp(stored.submitted_ms),
+                &self.options.config,
+            )?;
             if commit.is_none() {
                 // It starts anew, with attempts that have the same numbers.
                 self.store.remove_results(job)?;
             }
             self.store.restore_artifact(&stored.program.artifact)?;
             let recovered = commit.map_or(Recovered::Running, Recovered::Committing);
-            let submission = self.submission(&record, job, recovered);
+            let submission = submission_of(&record, job, recovered);
             self.jobs.insert(job, record);
             let on_loss = |cancel| if cancel { OnClientLoss::Cancel } else { OnClientLoss::GoOn };
             let attached = stored.attached.map(on_loss);
@@ -272,5 +268,16 @@ impl Cluster {
             self.over_at = Some(Instant::now() + self.options.dispatcher.client_timeout);
         }
         Ok(())
+    }
+}
+
+fn submission_of(record: &JobRecord, job: JobId, recovered: Recovered) -> JobSubmission {
+    JobSubmission {
+        job,
+        execution: record.number,
+        graph: std::sync::Arc::clone(&record.graph),
+        has_sinks: record.submission.has_sinks,
+        options: record.options.clone(),
+        recovered,
     }
 }

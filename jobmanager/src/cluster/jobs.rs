@@ -2,6 +2,8 @@
 
 use crate::cluster::{Cluster, log};
 use flinkrs_control::Timestamp;
+use flinkrs_control::options::JobOptions;
+use flinkrs_core::config::Configuration;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
@@ -18,6 +20,8 @@ pub(crate) struct JobRecord {
     pub(crate) application: ApplicationId,
     pub(crate) graph: Arc<JobGraph>,
     pub(crate) submission: Arc<Submission>,
+    /// What it has set, and the cluster for all others.
+    pub(crate) options: JobOptions,
     pub(crate) number: u32,
     pub(crate) submitted: Timestamp,
     /// The message by which workers hear of it.
@@ -40,7 +44,9 @@ impl JobRecord {
         number: u32,
         submission: Submission,
         submitted: Timestamp,
+        config: &Configuration,
     ) -> Result<JobRecord> {
+        let options = JobOptions::of(&config.with(&submission.settings)?);
         let mut graph = submission.graph.clone();
         // Splits are handed out one by one.
         let sources = graph.vertices.iter_mut().filter_map(|vertex| vertex.source.as_mut());
@@ -54,6 +60,7 @@ impl JobRecord {
             application,
             graph: Arc::new(submission.graph.clone()),
             submission: Arc::new(submission),
+            options,
             number,
             submitted,
             execution: body::encode(&execution)?,

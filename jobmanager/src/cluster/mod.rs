@@ -18,8 +18,9 @@ use crate::store::Store;
 use flinkrs_control::Timestamp;
 use flinkrs_control::dispatcher::{Dispatcher, DispatcherEvent};
 use flinkrs_control::jobmaster::JobEvent;
-use flinkrs_control::options::{DispatcherOptions, JobOptions, ResourceOptions};
+use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::resource_manager::{ResourceEvent, ResourceManager};
+use flinkrs_core::config::Configuration;
 use flinkrs_core::error::Result;
 use flinkrs_protocol::{ApplicationId, Failure, JobId, JobState, ProcessUse, TaskExecutorId, WorkerUse};
 use flinkrs_rpc::auth::Secret;
@@ -42,7 +43,8 @@ const HANG_UP: Duration = Duration::from_secs(3);
 pub(crate) struct Options {
     pub(crate) dispatcher: DispatcherOptions,
     pub(crate) resources: ResourceOptions,
-    pub(crate) job: JobOptions,
+    /// How jobs are treated that have no options of their own.
+    pub(crate) config: Configuration,
     /// What starts TaskExecutors.
     pub(crate) driver: Option<Driver>,
     /// Whether the cluster is there for one application, and ends with it.

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use flinkrs_rpc::roles::{Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -144,6 +145,7 @@ fn spec(context: &Context, parallelism: Option<u32>) -> Result<String, Fault> {
         detached: true,
         cancel_on_lost_client: false,
         blocking_exchanges: false,
+        settings: BTreeMap::new(),
     };
     serde_json::to_string(&spec).map_err(|error| failed(&error.to_string()))
 }

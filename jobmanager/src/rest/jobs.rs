@@ -113,7 +113,10 @@ pub(super) async fn status(context: Arc<Context>, call: Call) -> Answer {
 
 pub(super) async fn config(context: Arc<Context>, call: Call) -> Answer {
     let job = context.job(&call).await?;
-    let restart = context.look(|cluster| cluster.options.job.restart.clone()).await?;
+    let id = job.job();
+    let restart =
+        context.look(move |cluster| cluster.jobs.get(&id).map(|record| record.options.restart.clone())).await?;
+    let restart = restart.ok_or_else(|| Fault::no_job(id))?;
     let parallelism = job.graph.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1);
     let blocking = job.graph.edges.iter().any(|edge| edge.mode == flinkrs_core::strategy::ExchangeMode::Blocking);
     ok(json!({

@@ -1,8 +1,7 @@
 //! A JobManager with a TaskExecutor and workers that only talk: they run nothing, and report what they are told to.
 
 use crate::http::{Answer, call, get};
-use flinkrs_control::options::{JobOptions, RestartStrategy};
-use flinkrs_core::config::PortRange;
+use flinkrs_core::config::{Configuration, PortRange};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
 use flinkrs_core::strategy::{DEFAULT_SLOT_SHARING_GROUP, DriverStrategy, ExchangeMode, Part, ShipStrategy};
@@ -71,7 +70,7 @@ pub(crate) struct TestCluster {
 pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOptions {
     let bind = "127.0.0.1:0".parse().expect("an address");
     let settings = vec![("rest.port".to_owned(), "0".to_owned())];
-    let restart = RestartStrategy::FixedDelay { attempts: 1, delay: Duration::ZERO };
+    let config = ["restart-strategy.fixed-delay.attempts=1", "restart-strategy.fixed-delay.delay=0"];
     JobManagerOptions {
         bind,
         secret,
@@ -90,7 +89,7 @@ pub(crate) fn options(folder: &Path, secret: Option<Secret>) -> JobManagerOption
         store: folder.to_path_buf(),
         artifacts: folder.join("artifacts"),
         resources: Default::default(),
-        job: JobOptions { restart, ..JobOptions::default() },
+        config: Configuration::load(None, &config).expect("these are options"),
         dispatcher: Default::default(),
         driver: None,
         ends_with_application: false,
@@ -205,6 +204,7 @@ impl TestCluster {
             snapshots: None,
             once: Vec::new(),
             plan_json: plan().to_string(),
+            settings: BTreeMap::new(),
         };
         let graph = body::encode(&submission).expect("encodes");
         let (application, text) = (application.to_string(), job.to_string());
