@@ -20,9 +20,9 @@ memory.process.size = \"8gb\"
 A key that is no option is an error, and so is a value that an option can't have. The keys are Flink's where Flink has
 the option, but not all defaults are. A duration without a unit counts milliseconds, a size without one bytes.
 
-A job may have restart strategies and timeouts of its own, which count more than the cluster's: `flinkrs run` sends what it
-finds set of `restart-strategy.*`, `slot.request.timeout` and `execution.batch.job-recovery.*`. What only processes of a
-cluster read has no effect there, and a warning says so.
+A job may have a restart strategy and timeouts of its own, which count more than the cluster's: `flinkrs run` sends
+what it finds set of `restart-strategy.*`, `slot.request.timeout` and `execution.batch.job-recovery.*`. What only
+processes of a cluster read has no effect there, and a warning says so.
 ";
 
 const HEAD: &str = "| option | value | default | meaning |\n|---|---|---|---|\n";
