@@ -77,14 +77,15 @@ impl FileOutput {
         target.files.absolute(&target.path)
     }
 
-    /// Checks that the output may be made, tidies up after dead jobs beside it and makes the hidden folder, unless
-    /// another process of the job has.
+    /// Checks that the output may be made, tidies up after dead jobs beside it and makes the hidden folder. What an
+    /// earlier start of the job has written there, of which a lost JobManager knew, is removed.
     pub fn begin(&self, context: &CommitContext<'_>) -> Result<()> {
         let place = self.place(context.job)?;
         // First without a trace: a refused job makes no folders.
         place.check(self.mode)?;
         place.tidy()?;
         place.check(self.mode)?;
+        place.discard()?;
         *self.begun() = Begun::Here(place.begin()?);
         Ok(())
     }

@@ -110,3 +110,26 @@ fn two_jobs_take_turns_in_one_slot() {
         assert_same(&text(&output.stdout), &expected, "one after the other");
     }
 }
+
+/// What a lost JobManager's start of the job has written is in nobody's way, and costs no restart.
+#[test]
+fn a_job_that_writes_outlives_its_jobmanager_without_a_restart() {
+    let mut cluster = Cluster::with(2, &["restart-strategy.type=none"]);
+    let output = cluster.path().join("sums");
+    let running = cluster.begin(&[], &["sums", "--slow", "20", "--output", &output.display().to_string()]);
+    let begun = || fs::read_dir(cluster.path()).expect("a folder").flatten().any(|entry| has_attempt(&entry.path()));
+    wait_until("a subtask writes", begun);
+    cluster.restart_jobmanager();
+    let said = finish(running);
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    assert!(!text(&said.stderr).contains("restart 1"), "{}", text(&said.stderr));
+    let lines: usize =
+        (1..=2).map(|i| fs::read_to_string(output.join(i.to_string())).expect("a file").lines().count()).sum();
+    assert_eq!(lines, text(&embedded(&["sums"])).lines().count());
+}
+
+/// Whether a folder is the hidden one of an output in which a subtask has made its first file.
+fn has_attempt(folder: &std::path::Path) -> bool {
+    let is_hidden = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".sums.flinkrs-"));
+    is_hidden && ["1-0", "2-0"].iter().any(|name| folder.join(name).exists())
+}

@@ -97,7 +97,7 @@ impl Place {
         self.files.kind(&self.target)
     }
 
-    /// Makes the hidden folder, unless it is there, and holds it.
+    /// Makes the hidden folder, and holds it.
     pub(super) fn begin(&self) -> Result<FileLock> {
         loop {
             self.files.create_dir(&self.hidden)?;

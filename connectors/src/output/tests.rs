@@ -202,6 +202,23 @@ fn at_each_step(check: impl Fn(&World, &'static str)) {
 }
 
 #[test]
+fn a_job_that_begins_anew_writes_the_same_attempts_again() {
+    let world = World::new(&[1, 0], Old::Nothing);
+    let hidden = world.folder.path().join(".x.flinkrs-job");
+    assert!(hidden.join("1-1").exists());
+    let output = world.output();
+    output.begin(&world.context()).expect("begins");
+    assert!(!hidden.join("1-1").exists());
+    for index in 0..2 {
+        let subtask = Subtask { index, parallelism: 2 };
+        let mut file = output.open(&WriterContext { job: "job", subtask, attempt: 0 }).expect("no such file is there");
+        file.finish().expect("writes");
+    }
+    output.commit(&CommitContext { job: "job", attempts: &[0, 0] }).expect("commits");
+    world.only_the_output_is_left();
+}
+
+#[test]
 fn another_process_completes_a_commit_from_each_step() {
     at_each_step(|world, _| {
         world.output().commit(&world.context()).expect("commits");
