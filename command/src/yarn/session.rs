@@ -15,7 +15,6 @@ use flinkrs_rpc::proto::Empty;
 use flinkrs_yarn_am::places::Near;
 use flinkrs_yarn_am::spec::Work;
 use std::io::BufRead;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -40,17 +39,17 @@ pub(crate) struct YarnSession {
     #[arg(short, long)]
     detached: bool,
 
-    /// Memory of the JobManager's container, such as 512mb
+    /// Memory of the JobManager's container, such as 512mb; a number alone counts megabytes
     #[arg(long = "jobManagerMemory", visible_alias = "jm", value_name = "SIZE")]
     job_manager_memory: Option<String>,
 
-    /// Memory of each TaskExecutor's container, such as 4gb
+    /// Memory of each TaskExecutor's container, such as 4gb; a number alone counts megabytes
     #[arg(long = "taskManagerMemory", visible_alias = "tm", value_name = "SIZE")]
     task_manager_memory: Option<String>,
 
     /// Slots of each TaskExecutor
-    #[arg(short, long, value_name = "N")]
-    slots: Option<NonZeroU32>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    slots: Option<u32>,
 
     /// The queue
     #[arg(long, visible_alias = "qu", value_name = "QUEUE")]
@@ -114,10 +113,12 @@ impl YarnSession {
         let slots = self.slots.map(|slots| slots.to_string());
         let ship: Vec<String> = self.ship.iter().map(|path| path.display().to_string()).collect();
         let ship = (!ship.is_empty()).then(|| ship.join(","));
+        let memory = |text: &Option<String>| text.as_deref().map(in_megabytes);
+        let (master, executor) = (memory(&self.job_manager_memory), memory(&self.task_manager_memory));
         let said: [(&dyn Declaration, &Option<String>); 9] = [
             (&yarn::APPLICATION_ID, &self.application_id),
-            (&jobmanager::PROCESS_MEMORY, &self.job_manager_memory),
-            (&taskmanager::PROCESS_MEMORY, &self.task_manager_memory),
+            (&jobmanager::PROCESS_MEMORY, &master),
+            (&taskmanager::PROCESS_MEMORY, &executor),
             (&taskmanager::SLOTS, &slots),
             (&yarn::APPLICATION_QUEUE, &self.queue),
             (&yarn::APPLICATION_NAME, &self.name),
@@ -129,6 +130,12 @@ impl YarnSession {
         common.define.extend(said);
         common.configuration()
     }
+}
+
+/// A size whose unit is megabytes if none is said.
+fn in_megabytes(size: &str) -> String {
+    let is_number = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("{size}mb") } else { size.to_owned() }
 }
 
 /// Starts a session and waits until it runs.

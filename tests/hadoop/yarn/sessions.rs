@@ -35,7 +35,7 @@ pub(crate) fn idle_containers_are_given_back(cluster: &mut Cluster) {
 /// Several jobs at once don't ask for more than they use together (FLINK-12342, YARN-1902).
 pub(crate) fn no_container_is_asked_for_twice(cluster: &mut Cluster) {
     make_home(cluster);
-    let id = session(cluster, &["-s", "2", "-Dyarn.heartbeat.interval=20ms", "-tm", "256mb"]);
+    let id = session(cluster, &["-s", "2", "-Dyarn.heartbeat.interval=20ms", "-tm", "256"]);
     let begin = || Running::start(&mut flinkrs(cluster, &["run", "-p", "3", PROGRAM, "sums", "--slow", "50"]));
     let jobs = [begin(), begin(), begin()];
     jobs.into_iter().for_each(|job| drop(job.end().ok()));
