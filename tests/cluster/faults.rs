@@ -28,6 +28,15 @@ fn a_panic_is_named_by_its_operator() {
 }
 
 #[test]
+fn a_criterion_that_panics_fails_its_job_whoever_ends_the_superstep() {
+    let cluster = Cluster::start(2);
+    for late in ["criterion-after-first", "criterion-after-second"] {
+        assert_failed(&cluster.run(&["-p", "2"], &[late]), 1, &["'BulkIteration'", "more supersteps than it likes"]);
+    }
+    cluster.wait_until_idle();
+}
+
+#[test]
 fn a_process_that_dies_disturbs_no_other_job() {
     let cluster =
         Cluster::with(2, &["restart-strategy.fixed-delay.attempts=1", "restart-strategy.fixed-delay.delay=100ms"]);

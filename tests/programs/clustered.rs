@@ -45,8 +45,12 @@ enum Case {
     Sort,
     /// Connected components of a row of vertices: a delta iteration
     Components,
-    /// Ranks of a ring of vertices: a bulk iteration with a criterion
+    /// Ranks of a ring of vertices: a bulk iteration
     Ranks,
+    /// A loop whose criterion panics in the second superstep, which subtask 0 ends late
+    CriterionAfterFirst,
+    /// The same when the other one is late
+    CriterionAfterSecond,
     /// Joins records with what they were grouped to: queues alone would wait for each other in a circle
     Diamond,
     /// Ten stages with an exchange before each; every record takes the pause in each of them
@@ -98,6 +102,8 @@ fn run(args: Args) -> Result<()> {
         }
         Case::Components => finish(&env, &args, components(&env, &args)),
         Case::Ranks => finish(&env, &args, ranks(&env, &args)),
+        Case::CriterionAfterFirst => finish(&env, &args, criterion(&env, 0)),
+        Case::CriterionAfterSecond => finish(&env, &args, criterion(&env, 1)),
         Case::Diamond => {
             let numbers = numbers(&env, &args, |_| {});
             let sums = numbers.group_by(f0).sum(f1);
@@ -236,12 +242,28 @@ fn components(env: &ExecutionEnvironment, args: &Args) -> DataSet<(u64, u64)> {
     step.close_with(&changes, &changes)
 }
 
-/// A value wanders around a ring, a vertex in each superstep, until an aggregate says that it is there.
+/// A value wanders around a ring, a vertex in each superstep.
 fn ranks(env: &ExecutionEnvironment, args: &Args) -> DataSet<(u64, u64)> {
     let count = args.records;
     let vertices = env.generate_sequence(0, count - 1).map(|v| (v, u64::from(v == 0)));
     let step = vertices.iterate(60);
     let next = step.map(move |(v, value)| ((v + 1) % count, value * 2 % 1_000_003)).group_by(f0).sum(f1);
+    step.close_with(&next)
+}
+
+/// The subtask that ends a superstep last is where the criterion is asked, or tells whoever asks it.
+fn criterion(env: &ExecutionEnvironment, late: u32) -> DataSet<(u64, u64)> {
+    let step = env.generate_sequence(0, 999).map(|n| (n, n)).iterate(5);
+    let step = step.converge_when(|superstep, _| {
+        assert!(superstep < 2, "more supersteps than it likes");
+        false
+    });
+    let next = step.map_rich(move |context| {
+        if context.subtask.index == late {
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(|record| record)
+    });
     step.close_with(&next)
 }
 

@@ -85,8 +85,15 @@ impl Worker {
             task_executor: spec.task_executor.clone(),
             data_address,
         };
-        let (link, commands) = Link::connect(&spec, tls, register)?;
         let loops = Arc::<LoopMessages>::default();
+        // Who knows this worker may be faster: what it says of a loop waits until the loop's tasks are here.
+        let early = Arc::clone(&loops);
+        exchange.on_message(Arc::new(move |peer, message: Vec<u8>| {
+            if let Err(error) = early.receive(&message) {
+                eprintln!("error: a message of {peer}: {error}");
+            }
+        }));
+        let (link, commands) = Link::connect(&spec, tls, register)?;
         let (pending, values) = (RefCell::default(), RefCell::default());
         Ok(Worker { spec, link, commands, pending, values, exchange, loops })
     }

@@ -4,7 +4,7 @@ use crate::iteration::LoopSnapshots;
 use crate::iteration::history::History;
 use crate::iteration::members::{Decided, Ended, LoopMessage, Members};
 use crate::snapshot::{LoopStore, Manifest, SubtaskState};
-use crate::task::{TaskCell, current_task};
+use crate::task::{TaskCell, catch_inside, current_task};
 use flinkrs_core::function::{AccumulatorValue, Aggregates, Convergence, IterationContext};
 use flinkrs_core::{Error, Result};
 use flinkrs_memory::BatchSpillBuffer;
@@ -257,10 +257,7 @@ impl LoopControl {
         match &self.members {
             Some(members) => self.member_ended(members, state),
             None if state.arrived < state.feedback.len() => Ok(()),
-            None => {
-                self.decide(state);
-                Ok(())
-            }
+            None => self.decide(state).map(drop),
         }
     }
 
@@ -287,17 +284,21 @@ impl LoopControl {
         if state.members_ended < members.count {
             return Ok(());
         }
-        let decided = self.decide(state);
+        let decided = self.decide(state)?;
         members.tell_members(&decided)
     }
 
     /// Ends the superstep.
-    fn decide(&self, mut state: MutexGuard<'_, State>) -> Decided {
+    ///
+    /// Errors when the criterion panics, on whatever thread the superstep ends.
+    fn decide(&self, mut state: MutexGuard<'_, State>) -> Result<Decided> {
         let superstep = state.superstep;
         let (outcome, aggregates) = (std::mem::take(&mut state.outcome), std::mem::take(&mut state.aggregates));
         // The criterion is the program's code: while it runs, whoever asks how far the loop is isn't kept waiting.
         drop(state);
-        let decision = self.rule.decide(superstep, &outcome, &aggregates);
+        let decision = catch_inside(|| Ok(self.rule.decide(superstep, &outcome, &aggregates)));
+        let decision =
+            decision.map_err(|error| Error::function(format!("criterion of loop '{}': {error}", self.name)))?;
         let told = self.members.as_ref().map(|_| aggregates.clone().into_iter().collect());
         let mut state = self.lock();
         state.end_superstep(decision, &outcome, aggregates);
@@ -309,7 +310,7 @@ impl LoopControl {
             _ => false,
         };
         self.wake(state);
-        Decided { decision, outcome, aggregates: told.unwrap_or_default(), snapshot_next }
+        Ok(Decided { decision, outcome, aggregates: told.unwrap_or_default(), snapshot_next })
     }
 
     /// Takes what another process of the loop says.

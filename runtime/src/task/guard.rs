@@ -30,20 +30,17 @@ pub(crate) fn failed_operator() -> usize {
 
 /// Runs a task's code; a panic becomes an error that carries the panic's message and place.
 pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    install_hook();
     OPERATOR.set(0);
-    INSIDE.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(f));
-    INSIDE.set(false);
-    match result {
-        Ok(result) => result,
-        Err(payload) => Err(error_of(payload)),
-    }
+    catch_inside(f)
 }
 
-/// Runs user code of a task that belongs to none of its operators; the caller names whose it is.
+/// Runs user code that belongs to no operator, in a task or outside; the caller names whose it is.
 pub(crate) fn catch_inside<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    panic::catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(error_of(payload)))
+    install_hook();
+    let outer = INSIDE.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    INSIDE.set(outer);
+    result.unwrap_or_else(|payload| Err(error_of(payload)))
 }
 
 fn error_of(payload: Box<dyn Any + Send>) -> Error {
