@@ -24,7 +24,7 @@
 //! | [`rpc`] | calls to the active one of several servers |
 //! | [`token`] | tokens, and the files that they come in |
 //! | [`ApplicationClient`], [`ApplicationMaster`], [`ContainerManager`] | YARN's protocols |
-//! | [`NameNode`], [`datanode`] | what HDFS's NameNode says about blocks; writing one to DataNodes |
+//! | [`NameNode`], [`datanode`] | what HDFS's NameNode says about blocks; writing one to DataNodes, and reading one |
 //! | [`proto`] | the messages of all of them |
 //! | [`error`] | what can go wrong, and whether it helps to try again |
 

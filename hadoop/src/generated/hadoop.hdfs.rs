@@ -112,6 +112,11 @@ pub struct ErasureCodingPolicyProto {
     #[prost(uint32, required, tag = "4")]
     pub id: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileEncryptionInfoProto {
+    #[prost(string, required, tag = "5")]
+    pub key_name: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocatedBlocksProto {
     #[prost(uint64, required, tag = "1")]
@@ -124,6 +129,8 @@ pub struct LocatedBlocksProto {
     pub last_block: ::core::option::Option<LocatedBlockProto>,
     #[prost(bool, required, tag = "5")]
     pub is_last_block_complete: bool,
+    #[prost(message, optional, tag = "6")]
+    pub file_encryption_info: ::core::option::Option<FileEncryptionInfoProto>,
     #[prost(message, optional, tag = "7")]
     pub ec_policy: ::core::option::Option<ErasureCodingPolicyProto>,
 }
@@ -397,15 +404,41 @@ pub mod op_write_block_proto {
         }
     }
 }
-/// The answer to it.
+/// The request for a part of a block.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpReadBlockProto {
+    #[prost(message, required, tag = "1")]
+    pub header: ClientOperationHeaderProto,
+    #[prost(uint64, required, tag = "2")]
+    pub offset: u64,
+    #[prost(uint64, required, tag = "3")]
+    pub len: u64,
+}
+/// Which checksums come, and where the first of their chunks begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadOpChecksumInfoProto {
+    #[prost(message, required, tag = "1")]
+    pub checksum: ChecksumProto,
+    #[prost(uint64, required, tag = "2")]
+    pub chunk_offset: u64,
+}
+/// The answer to either.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BlockOpResponseProto {
     #[prost(enumeration = "Status", required, tag = "1")]
     pub status: i32,
     #[prost(string, optional, tag = "2")]
     pub first_bad_link: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "4")]
+    pub read_op_checksum_info: ::core::option::Option<ReadOpChecksumInfoProto>,
     #[prost(string, optional, tag = "5")]
     pub message: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// What the reader says at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientReadStatusProto {
+    #[prost(enumeration = "Status", required, tag = "1")]
+    pub status: i32,
 }
 /// Stands before the bytes of a packet; all its fields have a fixed length.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -7,22 +7,18 @@
 //!
 //! Nothing is kept of what is sent: who has to go on after a failure has the bytes.
 
+use super::{CONNECT_MAX, VERSION, address, receive, within};
 use crate::proto::hdfs::op_write_block_proto::BlockConstructionStage as Stage;
 use crate::proto::hdfs::*;
-use crc::{CRC_32_ISCSI, Crc, Table};
 use prost::Message;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-const CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
-
-/// The version of the protocol, and the operation that writes.
-const VERSION: [u8; 2] = 28u16.to_be_bytes();
+/// The operation that writes.
 const WRITE_BLOCK: u8 = 80;
 
 /// The number of packets that only say that the writer lives.
@@ -33,12 +29,6 @@ const PACKET_BYTES: usize = 63 << 10;
 
 /// Packets that may wait for their acknowledgement: 5 MB.
 const PENDING_MAX: usize = 80;
-
-/// An answer is a few hundred bytes.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-
-/// A host that doesn't take a connection within this time is down.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// How long an answer may take. A DataNode waits for 60 s for the one behind it, and 5 s longer for each that is
 /// farther behind, so the one before a lost one says so first.
@@ -197,7 +187,7 @@ impl BlockWriter {
         frame.extend(((4 + checksums + data.len()) as u32).to_be_bytes());
         frame.extend((header.len() as u16).to_be_bytes());
         frame.extend(&header);
-        data.chunks(self.checksum_bytes).for_each(|chunk| frame.extend(CRC32C.checksum(chunk).to_be_bytes()));
+        data.chunks(self.checksum_bytes).for_each(|chunk| frame.extend(crc32c::crc32c(chunk).to_be_bytes()));
         frame.extend(data);
         self.pending.push_back(number);
         match within(ANSWER_MAX, self.stream.write_all(&frame)).await {
@@ -233,10 +223,6 @@ impl BlockWriter {
     }
 }
 
-fn address(node: &DatanodeIdProto, by_name: bool) -> String {
-    format!("{}:{}", if by_name { &node.host_name } else { &node.ip_addr }, node.xfer_port)
-}
-
 /// The request as it is sent to the first DataNode, with the others as targets.
 fn encode(request: &BlockRequest) -> Vec<u8> {
     let located = &request.located;
@@ -259,33 +245,4 @@ fn encode(request: &BlockRequest) -> Vec<u8> {
         target_storage_ids: located.storage_i_ds.iter().skip(1).cloned().collect(),
     };
     [&VERSION[..], &[WRITE_BLOCK], &message.encode_length_delimited_to_vec()].concat()
-}
-
-/// Reads a message with its length before it.
-async fn receive<M: Message + Default>(stream: &mut BufReader<TcpStream>) -> io::Result<M> {
-    let (mut length, mut shift) = (0usize, 0);
-    loop {
-        let byte = stream.read_u8().await?;
-        length |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-        if length > ANSWER_BYTES_MAX || shift > 21 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer has a length that is none"));
-        }
-    }
-    if length > ANSWER_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("its answer has {length} bytes")));
-    }
-    let mut message = vec![0; length];
-    stream.read_exact(&mut message).await?;
-    M::decode(message.as_slice()).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// What comes within a time.
-async fn within<T>(max: Duration, coming: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(max, coming).await.unwrap_or_else(|_| {
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", max.as_secs())))
-    })
 }
