@@ -2,6 +2,7 @@
 
 use crate::address::{Address, SCHEME};
 use crate::calls::Calls;
+use crate::direct::Access;
 use crate::failure::Failure;
 use crate::login;
 use crate::recovery::Output;
@@ -225,6 +226,12 @@ impl HdfsFileSystem {
 
     pub(crate) fn name_node(&self) -> Option<Arc<NameNode>> {
         self.name_node.clone()
+    }
+
+    /// What reads blocks without the client, where that is possible.
+    pub(crate) fn direct_access(&self) -> Option<Access> {
+        let name_node = self.name_node.clone().filter(|_| !self.settings.seals_blocks)?;
+        Some(Access { name_node, reader: Arc::clone(&self.writer_name), dials_names: self.settings.dials_names })
     }
 
     pub(crate) fn writer_name(&self) -> &str {

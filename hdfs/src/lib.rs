@@ -24,7 +24,7 @@
 //! |---|---|
 //! | `files`, `system` | [`HdfsFileSystem`]: the calls that only HDFS has, and those of every file system |
 //! | `staging` | [`Upload`]: local files to HDFS |
-//! | `reader`, `writer` | the content of files |
+//! | `reader`, `direct`, `writer` | the content of files: in pieces, in whole blocks; and how it gets there |
 //! | `recovery`, `tail` | a file goes on when its DataNodes die |
 //! | `lock`, `trash` | locks by leases; what was overwritten |
 //! | `login` | as whom blocks are asked for |
@@ -33,6 +33,7 @@
 
 mod address;
 mod calls;
+mod direct;
 mod failure;
 mod files;
 mod lock;

@@ -1,10 +1,12 @@
 //! Reads a file, ahead of who takes it.
 //!
-//! The file is read in pieces: the one that is taken from, and the next ones, which are asked for as soon as there is
-//! room. They come from their DataNodes at the same time, on the runtime's threads. Pieces begin small, so that whoever
-//! looks at the start of a file doesn't pay for more.
+//! A long read takes its blocks straight from the DataNodes ([`Direct`]), as far as that is possible. What is left, and
+//! any other read, comes through the client, in pieces: the one that is taken from, and the next ones, which are asked
+//! for as soon as there is room. They come from their DataNodes at the same time, on the runtime's threads. Pieces
+//! begin small, so that whoever looks at the start of a file doesn't pay for more.
 
 use crate::calls::Calls;
+use crate::direct::{self, Access, Direct};
 use crate::failure::{Failure, Meaning};
 use crate::runtime::poll_here;
 use bytes::Bytes;
@@ -44,6 +46,8 @@ type Begun = (Option<Result<Bytes, HdfsError>>, Packets);
 pub(crate) struct Source {
     pub(crate) client: Client,
     pub(crate) calls: Calls,
+    /// None where DataNodes can't be read without the client.
+    pub(crate) direct: Option<Access>,
     /// As the NameNode takes it.
     pub(crate) path: String,
 }
@@ -60,6 +64,8 @@ pub(crate) struct HdfsReader {
     runtime: &'static Runtime,
     source: Arc<Source>,
     file: FileReader,
+    /// Where the bytes come from until pieces are needed.
+    direct: Option<Direct>,
     /// Of the next byte that is taken.
     position: u64,
     /// Of the next piece that is asked for.
@@ -76,29 +82,36 @@ pub(crate) struct HdfsReader {
 
 impl HdfsReader {
     /// Reads from `offset`, of which about `bytes` will be taken.
-    pub(crate) fn new(
+    pub(crate) async fn open(
         runtime: &'static Runtime,
         source: Source,
-        file: FileReader,
         offset: u64,
         bytes: u64,
-    ) -> HdfsReader {
-        let position = offset.min(file.file_length() as u64);
+    ) -> Result<HdfsReader, Failure> {
+        let file = source.look_up().await?;
+        let length = file.file_length() as u64;
+        let position = offset.min(length);
+        let end = position.saturating_add(bytes).min(length);
+        let is_long = end - position >= direct::BYTES_MIN;
+        let direct = if is_long { Direct::look_up(&source, position, end, length).await } else { None };
         let mut reader = HdfsReader {
             runtime,
             source: Arc::new(source),
             file,
+            direct,
             position,
             ahead: position,
-            end: position.saturating_add(bytes),
+            end,
             piece_bytes: PIECE_BYTES_MIN,
             packet: Bytes::new(),
             current: None,
             next: VecDeque::new(),
             lookups: 0,
         };
-        reader.ask_ahead();
-        reader
+        if reader.direct.is_none() {
+            reader.ask_ahead();
+        }
+        Ok(reader)
     }
 
     /// Asks for the next piece, if there is one.
@@ -183,6 +196,19 @@ impl HdfsReader {
 
 impl Read for HdfsReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(direct) = &mut self.direct
+            && !buffer.is_empty()
+        {
+            let count = direct.read(self.runtime, self.position, buffer);
+            self.position += count as u64;
+            if count > 0 {
+                return Ok(count);
+            }
+            // What is left comes in pieces.
+            self.direct = None;
+            self.ahead = self.position;
+            self.ask_ahead();
+        }
         if self.packet.is_empty() && !buffer.is_empty() {
             self.fill().map_err(Failure::into_io)?;
         }

@@ -68,14 +68,15 @@ impl FileSystem for HdfsFileSystem {
     }
 
     fn open_part(&self, path: &Path, offset: u64, bytes: u64) -> Result<Box<dyn Read + Send>> {
-        let source = Source { client: self.client().clone(), calls: self.calls().clone(), path: self.inner(path)? };
-        let looked_up = wait(async move {
-            let found = source.look_up().await;
-            (source, found)
-        })?;
-        let (source, found) = looked_up;
-        let file = found.map_err(|failure| self.error(failure, "open", path))?;
-        Ok(Box::new(HdfsReader::new(runtime()?, source, file, offset, bytes)))
+        let source = Source {
+            client: self.client().clone(),
+            calls: self.calls().clone(),
+            direct: self.direct_access(),
+            path: self.inner(path)?,
+        };
+        let opened = wait(HdfsReader::open(runtime()?, source, offset, bytes))?;
+        let reader = opened.map_err(|failure| self.error(failure, "open", path))?;
+        Ok(Box::new(reader))
     }
 
     fn create(&self, path: &Path) -> Result<Box<dyn OutputFile>> {

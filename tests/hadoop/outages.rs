@@ -8,7 +8,9 @@ use flinkrs_core::source::InputFormat;
 use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_tests::hadoop::{Cluster, Daemon};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -35,11 +37,13 @@ fn two_nodes() -> Cluster {
     Cluster::start(&[Daemon::NameNode, Daemon::DataNode, Daemon::DataNode2], &more).unwrap()
 }
 
-/// A DataNode is killed while a file is read: either of the two.
+/// A DataNode is killed while a file is read: either of the two, and one after the other; then one has wrong bytes.
 pub(crate) fn reads_outlive_data_nodes(_: &mut Cluster) {
     let mut cluster = two_nodes();
     splits_are_where_the_blocks_are(&cluster);
     NODES.into_iter().for_each(|victim| a_read_goes_on(&mut cluster, victim));
+    a_read_loses_both_in_turn(&mut cluster);
+    wrong_bytes_are_left_out(&cluster);
 }
 
 /// A DataNode is killed while a file is written: either of the two, within a block, between two, and at the end.
@@ -108,19 +112,64 @@ fn splits_are_where_the_blocks_are(cluster: &Cluster) {
     assert!(blocks[0].hosts.contains(&"127.0.0.1".to_owned()) && blocks[0].hosts.contains(&"localhost".to_owned()));
 }
 
+/// A file is read in blocks, and in pieces: of the second reader less is expected than it takes.
+fn read_both_ways(files: &HdfsFileSystem, path: &Path) -> [Box<dyn Read + Send>; 2] {
+    [u64::MAX, 1000].map(|bytes| files.open_part(path, 0, bytes).unwrap())
+}
+
 fn a_read_goes_on(cluster: &mut Cluster, victim: Daemon) {
     let files = hdfs(cluster);
     let (path, all) = (Path::new("/outages/read"), content(20 * BLOCK_BYTES));
     write(&files, path, &all);
-    let mut file = files.open(path, 0).unwrap();
-    let mut found = vec![0; 3 * BLOCK_BYTES + 12_345];
-    file.read_exact(&mut found).unwrap();
+    let mut readers = read_both_ways(&files, path).map(|file| (file, vec![0; 3 * BLOCK_BYTES + 12_345]));
+    readers.iter_mut().for_each(|(file, found)| file.read_exact(found).unwrap());
     cluster.kill(victim).unwrap();
-    file.read_to_end(&mut found).unwrap();
-    assert!(found == all);
+    for (file, found) in &mut readers {
+        file.read_to_end(found).unwrap();
+        assert!(*found == all);
+    }
     // Also one that begins now.
     assert!(read(&files, path, 0) == all);
     cluster.start_daemon(victim).unwrap();
+}
+
+/// Each DataNode is killed once while a file is read, the second when the first is there again.
+fn a_read_loses_both_in_turn(cluster: &mut Cluster) {
+    let files = hdfs(cluster);
+    let (path, all) = (Path::new("/outages/in-turn"), content(20 * BLOCK_BYTES));
+    write(&files, path, &all);
+    let mut file = files.open(path, 0).unwrap();
+    let mut found = Vec::new();
+    for victim in NODES {
+        let begun = found.len();
+        found.resize(begun + 8 * BLOCK_BYTES + 12_345, 0);
+        file.read_exact(&mut found[begun..begun + 12_345]).unwrap();
+        cluster.kill(victim).unwrap();
+        file.read_exact(&mut found[begun + 12_345..]).unwrap();
+        cluster.start_daemon(victim).unwrap();
+    }
+    file.read_to_end(&mut found).unwrap();
+    assert!(found == all);
+}
+
+/// A DataNode has a wrong byte in each of its whole blocks, with the checksums of the right ones.
+fn wrong_bytes_are_left_out(cluster: &Cluster) {
+    let files = hdfs(cluster);
+    let (path, all) = (Path::new("/outages/wrong"), content(4 * BLOCK_BYTES));
+    write(&files, path, &all);
+    let replicas = replicas(cluster, NODES[0], BLOCK_BYTES);
+    assert!(replicas.len() >= 4);
+    for replica in replicas {
+        let file = File::options().read(true).write(true).open(replica).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 3_000_000).unwrap();
+        file.write_all_at(&[!byte[0]], 3_000_000).unwrap();
+    }
+    for mut file in read_both_ways(&files, path) {
+        let mut found = Vec::new();
+        file.read_to_end(&mut found).unwrap();
+        assert!(found == all);
+    }
 }
 
 /// A file that is written when a DataNode dies.
@@ -209,20 +258,25 @@ fn an_end_is_told_again(cluster: &mut Cluster) {
 
 /// Whether a DataNode has a block of this length on disk, in its folder `rbw` or `finalized`.
 fn has_replica(cluster: &Cluster, node: Daemon, state: &str, bytes: usize) -> bool {
+    let is_there = |path: &PathBuf| path.components().any(|part| part.as_os_str() == state);
+    replicas(cluster, node, bytes).iter().any(is_there)
+}
+
+/// The files of this length that a DataNode has on disk.
+fn replicas(cluster: &Cluster, node: Daemon, bytes: usize) -> Vec<PathBuf> {
     let mut folders = vec![cluster.folder().join("data").join(node.name())];
+    let mut replicas = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             // One that has gone meanwhile is none.
             match entry.metadata() {
                 Ok(found) if found.is_dir() => folders.push(entry.path()),
-                Ok(found) if found.len() == bytes as u64 => {
-                    return entry.path().components().any(|part| part.as_os_str() == state);
-                }
+                Ok(found) if found.len() == bytes as u64 => replicas.push(entry.path()),
                 _ => {}
             }
         }
     }
-    false
+    replicas
 }
 
 /// The NameNode is killed and started again while a file is read, another written, and others are named.
