@@ -189,10 +189,10 @@ impl<B: Data> BuildSide<B> {
         memory: &mut Memory,
         plan: &SpillPlan,
         selector: &S,
-        may_spill: bool,
+        fate: Fate,
     ) -> Result<Sealed<B>> {
         let layout = loop {
-            if let Some(layout) = self.reserve(memory, selector, !may_spill) {
+            if let Some(layout) = self.reserve(memory, selector, fate) {
                 break layout;
             }
             self.spill_largest(memory, plan, selector)?;
@@ -208,15 +208,15 @@ impl<B: Data> BuildSide<B> {
     }
 
     /// Reserves a table of what is in memory, the best that the budget allows.
-    fn reserve<S: KeySelector<B>>(&self, memory: &mut Memory, selector: &S, force: bool) -> Option<Layout> {
+    fn reserve<S: KeySelector<B>>(&self, memory: &mut Memory, selector: &S, fate: Fate) -> Option<Layout> {
         let records = self.parts.iter().map(|part| part.records.len()).sum();
         let positions: usize = self.parts.iter().map(|part| part.records.position_end()).sum();
         if positions >= NO_POSITION as usize - SPARE_POSITIONS {
             return None;
         }
         let group = sampled_group(records, |number| self.hash_at(number, selector));
-        Layout::candidates(records, group, self.range).find(|layout| {
-            let force = layout.is_plain() && (force || records == 0);
+        Layout::candidates(records, group, self.range, fate == Fate::Kept).find(|layout| {
+            let force = layout.is_plain() && (fate == Fate::Whole || records == 0);
             memory.grow(layout.index_bytes(records, positions), force)
         })
     }
@@ -231,6 +231,17 @@ impl<B: Data> BuildSide<B> {
         }
         0
     }
+}
+
+/// What becomes of a build side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is probed once; partitions may go to disk.
+    Once,
+    /// The same, in each superstep of a loop.
+    Kept,
+    /// It is probed once, and has to be in memory, whatever that takes.
+    Whole,
 }
 
 /// A build side that is complete.

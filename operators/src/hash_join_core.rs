@@ -107,9 +107,6 @@ where
     }
 
     fn superstep_end(&mut self, superstep: Superstep, out: &mut dyn Output) -> Result<()> {
-        if let Some(state) = &mut self.state {
-            state.looping = true;
-        }
         while self.step(out)? == Progress::More {}
         if let Some(state) = &mut self.state {
             state.begin_again(&self.logic);

@@ -97,19 +97,27 @@ pub(crate) struct Layout {
 /// moving records costs more than it spares.
 const GROUPED_MIN: usize = 4;
 
+/// The same for a table that is looked up again in each superstep of a loop.
+const GROUPED_MIN_KEPT: usize = 2;
+
 /// An array of heads has at most so many places per key, or else so many per record.
 const PLACES_PER_KEY: usize = 8;
 const PLACES_PER_RECORD: usize = 2;
 
 impl Layout {
     /// What could be done with so many records that have, as the average record sees it, `group` of the same key
-    /// each; the best first.
-    pub(crate) fn candidates(records: usize, group: usize, range: KeyRange) -> impl Iterator<Item = Layout> {
+    /// each; the best first. `is_kept`: for all supersteps of a loop.
+    pub(crate) fn candidates(
+        records: usize,
+        group: usize,
+        range: KeyRange,
+        is_kept: bool,
+    ) -> impl Iterator<Item = Layout> {
         let keys = (records / group.max(1)).max(1);
         let places = range.highest.checked_sub(range.lowest).and_then(|last| usize::try_from(last).ok());
         let most = (keys * PLACES_PER_KEY).max(records * PLACES_PER_RECORD);
         let direct = places.filter(|last| *last < most).map(|last| (range.lowest, last + 1));
-        let is_grouped = group >= GROUPED_MIN;
+        let is_grouped = group >= if is_kept { GROUPED_MIN_KEPT } else { GROUPED_MIN };
         // The number of keys is an estimate; in chains there is room for a head per record.
         let of = move |direct: Option<(u64, usize)>, is_grouped: bool| {
             let keys = if is_grouped { (2 * keys).min(records) } else { records };
@@ -200,10 +208,18 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_table_is_grouped_for_fewer_records_of_a_key() {
+        let best = |group, is_kept| Layout::candidates(100, group, KeyRange::empty(), is_kept).next();
+        let is_grouped = |group, is_kept| best(group, is_kept).expect("there is one").is_grouped;
+        assert_eq!([1, 2, 3, 4].map(|group| is_grouped(group, false)), [false, false, false, true]);
+        assert_eq!([1, 2, 3, 4].map(|group| is_grouped(group, true)), [false, true, true, true]);
+    }
+
+    #[test]
     fn an_array_needs_keys_close_together() {
         let layouts = |lowest, highest, records, group| {
             let range = KeyRange { lowest, highest };
-            Layout::candidates(records, group, range)
+            Layout::candidates(records, group, range, false)
                 .map(|layout| (layout.direct, layout.is_grouped))
                 .collect::<Vec<_>>()
         };

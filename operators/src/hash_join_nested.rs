@@ -1,6 +1,6 @@
 //! The last resort of a hash join: one key has more records than fit into memory, so that partitioning doesn't help.
 
-use crate::hash_join_build::BuildSide;
+use crate::hash_join_build::{BuildSide, Fate};
 use crate::hash_join_probe::{Emit, Keeps, Logic, Matched, emit_lone, probe};
 use crate::hash_join_round::Pair;
 use crate::hash_join_table::JoinTable;
@@ -104,7 +104,7 @@ impl<B: Data, P: Data> Nested<B, P> {
                 },
             }
         };
-        let mut table = build.seal(memory, plan, &logic.build_key, false)?.table;
+        let mut table = build.seal(memory, plan, &logic.build_key, Fate::Whole)?.table;
         if logic.keeps.tracks_build() {
             table.track_matches();
         }

@@ -1,6 +1,6 @@
 //! The rounds of a hash join: the inputs first, then each pair of partitions that went to disk.
 
-use crate::hash_join_build::BuildSide;
+use crate::hash_join_build::{BuildSide, Fate};
 use crate::hash_join_nested::Nested;
 use crate::hash_join_probe::{Emit, Logic, emit_lone, probe};
 use crate::hash_join_table::JoinTable;
@@ -101,7 +101,7 @@ impl<B: Data, P: Data> State<B, P> {
             pending: Vec::new(),
             resident: Vec::new(),
             build_ended: false,
-            looping: false,
+            looping: context.iteration.is_some(),
             kept: None,
         }
     }
@@ -121,10 +121,11 @@ impl<B: Data, P: Data> State<B, P> {
 
     /// The built side is complete: makes the table.
     pub(crate) fn seal<SB: KeySelector<B>, SP, E>(&mut self, logic: &Logic<SB, SP, E>) -> Result<()> {
+        let fate = if self.looping && self.build_ended { Fate::Kept } else { Fate::Once };
         let State { memory, plan, round, .. } = self;
         let build = std::mem::replace(&mut round.build, BuildSide::new(memory, round.level));
         round.build_records = build.records();
-        let sealed = build.seal(memory, plan, &logic.build_key, true)?;
+        let sealed = build.seal(memory, plan, &logic.build_key, fate)?;
         round.table = sealed.table;
         round.spilled = sealed.spilled;
         round.build_files = sealed.files.into_iter().map(|file| file.map(Arc::new)).collect();

@@ -179,7 +179,8 @@ fn keeps_a_constant_built_side_over_supersteps() {
     for (constant, memory) in [(true, 1 << 30), (true, 2 << 30), (true, 16 << 10), (false, 1 << 30), (false, 16 << 10)]
     {
         for join_type in TYPES {
-            let context = RuntimeContext::standalone(memory, &std::env::temp_dir());
+            let mut context = RuntimeContext::standalone(memory, &std::env::temp_dir());
+            context.iteration = Some(Default::default());
             let keys = if memory > 1 << 30 { 80 } else { 1_500 };
             let left: Vec<Left<u64>> = (0..2_000).map(|i| (u64::from(i) % keys, i)).collect();
             let mut operator = join::<u64>(join_type, Side::First);

@@ -1,7 +1,7 @@
 //! Tables of every layout against a map, and which layout is chosen.
 
 use super::*;
-use crate::hash_join_build::BuildSide;
+use crate::hash_join_build::{BuildSide, Fate};
 use crate::hash_join_index::KeyRange;
 use crate::hash_key::number_of;
 use crate::hash_spill::SpillPlan;
@@ -49,7 +49,7 @@ fn check<K: Key + Debug, V: flinkrs_core::types::Data + Ord + Debug>(records: &[
     let mut range = KeyRange::empty();
     records.iter().for_each(|record| range.add(number_of(&f0, record)));
     let mut count = 0;
-    for layout in Layout::candidates(records.len(), 4, range) {
+    for layout in Layout::candidates(records.len(), 4, range, false) {
         let mut memory = Memory::new(context.budget());
         let available = memory.available();
         let chunks = chunks(records);
@@ -104,7 +104,7 @@ fn sealed(records: &[(u64, u64)], bytes: usize) -> (bool, bool, u64) {
     for record in records {
         side.add(*record, &mut memory, &plan, &f0).expect("it takes records");
     }
-    let sealed = side.seal(&mut memory, &plan, &f0, true).expect("it makes a table");
+    let sealed = side.seal(&mut memory, &plan, &f0, Fate::Once).expect("it makes a table");
     let is_like = (sealed.table.direct().is_some(), !sealed.table.starts.is_empty());
     let mut all = groups(&sealed.table);
     let on_disk = sealed.files.iter().flatten().map(flinkrs_memory::SpillRun::records).sum();
