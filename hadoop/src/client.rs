@@ -4,10 +4,14 @@ use super::conf::Configuration;
 use super::proto::yarn::*;
 use super::rpc::{Auth, Client, Method, Options, Protocol};
 use crate::error::{Error, Result};
+use crate::kerberos::{Principals, RESOURCE_MANAGER};
 
 /// ApplicationClientProtocol.
-const PROTOCOL: Protocol =
-    Protocol { name: "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB", service: "ResourceManager" };
+const PROTOCOL: Protocol = Protocol {
+    name: "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB",
+    service: "ResourceManager",
+    principal: RESOURCE_MANAGER,
+};
 
 /// Submits applications and asks about the cluster. Everything may be sent again: Hadoop calls these methods
 /// idempotent.
@@ -85,6 +89,20 @@ impl ApplicationClient {
         let response: GetClusterMetricsResponseProto = self.rpc.call(method, &GetClusterMetricsRequestProto {}).await?;
         response.cluster_metrics.ok_or_else(|| missing("metrics"))
     }
+}
+
+/// The principal of the ResourceManager, which renews the tokens of applications.
+///
+/// # Errors
+/// When the configuration doesn't name it.
+pub fn renewer(conf: &Configuration) -> Result<String> {
+    let address = resource_managers(conf, "yarn.resourcemanager.address", 8032)?.remove(0);
+    Principals::from_configuration(conf)?.named(RESOURCE_MANAGER, &address).ok_or_else(|| {
+        Error::configuration(format!(
+            "{} doesn't set {RESOURCE_MANAGER}, and so not who renews tokens",
+            conf.folder().join("yarn-site.xml").display()
+        ))
+    })
 }
 
 fn missing(what: &str) -> Error {

@@ -81,11 +81,15 @@ impl Configuration {
     /// # Errors
     /// When the process's user has no name in `/etc/passwd`, and `USER` isn't set either.
     pub fn user(&self) -> Result<String> {
-        let variable = |name: &str| self.environment.get(name).filter(|value| !value.is_empty()).cloned();
-        let of_process = || user_of_process().or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
-        variable("HADOOP_USER_NAME").or_else(of_process).ok_or_else(|| {
+        let of_process = || user_of_process().or_else(|| self.variable("USER")).or_else(|| self.variable("LOGNAME"));
+        self.variable("HADOOP_USER_NAME").or_else(of_process).ok_or_else(|| {
             Error::configuration("the user of this process has no name in /etc/passwd: set HADOOP_USER_NAME")
         })
+    }
+
+    /// A variable of the environment; an empty one counts as none.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.environment.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
     /// Sets a property, final or not.
@@ -162,11 +166,11 @@ impl Configuration {
         let ends = value.match_indices('}').map(|(end, _)| end);
         ends.into_iter().find_map(|end| {
             let start = value[..end].rfind("${")?;
-            Some((start..end + 1, self.variable(&value[start + 2..end])?))
+            Some((start..end + 1, self.replacement(&value[start + 2..end])?))
         })
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
+    fn replacement(&self, name: &str) -> Option<String> {
         if let Some(name) = name.strip_prefix("env.") {
             let (name, default, also_if_empty) = match name.split_once('-') {
                 Some((name, default)) if name.ends_with(':') => (&name[..name.len() - 1], Some(default), true),

@@ -19,7 +19,7 @@ pub enum Protection {
 }
 
 impl Protection {
-    fn qop(self) -> &'static str {
+    pub(super) fn qop(self) -> &'static str {
         match self {
             Protection::Auth => "auth",
             Protection::Integrity => "auth-int",

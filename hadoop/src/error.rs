@@ -45,9 +45,17 @@ pub enum Error {
     Login {
         /// Host and port.
         server: String,
-        /// SIMPLE or TOKEN.
+        /// SIMPLE, TOKEN or KERBEROS.
         method: &'static str,
         /// The server's reason, or what it did wrong.
+        message: String,
+    },
+    /// Who we are can't be proven to the server, or not who it is.
+    #[error("no login to {server} by Kerberos: {message}")]
+    Kerberos {
+        /// Host and port.
+        server: String,
+        /// What is missing or wrong, and what to do.
         message: String,
     },
     /// The connection ended before the answer came.

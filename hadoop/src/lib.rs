@@ -10,7 +10,7 @@
 //! # async fn nodes() -> flinkrs_hadoop::Result<()> {
 //! let conf = Configuration::discover(std::env::vars())?;
 //! let options = Options::from_configuration(&conf)?;
-//! let client = ApplicationClient::new(&conf, Auth::Simple { user: "ann".to_owned() }, options)?;
+//! let client = ApplicationClient::new(&conf, Auth::of(&conf)?, options)?;
 //! for node in client.nodes(&[]).await? {
 //!     println!("{} containers on {}", node.num_containers(), node.node_id.unwrap_or_default());
 //! }
@@ -22,6 +22,7 @@
 //! |---|---|
 //! | [`conf`] | `core-site.xml`, `hdfs-site.xml` and `yarn-site.xml`, and who the user is |
 //! | [`rpc`] | calls to the active one of several servers |
+//! | [`kerberos`] | as whom secured clusters are asked |
 //! | [`token`] | tokens, and the files that they come in |
 //! | [`ApplicationClient`], [`ApplicationMaster`], [`ContainerManager`] | YARN's protocols |
 //! | [`NameNode`], [`datanode`] | what HDFS's NameNode says about blocks; writing one to DataNodes, and reading one |
@@ -35,6 +36,7 @@ mod digest;
 pub mod error;
 mod generated;
 mod ids;
+pub mod kerberos;
 mod manager;
 mod master;
 mod namenode;
@@ -42,10 +44,10 @@ pub mod rpc;
 pub mod token;
 mod writable;
 
-pub use client::ApplicationClient;
+pub use client::{ApplicationClient, renewer};
 pub use digest::Protection;
 pub use error::{Error, Result};
 pub use generated::hadoop as proto;
 pub use manager::{ContainerFailure, ContainerManager};
 pub use master::ApplicationMaster;
-pub use namenode::{NameNode, name_nodes};
+pub use namenode::{NameNode, name_nodes, token_service};

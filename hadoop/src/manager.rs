@@ -8,8 +8,11 @@ use crate::error::{Result, ServerException};
 use std::time::Duration;
 
 /// ContainerManagementProtocol. It demands a token, also in clusters without security.
-const PROTOCOL: Protocol =
-    Protocol { name: "org.apache.hadoop.yarn.api.ContainerManagementProtocolPB", service: "NodeManager" };
+const PROTOCOL: Protocol = Protocol {
+    name: "org.apache.hadoop.yarn.api.ContainerManagementProtocolPB",
+    service: "NodeManager",
+    principal: "",
+};
 
 /// How long an unreachable NodeManager is tried by default.
 const CONNECT_MAX: Duration = Duration::from_secs(180);

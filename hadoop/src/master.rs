@@ -4,16 +4,16 @@ use super::client::resource_managers;
 use super::conf::Configuration;
 use super::proto::yarn::*;
 use super::rpc::{Auth, Client, Method, Options, Protocol};
-use super::token::Credentials;
+use super::token::{Credentials, MASTER_KIND};
 use crate::error::Result;
 use std::time::Duration;
 
 /// ApplicationMasterProtocol. It demands a token, also in clusters without security.
-const PROTOCOL: Protocol =
-    Protocol { name: "org.apache.hadoop.yarn.api.ApplicationMasterProtocolPB", service: "ResourceManager" };
-
-/// What YARN's token for an ApplicationMaster is called.
-const TOKEN_KIND: &str = "YARN_AM_RM_TOKEN";
+const PROTOCOL: Protocol = Protocol {
+    name: "org.apache.hadoop.yarn.api.ApplicationMasterProtocolPB",
+    service: "ResourceManager",
+    principal: "",
+};
 
 /// How long to wait between two asks whether the end of an application has been written down.
 const FINISH_PAUSE: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ impl ApplicationMaster {
     /// Talks to the ResourceManagers that the configuration names, with the token that YARN put into `credentials`.
     pub fn new(conf: &Configuration, credentials: &Credentials, options: Options) -> Result<ApplicationMaster> {
         let addresses = resource_managers(conf, "yarn.resourcemanager.scheduler.address", 8030)?;
-        let auth = Auth::Token(credentials.token(TOKEN_KIND, None)?.clone());
+        let auth = Auth::Token(credentials.token(MASTER_KIND, None)?.clone());
         Ok(ApplicationMaster { rpc: Client::new(PROTOCOL, addresses, auth, options) })
     }
 

@@ -2,11 +2,16 @@
 
 use crate::conf::Configuration;
 use crate::error::{Error, Result};
+use crate::kerberos::NAME_NODE;
+use crate::proto::common::{GetDelegationTokenRequestProto, GetDelegationTokenResponseProto};
 use crate::proto::hdfs::*;
 use crate::rpc::{Auth, Client, Method, Options, Protocol};
+use crate::token::Token;
+use std::net::ToSocketAddrs;
 
 /// ClientProtocol, under the name by which NameNodes know it.
-const PROTOCOL: Protocol = Protocol { name: "org.apache.hadoop.hdfs.protocol.ClientProtocol", service: "NameNode" };
+const PROTOCOL: Protocol =
+    Protocol { name: "org.apache.hadoop.hdfs.protocol.ClientProtocol", service: "NameNode", principal: NAME_NODE };
 
 /// The port of a NameNode that is named without one.
 const PORT: u16 = 8020;
@@ -32,6 +37,15 @@ impl NameNode {
             Err(Error::Server { exception, .. }) if exception.class == "java.io.FileNotFoundException" => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A token by which others act for this user, and that `renewer`, a principal, may renew; `None` from a NameNode
+    /// without security. Its `service` says nothing of where it is good: that is [`token_service`].
+    pub async fn delegation_token(&self, renewer: &str) -> Result<Option<Token>> {
+        let request = GetDelegationTokenRequestProto { renewer: renewer.to_owned() };
+        let method = Method::repeatable("getDelegationToken");
+        let response: GetDelegationTokenResponseProto = self.rpc.call(method, &request).await?;
+        Ok(response.token.map(Token::from))
     }
 
     /// What files have that are made without saying so, and how long the trash keeps them.
@@ -129,6 +143,24 @@ pub fn name_nodes(conf: &Configuration, authority: &str) -> Result<Vec<String>> 
     ids.iter().map(address).collect()
 }
 
+/// What a token for the NameNodes at `authority` names as its service: `ha-hdfs:NAMESERVICE`, or the address with its
+/// port, by number unless `hadoop.security.token.service.use_ip` is false. Looks the host's name up.
+pub fn token_service(conf: &Configuration, authority: &str) -> Result<String> {
+    if !conf.list(&format!("dfs.ha.namenodes.{authority}"))?.is_empty() {
+        return Ok(format!("ha-hdfs:{authority}"));
+    }
+    let address = name_nodes(conf, authority)?.remove(0).to_ascii_lowercase();
+    if !conf.flag("hadoop.security.token.service.use_ip", true)? {
+        return Ok(address);
+    }
+    let found = address.to_socket_addrs().ok().and_then(|found| {
+        let found: Vec<_> = found.collect();
+        found.iter().find(|address| address.is_ipv4()).or(found.first()).copied()
+    });
+    // Whoever can't look it up can't connect either, and says so then.
+    Ok(found.map_or(address, |address| address.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +176,15 @@ mod tests {
         assert!(message.contains("dfs.namenode.rpc-address.ns.b"), "{message}");
         conf.set("dfs.namenode.rpc-address.ns.b", "hb:8020");
         assert_eq!(name_nodes(&conf, "ns").unwrap(), ["ha:8020", "hb:8020"]);
+        assert_eq!(token_service(&conf, "ns").unwrap(), "ha-hdfs:ns");
+    }
+
+    #[test]
+    fn tokens_are_for_addresses() {
+        let mut conf = Configuration::default();
+        assert_eq!(token_service(&conf, "127.0.0.1").unwrap(), "127.0.0.1:8020");
+        assert_eq!(token_service(&conf, "localhost:9000").unwrap(), "127.0.0.1:9000");
+        conf.set("hadoop.security.token.service.use_ip", "false");
+        assert_eq!(token_service(&conf, "LocalHost:9000").unwrap(), "localhost:9000");
     }
 }

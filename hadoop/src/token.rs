@@ -13,6 +13,9 @@ use std::path::Path;
 /// The environment variable with the path of a container's token file.
 pub const TOKEN_FILE: &str = "HADOOP_TOKEN_FILE_LOCATION";
 
+/// What YARN's token for an ApplicationMaster is called.
+pub(crate) const MASTER_KIND: &str = "YARN_AM_RM_TOKEN";
+
 /// The first bytes of a token file.
 const MAGIC: &[u8; 4] = b"HDTS";
 
@@ -100,6 +103,12 @@ impl Credentials {
             let service = service.map(|service| format!(" for {service}")).unwrap_or_default();
             token_error(format!("there is no {kind}{service} among the tokens [{}]", others.join(", ")))
         })
+    }
+
+    /// The tokens that may be handed on: all but the one that makes an ApplicationMaster what it is.
+    pub fn tokens_for_others(&self) -> BTreeMap<String, Token> {
+        let others = self.tokens.iter().filter(|(_, token)| token.kind != MASTER_KIND);
+        others.map(|(alias, token)| (alias.clone(), token.clone())).collect()
     }
 
     /// The bytes of a token file, as launch contexts carry them too.

@@ -29,6 +29,17 @@ pub struct CredentialsProto {
     #[prost(message, repeated, tag = "2")]
     pub secrets: ::prost::alloc::vec::Vec<CredentialsKvProto>,
 }
+/// Asks for a token by which others act for this user, until the renewer doesn't renew it any more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDelegationTokenRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub renewer: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDelegationTokenResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub token: ::core::option::Option<TokenProto>,
+}
 /// Stands before each request of a connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RpcRequestHeaderProto {

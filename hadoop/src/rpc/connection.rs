@@ -3,7 +3,7 @@
 use super::Options;
 use super::frame::{CALL_PING, Frames, NO_RETRY, Unreadable, encode, encode_sealed, take_header};
 use super::login::Opening;
-use crate::digest::Sealer;
+use super::sealer::Sealer;
 use crate::error::{Error, ServerException};
 use crate::proto::common::RequestHeaderProto;
 use crate::proto::common::rpc_response_header_proto::RpcStatusProto;
@@ -239,7 +239,10 @@ impl<W: AsyncWrite + Unpin> Sending<W> {
                 Err(_) => continue,
             };
             let frame = match &mut self.sealer {
-                Some(sealer) => encode_sealed(sealer, &frame),
+                Some(sealer) => match encode_sealed(sealer, &frame) {
+                    Ok(sealed) => sealed,
+                    Err(error) => return Failure::Broken(Unreadable::Ended(format!("a message to protect: {error}"))),
+                },
                 None => frame,
             };
             written_at = Instant::now();

@@ -1,6 +1,6 @@
 //! Frames of Hadoop IPC version 9: four bytes of length, then messages that each begin with their own.
 
-use crate::digest::Sealer;
+use super::sealer::Sealer;
 use crate::proto::common::rpc_request_header_proto::OperationProto;
 use crate::proto::common::rpc_sasl_proto::SaslState;
 use crate::proto::common::{RequestHeaderProto, RpcKindProto, RpcRequestHeaderProto};
@@ -64,9 +64,9 @@ pub(super) fn encode_sasl(message: &RpcSaslProto) -> Vec<u8> {
 }
 
 /// A frame inside a message of the login protocol, sealed.
-pub(super) fn encode_sealed(sealer: &mut Sealer, frame: &[u8]) -> Vec<u8> {
-    let token = Some(sealer.seal(frame));
-    encode_sasl(&RpcSaslProto { version: None, state: SaslState::Wrap as i32, token, auths: Vec::new() })
+pub(super) fn encode_sealed(sealer: &mut Sealer, frame: &[u8]) -> Result<Vec<u8>, String> {
+    let token = Some(sealer.seal(frame)?);
+    Ok(encode_sasl(&RpcSaslProto { version: None, state: SaslState::Wrap as i32, token, auths: Vec::new() }))
 }
 
 /// Takes the first whole frame off `buffer`, without its length; `None` when more has to be read.

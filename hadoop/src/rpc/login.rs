@@ -1,8 +1,12 @@
 //! Opens a connection: the preamble, the login, and the context that names user and protocol.
 
 use super::frame::{CALL_CONTEXT, Frames, NO_RETRY, Unreadable, encode, encode_sasl, encode_sealed, take_header};
-use crate::digest::{Login, Protection, Response, Sealer};
+use super::sealer::Sealer;
+use super::{Options, Protocol};
+use crate::conf::Configuration;
+use crate::digest::{self, Response};
 use crate::error::{Error, ServerException};
+use crate::kerberos::{Login, Mechanism};
 use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
 use crate::proto::common::{IpcConnectionContextProto, RpcSaslProto, UserInformationProto};
 use crate::token::Token;
@@ -13,10 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 const PREAMBLE: [u8; 7] = *b"hrpc\x09\x00\xdf";
 
 /// How one proves who one is.
-///
-/// Kerberos would be a third way: a `KERBEROS` method is chosen in `Negotiation`, and its mechanism (GSSAPI) answers
-/// the challenges in place of DIGEST-MD5. It isn't there yet; a server that offers nothing else is refused with a
-/// message that says so.
 #[derive(Clone, Debug)]
 pub enum Auth {
     /// By saying so: the name of a user. For clusters without security.
@@ -26,13 +26,37 @@ pub enum Auth {
     },
     /// By a token; the server knows the user from it.
     Token(Token),
+    /// By Kerberos; the server proves who it is, too.
+    Kerberos(Login),
 }
 
 impl Auth {
+    /// What the cluster wants of who has no token: a login by Kerberos if it is secured
+    /// (`hadoop.security.authentication`), else the name of the user.
+    ///
+    /// # Errors
+    /// When there is no such login, or the user has no name.
+    pub fn of(conf: &Configuration) -> Result<Auth, Error> {
+        match conf.get_or("hadoop.security.authentication", "simple")?.as_str() {
+            "simple" => Ok(Auth::Simple { user: conf.user()? }),
+            _ => Login::find(conf).map(Auth::Kerberos),
+        }
+    }
+
+    /// The user, unless the token says who that is.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Auth::Simple { user } => Some(user),
+            Auth::Kerberos(login) => Some(login.user()),
+            Auth::Token(_) => None,
+        }
+    }
+
     pub(super) fn method(&self) -> &'static str {
         match self {
             Auth::Simple { .. } => "SIMPLE",
             Auth::Token(_) => "TOKEN",
+            Auth::Kerberos(_) => "KERBEROS",
         }
     }
 }
@@ -40,10 +64,10 @@ impl Auth {
 /// Who opens a connection, and what for.
 pub(super) struct Opening<'a> {
     pub(super) server: &'a str,
-    pub(super) protocol: &'a str,
+    pub(super) protocol: Protocol,
     pub(super) client: &'a [u8],
     pub(super) auth: &'a Auth,
-    pub(super) protections: &'a [Protection],
+    pub(super) options: &'a Options,
 }
 
 impl Opening<'_> {
@@ -55,37 +79,36 @@ impl Opening<'_> {
     {
         let sent = |result: std::io::Result<()>| result.map_err(|error| self.failed(error.to_string()));
         sent(writer.write_all(&PREAMBLE).await)?;
-        let mut negotiation = Negotiation::default();
+        let mut negotiation = Negotiation::Begun;
         let mut next = Some(message(SaslState::Negotiate, None, None));
         while let Some(step) = next {
             sent(writer.write_all(&encode_sasl(&step)).await)?;
-            if negotiation.is_done {
+            if matches!(negotiation, Negotiation::Told) {
                 break;
             }
             let answer = self.receive(frames).await?;
-            next = negotiation.step(answer, self)?;
+            (negotiation, next) = negotiation.step(answer, self).await?;
         }
-        let sealers = negotiation.response.as_ref().and_then(Response::sealers);
-        let mut sealer = sealers.map(|(sealer, opener)| {
+        let mut sealer = negotiation.sealers().map(|(sealer, opener)| {
             frames.open_with(opener);
             sealer
         });
         let context = self.context();
         let context = match &mut sealer {
-            Some(sealer) => encode_sealed(sealer, &context),
+            Some(sealer) => encode_sealed(sealer, &context).map_err(|error| self.failed(error))?,
             None => context,
         };
         sent(writer.write_all(&context).await)?;
         Ok(sealer)
     }
 
-    /// The protocol, and the user unless the token says who that is.
+    /// The protocol, and the user unless that is known from the login.
     fn context(&self) -> Vec<u8> {
         let user_info = match self.auth {
             Auth::Simple { user } => Some(UserInformationProto { effective_user: Some(user.clone()), real_user: None }),
-            Auth::Token(_) => None,
+            Auth::Token(_) | Auth::Kerberos(_) => None,
         };
-        let context = IpcConnectionContextProto { user_info, protocol: Some(self.protocol.to_owned()) };
+        let context = IpcConnectionContextProto { user_info, protocol: Some(self.protocol.name.to_owned()) };
         encode(CALL_CONTEXT, NO_RETRY, self.client, None, Some(&context))
     }
 
@@ -112,71 +135,137 @@ impl Opening<'_> {
 }
 
 /// How far a login is.
-#[derive(Default)]
-struct Negotiation {
-    response: Option<Response>,
-    is_done: bool,
+enum Negotiation {
+    /// The server says what it offers.
+    Begun,
+    /// The server has been told the user, and doesn't answer that.
+    Told,
+    /// A token's password was proven to the server; it proves that it has it as well.
+    Digest(Response),
+    /// Kerberos goes step by step.
+    Kerberos(Box<Mechanism>),
 }
 
 impl Negotiation {
-    /// What to answer, or `None` when the server has let us in.
-    fn step(&mut self, from: RpcSaslProto, opening: &Opening<'_>) -> Result<Option<RpcSaslProto>, Error> {
-        match (from.state(), opening.auth) {
-            (SaslState::Negotiate, Auth::Simple { .. }) => {
-                let method = choose(&from.auths, "SIMPLE").ok_or_else(|| self.refused(&from.auths, opening))?;
-                // The server doesn't answer this.
-                self.is_done = true;
-                Ok(Some(message(SaslState::Initiate, Some(method), None)))
+    /// How far it is then, and what to answer; nothing when the server has let us in.
+    async fn step(
+        self,
+        from: RpcSaslProto,
+        opening: &Opening<'_>,
+    ) -> Result<(Negotiation, Option<RpcSaslProto>), Error> {
+        match (from.state(), self) {
+            (SaslState::Negotiate, Negotiation::Begun) => {
+                let (after, answer) = opening.begin(&from.auths).await?;
+                Ok((after, Some(answer)))
             }
-            (SaslState::Negotiate, Auth::Token(token)) => {
-                let mut method = choose(&from.auths, "TOKEN").ok_or_else(|| self.refused(&from.auths, opening))?;
-                let challenge = method.challenge.take().unwrap_or_default();
-                let answer = self.answer(&challenge, token, &method, opening)?;
-                Ok(Some(message(SaslState::Initiate, Some(method), Some(answer))))
+            (SaslState::Challenge, Negotiation::Kerberos(mechanism)) => {
+                let (mechanism, token) = opening.advance(mechanism, from.token.unwrap_or_default()).await?;
+                Ok((Negotiation::Kerberos(mechanism), Some(message(SaslState::Response, None, Some(token)))))
             }
-            (SaslState::Success, auth) => {
-                let proven = match (&self.response, auth) {
-                    (Some(response), _) => response.is_proof_of_server(from.token.as_deref().unwrap_or_default()),
-                    // The server knows no other way than SIMPLE.
-                    (None, auth) => matches!(auth, Auth::Simple { .. }),
-                };
-                let message = "the server doesn't prove that it knows the token";
-                proven.then_some(None).ok_or_else(|| opening.failed(message.to_owned()))
-            }
+            (SaslState::Success, after) => match after.is_proof_of_server(&from, opening.auth) {
+                true => Ok((after, None)),
+                false => Err(opening.failed("the server doesn't prove who it is".to_owned())),
+            },
             (state, _) => Err(opening.failed(format!("the step {} was not expected", state.as_str_name()))),
         }
     }
 
-    fn answer(
-        &mut self,
-        challenge: &[u8],
-        token: &Token,
-        method: &SaslAuth,
-        opening: &Opening<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).map_err(|error| opening.failed(format!("no randomness: {error}")))?;
-        let login = Login {
-            user: &Login::encode(&token.identifier),
-            password: &Login::encode(&token.password),
-            protocol: method.protocol.as_deref().unwrap_or_default(),
-            server: method.server_id.as_deref().unwrap_or_default(),
-            client_nonce: &Login::encode(&random),
-        };
-        let response = login.respond(challenge, opening.protections).map_err(|message| opening.failed(message))?;
-        Ok(self.response.insert(response).text.clone().into_bytes())
+    /// Whether the server's last word leaves nothing to prove.
+    fn is_proof_of_server(&self, last: &RpcSaslProto, auth: &Auth) -> bool {
+        match self {
+            Negotiation::Digest(response) => response.is_proof_of_server(last.token.as_deref().unwrap_or_default()),
+            Negotiation::Kerberos(mechanism) => mechanism.is_done(),
+            // The server knows no other way than SIMPLE.
+            Negotiation::Begun | Negotiation::Told => matches!(auth, Auth::Simple { .. }),
+        }
     }
 
-    fn refused(&self, offered: &[SaslAuth], opening: &Opening<'_>) -> Error {
+    /// What seals messages, and what opens those of the server; `None` without protection.
+    fn sealers(self) -> Option<(Sealer, Sealer)> {
+        match self {
+            Negotiation::Begun | Negotiation::Told => None,
+            Negotiation::Digest(response) => response
+                .sealers()
+                .map(|(sealer, opener)| (Sealer::Digest(Box::new(sealer)), Sealer::Digest(Box::new(opener)))),
+            Negotiation::Kerberos(mechanism) => {
+                mechanism.into_halves().map(|(sealer, opener)| (Sealer::Kerberos(sealer), Sealer::Kerberos(opener)))
+            }
+        }
+    }
+}
+
+impl Opening<'_> {
+    /// Begins with one of the ways that the server offers.
+    async fn begin(&self, offered: &[SaslAuth]) -> Result<(Negotiation, RpcSaslProto), Error> {
+        let mut chosen = choose(offered, self.auth.method()).ok_or_else(|| self.refused(offered))?;
+        let challenge = chosen.challenge.take().unwrap_or_default();
+        let initiate = |token| message(SaslState::Initiate, Some(chosen.clone()), token);
+        match self.auth {
+            Auth::Simple { .. } => Ok((Negotiation::Told, initiate(None))),
+            Auth::Token(token) => {
+                let response = self.answer(&challenge, token, &chosen)?;
+                let answer = response.text.clone().into_bytes();
+                Ok((Negotiation::Digest(response), initiate(Some(answer))))
+            }
+            Auth::Kerberos(login) => {
+                let (login, key) = (login.clone(), self.protocol.principal);
+                let (principals, address) = (self.options.principals.clone(), self.server.to_owned());
+                let (service, host) = (chosen.protocol().to_owned(), chosen.server_id().to_owned());
+                let new = move || {
+                    let server = principals.of_server(key, &service, &host, &address)?;
+                    Mechanism::new(&login, &server).map(Box::new)
+                };
+                let (mechanism, token) = self.advance(self.aside(new).await?, challenge).await?;
+                Ok((Negotiation::Kerberos(mechanism), initiate(Some(token))))
+            }
+        }
+    }
+
+    async fn advance(&self, mut mechanism: Box<Mechanism>, said: Vec<u8>) -> Result<(Box<Mechanism>, Vec<u8>), Error> {
+        let protections = self.options.protections.clone();
+        let step = move || mechanism.step(&said, &protections).map(|token| (mechanism, token));
+        self.aside(step).await
+    }
+
+    /// Does what may wait for the KDC or for names, on a thread where it may.
+    async fn aside<T: Send + 'static>(
+        &self,
+        what: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = tokio::task::spawn_blocking(what).await.unwrap_or_else(|error| Err(error.to_string()));
+        done.map_err(|message| Error::Kerberos { server: self.server.to_owned(), message })
+    }
+
+    fn answer(&self, challenge: &[u8], token: &Token, method: &SaslAuth) -> Result<Response, Error> {
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).map_err(|error| self.failed(format!("no randomness: {error}")))?;
+        let login = digest::Login {
+            user: &digest::Login::encode(&token.identifier),
+            password: &digest::Login::encode(&token.password),
+            protocol: method.protocol(),
+            server: method.server_id(),
+            client_nonce: &digest::Login::encode(&random),
+        };
+        login.respond(challenge, &self.options.protections).map_err(|message| self.failed(message))
+    }
+
+    fn refused(&self, offered: &[SaslAuth]) -> Error {
         let offered: Vec<&str> = offered.iter().map(|auth| auth.method.as_str()).collect();
-        let hint = if offered.contains(&"KERBEROS") { " (Kerberos isn't supported yet)" } else { "" };
-        opening.failed(format!("the server allows only {}{hint}", offered.join(", ")))
+        let hint = match (self.auth, offered.contains(&"KERBEROS")) {
+            (Auth::Simple { .. }, true) => ": hadoop.security.authentication has to be kerberos here, too",
+            _ => "",
+        };
+        self.failed(format!("the server allows only {}{hint}", offered.join(", ")))
     }
 }
 
 fn choose(offered: &[SaslAuth], method: &str) -> Option<SaslAuth> {
-    let usable = |auth: &&SaslAuth| auth.method == method && (method != "TOKEN" || auth.mechanism == "DIGEST-MD5");
-    offered.iter().find(usable).cloned()
+    let mechanism = |auth: &SaslAuth| match method {
+        "TOKEN" => auth.mechanism == "DIGEST-MD5",
+        "KERBEROS" => auth.mechanism == "GSSAPI",
+        _ => true,
+    };
+    offered.iter().find(|auth| auth.method == method && mechanism(auth)).cloned()
 }
 
 fn message(state: SaslState, auth: Option<SaslAuth>, token: Option<Vec<u8>>) -> RpcSaslProto {

@@ -10,6 +10,7 @@ mod login;
 mod options;
 #[cfg(test)]
 mod sealed_tests;
+mod sealer;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,8 @@ pub struct Protocol {
     pub name: &'static str,
     /// What kind of server speaks it, for messages.
     pub service: &'static str,
+    /// The key under which the configuration says which principal such a server is; empty where servers want tokens.
+    pub principal: &'static str,
 }
 
 /// A method of a protocol.
@@ -190,10 +193,10 @@ impl Server {
         let auth = client.auth.read().unwrap_or_else(PoisonError::into_inner).clone();
         let opening = Opening {
             server: &self.address,
-            protocol: client.protocol.name,
+            protocol: client.protocol,
             client: &client.identity,
             auth: &auth,
-            protections: &client.options.protections,
+            options: &client.options,
         };
         let opened = Arc::new(Connection::open(&opening, &client.options).await?);
         *connection = Some(Arc::clone(&opened));

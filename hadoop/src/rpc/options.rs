@@ -3,6 +3,7 @@
 use crate::conf::Configuration;
 use crate::digest::Protection;
 use crate::error::{Error, Result};
+use crate::kerberos::Principals;
 use std::time::Duration;
 
 /// Times and limits of calls. The defaults are Hadoop's, where it has them.
@@ -24,8 +25,10 @@ pub struct Options {
     pub idle_max: Duration,
     /// The longest message of a server, in bytes.
     pub response_bytes_max: usize,
-    /// How messages may be protected, best first. Only logins by token can.
+    /// How messages may be protected, best first. Not where the user is only named.
     pub protections: Vec<Protection>,
+    /// Who servers have to be that prove it by Kerberos.
+    pub principals: Principals,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             idle_max: Duration::from_secs(10),
             response_bytes_max: 128 << 20,
             protections: vec![Protection::Auth],
+            principals: Principals::default(),
         }
     }
 }
@@ -61,6 +65,7 @@ impl Options {
             idle_max: time("ipc.client.connection.maxidletime", default.idle_max)?,
             response_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX).min(i32::MAX as usize),
             protections: protections(conf)?,
+            principals: Principals::from_configuration(conf)?,
             ..default
         })
     }

@@ -1,8 +1,9 @@
 //! Logins by token, and calls on connections that are protected.
 
 use super::frame::{CALL_SASL, Frames};
+use super::sealer::Sealer;
 use super::*;
-use crate::digest::{Login, Protection, Sealer};
+use crate::digest::{Login, Protection};
 use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
 use crate::proto::common::{IpcConnectionContextProto, RpcRequestHeaderProto, RpcResponseHeaderProto};
 use crate::proto::common::{RpcSaslProto, UserInformationProto};
@@ -11,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-const ECHO: Protocol = Protocol { name: "test.Echo", service: "echo server" };
+const ECHO: Protocol = Protocol { name: "test.Echo", service: "echo server", principal: "" };
 const CHALLENGE: &str =
     "realm=\"default\",nonce=\"n/+=\",qop=\"auth,auth-int,auth-conf\",cipher=\"rc4\",algorithm=md5-sess";
 
@@ -55,8 +56,8 @@ impl Peer {
         assert_eq!(said, expected.text);
         peer.say(SaslState::Success, None, Some(expected.proof_of_server().into_bytes())).await;
         if let Some((opener, sealer)) = expected.sealers() {
-            peer.frames.open_requests_with(opener);
-            peer.sealer = Some(sealer);
+            peer.frames.open_requests_with(Sealer::Digest(Box::new(opener)));
+            peer.sealer = Some(Sealer::Digest(Box::new(sealer)));
         }
         let mut context = peer.frames.next().await.unwrap();
         RpcRequestHeaderProto::decode_length_delimited(&mut context).unwrap();
@@ -88,7 +89,7 @@ impl Peer {
     /// Sends bytes, sealed if that was agreed, after `change` to what goes over the wire.
     async fn send(&mut self, bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
         let mut sealed = match &mut self.sealer {
-            Some(sealer) => sealer.seal(bytes),
+            Some(sealer) => sealer.seal(bytes).unwrap(),
             None => bytes.to_vec(),
         };
         change(&mut sealed);
