@@ -4,8 +4,8 @@ use clap::Args;
 use flinkrs_control::options::{DispatcherOptions, ResourceOptions};
 use flinkrs_control::task_executor::TaskExecutorOptions as Times;
 use flinkrs_core::config::{
-    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, files, heartbeat, jobmanager, observation,
-    rest, security, taskmanager,
+    self, ConfigOption, ConfigValue, Configuration, Declaration, execution, heartbeat, jobmanager, observation, rest,
+    security, taskmanager,
 };
 use flinkrs_core::error::{Error, Result};
 use flinkrs_jobmanager::{JobManagerOptions, RestOptions};
@@ -146,7 +146,7 @@ impl Target {
         match self.target(config) {
             execution::Target::Local | execution::Target::Remote => self.standalone.find(config),
             _ => {
-                let yarn = crate::yarn::Yarn::new()?;
+                let yarn = crate::yarn::Yarn::new(config)?;
                 let session = crate::yarn::find::session(&yarn, config).await?;
                 let secret = Some(FoundSecret::Application(Secret::new(&session.secret)));
                 Ok(Found { address: session.address, secret, tls: None })
@@ -321,7 +321,7 @@ pub(crate) fn taskexecutor_options(config: &Configuration, jobmanager: Option<&s
         temp_dir: temp_dir(config),
         programs: None,
         worker_directory: None,
-        default_scheme: config.get(&files::DEFAULT_SCHEME),
+        environment: crate::run::environment(config),
         times: Times {
             heartbeat_interval: config.get(&heartbeat::INTERVAL),
             heartbeat_timeout: config.get(&heartbeat::TIMEOUT),

@@ -4,9 +4,9 @@ use crate::options::{Found, FoundSecret, Target};
 use crate::{program, runtime, yarn};
 use clap::Args;
 use flinkrs_core::config::execution::{self, BatchShuffleMode};
-use flinkrs_core::config::files;
-use flinkrs_core::config::{self, Configuration};
+use flinkrs_core::config::{self, Configuration, files, security};
 use flinkrs_core::error::{Error, Result};
+use flinkrs_hadoop::kerberos::{KEYTAB, PRINCIPAL, TICKET_CACHE};
 use flinkrs_rpc::auth::Secret;
 use flinkrs_rpc::roles::{COLLECT_LIMIT, DEFAULT_SCHEME, Destination, ROLE, SUBMIT, SUBMIT_SPEC, SubmitSpec};
 use rustix::fd::{AsRawFd, IntoRawFd, OwnedFd};
@@ -105,7 +105,15 @@ impl Run {
 pub(crate) fn environment(config: &Configuration) -> Vec<(&'static str, String)> {
     let limit = (COLLECT_LIMIT, config.get(&execution::COLLECT_LIMIT).0.to_string());
     let scheme = config.get(&files::DEFAULT_SCHEME).map(|scheme| (DEFAULT_SCHEME, scheme));
-    [limit].into_iter().chain(scheme).collect()
+    [limit].into_iter().chain(scheme).chain(kerberos(config)).collect()
+}
+
+/// What a process is told of the login to Hadoop.
+pub(crate) fn kerberos(config: &Configuration) -> Vec<(&'static str, String)> {
+    let keytab = config.get(&security::KERBEROS_KEYTAB).map(|path| (KEYTAB, path.display().to_string()));
+    let principal = config.get(&security::KERBEROS_PRINCIPAL).map(|principal| (PRINCIPAL, principal));
+    let cache = (!config.get(&security::KERBEROS_USE_TICKET_CACHE)).then(|| (TICKET_CACHE, false.to_string()));
+    [keytab, principal, cache].into_iter().flatten().collect()
 }
 
 /// A program and its arguments.

@@ -1,6 +1,8 @@
 //! What HDFS's failures mean to the engine: an error of one of its kinds, with the path and what to do.
 
 use flinkrs_core::error::Error;
+use flinkrs_hadoop::kerberos;
+use flinkrs_hadoop::token::TOKEN_FILE;
 use hdfs_native::HdfsError;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -58,6 +60,26 @@ impl Failure {
         }
     }
 
+    /// What is wrong with the login, if that is what it is.
+    fn login(&self) -> Option<String> {
+        let in_container = std::env::var_os(TOKEN_FILE).is_some();
+        let what = match self {
+            Failure::Hdfs(HdfsError::GSSAPIError(..) | HdfsError::NoSASLMechanism) if in_container => {
+                "the container's token for HDFS has expired: dfs.namenode.delegation.token.max-lifetime is how long one \
+                 can be renewed"
+                    .to_owned()
+            }
+            Failure::Hdfs(HdfsError::GSSAPIError(_, code, text)) => {
+                let text = text.rsplit("may provide more information: ").next().unwrap_or(text);
+                kerberos::explain(*code as i32, text, kerberos::REMEDY)
+            }
+            Failure::Hdfs(HdfsError::SASLError(text)) => text.clone(),
+            Failure::Hdfs(HdfsError::NoSASLMechanism) => "the NameNode offers no way to log in that is known".to_owned(),
+            _ => return None,
+        };
+        Some(format!("no login by Kerberos: {what}"))
+    }
+
     /// The same, of a file that was worked on for so long.
     pub(crate) fn after(self, waited: Duration) -> Failure {
         match self {
@@ -80,6 +102,9 @@ impl Failure {
     /// The engine's error for it.
     pub(crate) fn into_error(self, action: &'static str, path: &Path, server: &str) -> Error {
         let meaning = self.meaning();
+        if let Some(message) = self.login() {
+            return Error::Resource { message: format!("cannot {action} {}: {message}", path.display()) };
+        }
         let error = match self {
             Failure::Own(error) => return error,
             Failure::Late(waited) => {

@@ -14,8 +14,10 @@ use flinkrs_core::fs::OutputFile;
 use flinkrs_core::resource::ByteSize;
 use flinkrs_hadoop::NameNode;
 use flinkrs_hadoop::conf::Configuration;
+use flinkrs_hadoop::rpc::Auth;
+use flinkrs_hadoop::token::Token;
 use hdfs_native::file::FileWriter;
-use hdfs_native::{Client, ClientBuilder, WriteOptions};
+use hdfs_native::{Client, WriteOptions};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +30,8 @@ const UMASK: u32 = 0o022;
 pub struct HdfsFileSystem {
     client: Client,
     calls: Calls,
-    /// Block calls; none where they would need a login that isn't supported.
-    name_node: Option<Arc<NameNode>>,
+    /// Calls that the client doesn't make.
+    name_node: Arc<NameNode>,
     /// What the NameNode calls the client when it writes.
     writer_name: Arc<str>,
     settings: Arc<Settings>,
@@ -99,8 +101,9 @@ impl HdfsFileSystem {
         };
         // Says better what is missing than the client would.
         flinkrs_hadoop::name_nodes(conf, &authority)?;
-        let user = conf.user()?;
-        let client = client(conf, &authority, &user)?;
+        let auth = login::auth(conf, &authority)?;
+        let user = auth.user().map_or_else(|| conf.user(), |user| Ok(user.to_owned()))?;
+        let client = client(conf, &authority, &auth)?;
         let prefix = conf.get_or("dfs.user.home.dir.prefix", "/user")?;
         let settings = Settings {
             home: format!("{}/{user}", prefix.trim_end_matches('/')),
@@ -118,7 +121,7 @@ impl HdfsFileSystem {
             authority,
             user,
         };
-        let name_node = login::name_node(conf, &settings.authority, &settings.user)?.map(Arc::new);
+        let name_node = Arc::new(login::name_node(conf, &settings.authority, auth)?);
         let writer_name = login::writer_name(&client)?;
         Ok(HdfsFileSystem { client, calls: Calls::default(), name_node, writer_name, settings: Arc::new(settings) })
     }
@@ -142,6 +145,23 @@ impl HdfsFileSystem {
             replication: found.replication.unwrap_or_default(),
             block_bytes: found.blocksize.unwrap_or_default(),
         })
+    }
+
+    /// A token by which others act on this HDFS as this user, as long as `renewer` renews it; `None` if the cluster isn't
+    /// secured.
+    ///
+    /// # Errors
+    /// When the NameNode gives none.
+    pub fn delegation_token(&self, conf: &Configuration, renewer: &str) -> Result<Option<Token>> {
+        let (name_node, renewer) = (self.name_node(), renewer.to_owned());
+        let token = wait(async move { name_node.delegation_token(&renewer).await })??;
+        let service = flinkrs_hadoop::token_service(conf, &self.settings.authority)?;
+        Ok(token.map(|token| Token { service, ..token }))
+    }
+
+    /// The user as whom it is asked.
+    pub fn user(&self) -> &str {
+        &self.settings.user
     }
 
     /// Sets the permissions of a file or folder, such as `0o644`.
@@ -173,7 +193,7 @@ impl HdfsFileSystem {
     pub(crate) fn output(&self, path: &Path, file: FileWriter) -> Result<Box<dyn OutputFile>> {
         let found = self.details(path)?;
         let target = Target {
-            name_node: self.name_node.clone().filter(|_| !self.settings.seals_blocks),
+            name_node: Some(self.name_node()).filter(|_| !self.settings.seals_blocks),
             writer_name: Arc::clone(&self.writer_name),
             path: self.inner(path)?,
             block_bytes: found.block_bytes.max(1),
@@ -212,10 +232,6 @@ impl HdfsFileSystem {
         &self.settings.authority
     }
 
-    pub(crate) fn user(&self) -> &str {
-        &self.settings.user
-    }
-
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -224,14 +240,15 @@ impl HdfsFileSystem {
         &self.calls
     }
 
-    pub(crate) fn name_node(&self) -> Option<Arc<NameNode>> {
-        self.name_node.clone()
+    pub(crate) fn name_node(&self) -> Arc<NameNode> {
+        Arc::clone(&self.name_node)
     }
 
     /// What reads blocks without the client, where that is possible.
     pub(crate) fn direct_access(&self) -> Option<Access> {
-        let name_node = self.name_node.clone().filter(|_| !self.settings.seals_blocks)?;
-        Some(Access { name_node, reader: Arc::clone(&self.writer_name), dials_names: self.settings.dials_names })
+        let dials_names = self.settings.dials_names;
+        let access = || Access { name_node: self.name_node(), reader: Arc::clone(&self.writer_name), dials_names };
+        (!self.settings.seals_blocks).then(access)
     }
 
     pub(crate) fn writer_name(&self) -> &str {
@@ -290,15 +307,13 @@ impl fmt::Debug for HdfsFileSystem {
 }
 
 /// The client, which is told all that the configuration says, with variables replaced.
-fn client(conf: &Configuration, authority: &str, user: &str) -> Result<Client> {
+fn client(conf: &Configuration, authority: &str, auth: &Auth) -> Result<Client> {
     let mut properties = Vec::new();
     for key in conf.keys() {
         properties.extend(conf.get(key)?.map(|value| (key.to_owned(), value)));
     }
-    let is_service = !conf.list(&format!("dfs.ha.namenodes.{authority}"))?.is_empty();
-    let host = if is_service { authority.to_owned() } else { flinkrs_hadoop::name_nodes(conf, authority)?.remove(0) };
-    let builder = ClientBuilder::new().with_url(format!("{SCHEME}://{host}")).with_config(properties);
-    let built = builder.with_user(user).with_io_runtime(runtime()?.handle().clone()).build();
+    let builder = login::client(conf, authority, auth)?.with_config(properties);
+    let built = builder.with_io_runtime(runtime()?.handle().clone()).build();
     built.map_err(|error| Error::usage(format!("{SCHEME}://{authority}: {error}")))
 }
 

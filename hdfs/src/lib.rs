@@ -27,7 +27,7 @@
 //! | `reader`, `direct`, `writer` | the content of files: in pieces, in whole blocks; and how it gets there |
 //! | `recovery`, `tail` | a file goes on when its DataNodes die |
 //! | `lock`, `trash` | locks by leases; what was overwritten |
-//! | `login` | as whom blocks are asked for |
+//! | `login` | as whom HDFS is asked |
 //! | `calls` | which of them are made again when the NameNode was away |
 //! | `address`, `failure` | paths and errors, between HDFS and the engine |
 

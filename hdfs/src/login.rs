@@ -1,11 +1,12 @@
-//! Who this process is for the NameNode, in the calls that are made beside the client's.
+//! Who this process is for the NameNode.
 
+use crate::address::SCHEME;
 use flinkrs_core::error::{Error, Result};
-use flinkrs_hadoop::NameNode;
 use flinkrs_hadoop::conf::Configuration;
 use flinkrs_hadoop::rpc::{Auth, Options};
-use flinkrs_hadoop::token::{Credentials, TOKEN_FILE, Token};
-use hdfs_native::Client;
+use flinkrs_hadoop::token::{Credentials, TOKEN_FILE};
+use flinkrs_hadoop::{NameNode, token_service};
+use hdfs_native::{Client, ClientBuilder};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,22 +17,52 @@ const TOKEN_KIND: &str = "HDFS_DELEGATION_TOKEN";
 /// How long block calls are repeated while the NameNode is away.
 const RETRY_MAX: Duration = Duration::from_secs(120);
 
-/// Block calls as `user`; `None` in a cluster with security for which there is no token.
-pub(crate) fn name_node(conf: &Configuration, authority: &str, user: &str) -> Result<Option<NameNode>> {
-    let auth = match token()? {
-        Some(token) => Auth::Token(token),
-        None if conf.get_or("hadoop.security.authentication", "simple")? != "simple" => return Ok(None),
-        None => Auth::Simple { user: user.to_owned() },
-    };
-    let options = Options { retry_max: RETRY_MAX, ..Options::from_configuration(conf)? };
-    Ok(Some(NameNode::new(conf, authority, auth, options)?))
+/// The way to log in: in a secured cluster the token that YARN has put into this process's container, and outside of
+/// containers Kerberos.
+///
+/// # Errors
+/// When the container was given no token for this HDFS, or there is no login by Kerberos.
+pub(crate) fn auth(conf: &Configuration, authority: &str) -> Result<Auth> {
+    let is_secured = conf.get_or("hadoop.security.authentication", "simple")? != "simple";
+    let Some(file) = std::env::var_os(TOKEN_FILE).filter(|_| is_secured) else { return Ok(Auth::of(conf)?) };
+    let service = token_service(conf, authority)?;
+    match Credentials::load(Path::new(&file))?.token(TOKEN_KIND, Some(&service)) {
+        Ok(token) => Ok(Auth::Token(token.clone())),
+        Err(error) => Auth::of(conf).map_err(|_| {
+            Error::usage(format!(
+                "no login to hdfs://{authority}: {error}; security.kerberos.access.hadoopFileSystems gives an application \
+                 tokens for others than the default HDFS"
+            ))
+        }),
+    }
 }
 
-/// The token that YARN has put into this process's container.
-fn token() -> Result<Option<Token>> {
-    let Some(file) = std::env::var_os(TOKEN_FILE) else { return Ok(None) };
-    let credentials = Credentials::load(Path::new(&file))?;
-    Ok(credentials.token(TOKEN_KIND, None).ok().cloned())
+/// Calls to the NameNode besides the client's.
+pub(crate) fn name_node(conf: &Configuration, authority: &str, auth: Auth) -> Result<NameNode> {
+    let options = Options { retry_max: RETRY_MAX, ..Options::from_configuration(conf)? };
+    Ok(NameNode::new(conf, authority, auth, options)?)
+}
+
+/// The same login for the client. One with a token finds it by itself, in the file, if the address is written as there.
+pub(crate) fn client(conf: &Configuration, authority: &str, auth: &Auth) -> Result<ClientBuilder> {
+    let is_service = !conf.list(&format!("dfs.ha.namenodes.{authority}"))?.is_empty();
+    let address = match auth {
+        _ if is_service => authority.to_owned(),
+        Auth::Token(token) => token.service.clone(),
+        Auth::Simple { .. } | Auth::Kerberos(_) => flinkrs_hadoop::name_nodes(conf, authority)?.remove(0),
+    };
+    let builder = ClientBuilder::new().with_url(format!("{SCHEME}://{address}"));
+    Ok(match auth {
+        Auth::Simple { user } => builder.with_user(user),
+        Auth::Token(_) => builder,
+        Auth::Kerberos(login) => match login.keytab() {
+            Some(keytab) => builder
+                .with_kerberos_principal(login.principal())
+                .with_kerberos_keytab(&keytab.path)
+                .with_kerberos_cache(&keytab.cache),
+            None => builder,
+        },
+    })
 }
 
 /// The name under which the client writes. It tells it nowhere but in its description for debugging, so its version is
@@ -47,7 +78,6 @@ pub(crate) fn writer_name(client: &Client) -> Result<Arc<str>> {
 mod tests {
     use super::*;
     use crate::runtime::runtime;
-    use hdfs_native::ClientBuilder;
 
     #[test]
     fn the_clients_name_is_found() {

@@ -51,7 +51,7 @@ impl FileSystem for HdfsFileSystem {
     /// Where DataNodes have the file's blocks. Nothing is known when the NameNode can't be asked: readers go on, and
     /// farther than they might.
     fn blocks(&self, status: &FileStatus) -> Result<Vec<FileBlock>> {
-        let (Some(name_node), inner) = (self.name_node(), self.inner(&status.path)?) else { return Ok(Vec::new()) };
+        let (name_node, inner) = (self.name_node(), self.inner(&status.path)?);
         let bytes = status.bytes;
         let found = wait(async move { name_node.block_locations(&inner, 0, bytes).await })?;
         let blocks = found.ok().flatten().map(|found| found.blocks).unwrap_or_default();
@@ -140,7 +140,7 @@ impl FileSystem for HdfsFileSystem {
 
     /// As the NameNode says, or else `fs.trash.interval` of the configuration here.
     fn keeps_trash(&self) -> Result<bool> {
-        let Some(name_node) = self.name_node() else { return Ok(self.trash_minutes() > 0) };
+        let name_node = self.name_node();
         let defaults = wait(async move { name_node.server_defaults().await })?;
         let of_server = defaults.map(|defaults| defaults.trash_interval()).unwrap_or_default();
         Ok(of_server > 0 || self.trash_minutes() > 0)

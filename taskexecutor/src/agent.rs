@@ -74,8 +74,8 @@ pub struct TaskExecutorOptions {
     pub worker_directory: Option<PathBuf>,
     /// The folder for spilled data.
     pub temp_dir: PathBuf,
-    /// What stands before paths without a scheme; local paths unless it is set.
-    pub default_scheme: Option<String>,
+    /// What programs are told of the configuration, as variables.
+    pub environment: Vec<(&'static str, String)>,
     /// Heartbeats and delays.
     pub times: Times,
 }
@@ -170,7 +170,7 @@ impl TaskExecutor {
                 options.folder.clone(),
                 options.logs.clone(),
                 options.worker_directory.clone(),
-                options.default_scheme.clone(),
+                options.environment.clone(),
                 sender.clone(),
             ),
             artifacts: Arc::new(Artifacts::new(options.folder.join("artifacts"), options.programs.clone())),

@@ -28,7 +28,7 @@ pub(crate) struct Workers {
     logs: PathBuf,
     /// The folder in which programs run; that of their client, where it is here as well, if there is none.
     directory: Option<PathBuf>,
-    default_scheme: Option<String>,
+    environment: Vec<(&'static str, String)>,
     events: Events,
     running: Running,
 }
@@ -38,10 +38,10 @@ impl Workers {
         folder: PathBuf,
         logs: PathBuf,
         directory: Option<PathBuf>,
-        default_scheme: Option<String>,
+        environment: Vec<(&'static str, String)>,
         events: Events,
     ) -> Workers {
-        Workers { folder, logs, directory, default_scheme, events, running: Running::default() }
+        Workers { folder, logs, directory, environment, events, running: Running::default() }
     }
 
     /// Starts a process. It ends when this one does: it watches its standard input, whose other end is held here.
@@ -58,7 +58,7 @@ impl Workers {
             .args(&spec.program.arguments)
             .env(roles::ROLE, roles::WORKER)
             .env(roles::WORKER_SPEC, &spec_file.0)
-            .envs(self.default_scheme.iter().map(|scheme| (roles::DEFAULT_SCHEME, scheme)))
+            .envs(self.environment.iter().cloned())
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -137,13 +137,13 @@ impl Common {
     /// What is the same in all containers of an application.
     ///
     /// Errors when a property of Hadoop can't be read.
-    pub fn new(settings: Vec<(String, String)>, conf: &Configuration, secret: &[u8]) -> Result<Common> {
+    pub fn new(settings: Vec<(String, String)>, conf: &Configuration, user: &str, secret: &[u8]) -> Result<Common> {
         let mut hadoop = Vec::new();
         let is_needed = |key: &&str| PROPERTIES.iter().any(|prefix| key.starts_with(prefix)) && !is_secret(key);
         for key in conf.keys().filter(is_needed) {
             hadoop.extend(conf.get(key)?.map(|value| (key.to_owned(), value)));
         }
-        let (version, user) = (VERSION.to_owned(), conf.user()?);
+        let (version, user) = (VERSION.to_owned(), user.to_owned());
         Ok(Common { version, settings, hadoop, user, secret: secret.to_vec() })
     }
 
@@ -241,7 +241,7 @@ mod tests {
         conf.set("fs.defaultFS", "hdfs://n<&>:1");
         conf.set("fs.s3a.secret.key", "hush");
         conf.set("mapreduce.job.maps", "2");
-        let common = Common::new(vec![("rest.port".to_owned(), "0".to_owned())], &conf, b"x").expect("readable");
+        let common = Common::new(vec![("rest.port".to_owned(), "0".to_owned())], &conf, "ann", b"x").expect("readable");
         assert_eq!(common.hadoop, [("fs.defaultFS".to_owned(), "hdfs://n<&>:1".to_owned())]);
         assert!(common.site().contains("<value>hdfs://n&lt;&amp;&gt;:1</value>"), "{}", common.site());
         let (jobmanager, container) = ("h:1".to_owned(), "container_1".to_owned());

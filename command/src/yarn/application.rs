@@ -21,7 +21,7 @@ const ASK: Duration = Duration::from_millis(100);
 ///
 /// Errors when the program fails, or its application can't be started.
 pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Result<()> {
-    let yarn = Yarn::new()?;
+    let yarn = Yarn::new(config)?;
     let sha256 = hash_of(&program.path)?;
     let own = OwnProgram {
         artifact: sha256.clone(),

@@ -32,7 +32,13 @@ pub(super) const SECRET: &str = "secret";
 const DEFAULTS: [(&dyn Declaration, &str); 2] = [(&taskmanager::PROCESS_MEMORY, "1728mb"), (&taskmanager::SLOTS, "1")];
 
 /// Options that mean files of the client's machine, and so nothing in a container.
-const OF_CLIENT: [&dyn Declaration; 3] = [&security::CLUSTER_SECRET_FILE, &taskmanager::TMP_DIRS, &yarn::SHIP_FILES];
+const OF_CLIENT: [&dyn Declaration; 5] = [
+    &security::CLUSTER_SECRET_FILE,
+    &security::KERBEROS_KEYTAB,
+    &security::KERBEROS_PRINCIPAL,
+    &taskmanager::TMP_DIRS,
+    &yarn::SHIP_FILES,
+];
 
 /// What is to be started.
 pub(super) struct Deployment<'a> {
@@ -141,10 +147,11 @@ impl Deployment<'_> {
         let is_own = |key: &str| OF_CLIENT.iter().any(|option| option.key() == key);
         let settings = config.settings().filter(|(key, _)| !is_own(key));
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let common = Common::new(settings, &yarn.conf, secret)?;
+        let common = Common::new(settings, &yarn.conf, yarn.hdfs.user(), secret)?;
         let attempts = config.get(&yarn::APPLICATION_ATTEMPTS).get();
         let in_folder = staging.of(id).display().to_string();
-        let mut launch = Launch { log_name: "jobmanager".to_owned(), ..Launch::default() };
+        let credentials = yarn.tokens(self.config)?;
+        let mut launch = Launch { log_name: "jobmanager".to_owned(), credentials, ..Launch::default() };
         launch.command = vec![format!("./{EXECUTABLE}"), "yarn-master".to_owned()];
         launch.environment = environment(&common);
         for file in files.iter().chain(&of_master) {

@@ -17,11 +17,14 @@ pub(super) mod per_job;
 pub(super) mod session;
 mod staging;
 
+use crate::run::kerberos;
+use flinkrs_core::config::{Configuration, Declaration, security};
 use flinkrs_core::error::{Error, Result};
-use flinkrs_hadoop::ApplicationClient;
 use flinkrs_hadoop::conf::Configuration as Hadoop;
 use flinkrs_hadoop::proto::yarn::{ApplicationIdProto, ApplicationReportProto, YarnApplicationStateProto};
 use flinkrs_hadoop::rpc::{Auth, Options};
+use flinkrs_hadoop::token::Credentials;
+use flinkrs_hadoop::{ApplicationClient, renewer};
 use flinkrs_hdfs::HdfsFileSystem;
 use std::time::Duration;
 
@@ -33,19 +36,51 @@ pub(crate) struct Yarn {
     pub(crate) conf: Hadoop,
     pub(crate) client: ApplicationClient,
     pub(crate) hdfs: HdfsFileSystem,
+    /// Whether everybody has to prove who he is.
+    pub(crate) is_secured: bool,
 }
 
 impl Yarn {
     /// Reads Hadoop's configuration; nothing is connected.
     ///
-    /// Errors when there is none, or it names no ResourceManager or no default file system.
-    pub(crate) fn new() -> Result<Yarn> {
-        let conf = Hadoop::discover(std::env::vars())?;
+    /// Errors when there is none, it names no ResourceManager or no default file system, or there is no login to a secured
+    /// cluster.
+    pub(crate) fn new(config: &Configuration) -> Result<Yarn> {
+        let login = kerberos(config).into_iter().map(|(name, value)| (name.to_owned(), value));
+        let conf = Hadoop::discover(std::env::vars().chain(login))?;
         let mut options = Options::from_configuration(&conf)?;
         options.retry_max = options.retry_max.min(MANAGER_MAX);
-        let client = ApplicationClient::new(&conf, Auth::Simple { user: conf.user()? }, options)?;
+        let auth = Auth::of(&conf)?;
+        let is_secured = matches!(auth, Auth::Kerberos(_));
+        let client = ApplicationClient::new(&conf, auth, options)?;
         let hdfs = HdfsFileSystem::new(&conf, "")?;
-        Ok(Yarn { conf, client, hdfs })
+        Ok(Yarn { conf, client, hdfs, is_secured })
+    }
+
+    /// The tokens by which an application acts as its user: one for the default HDFS, and one for each that
+    /// `security.kerberos.access.hadoopFileSystems` names. YARN renews them, and cancels them at its end.
+    ///
+    /// Errors when the cluster is secured and a NameNode gives none.
+    pub(crate) fn tokens(&self, config: &Configuration) -> Result<Credentials> {
+        let mut found = Credentials::default();
+        if !self.is_secured {
+            return Ok(found);
+        }
+        let renewer = renewer(&self.conf)?;
+        let more = config.get(&security::KERBEROS_FILE_SYSTEMS).unwrap_or_default();
+        let mut all = vec![self.hdfs.clone()];
+        for url in more.split([',', ';']).map(str::trim).filter(|url| !url.is_empty()) {
+            let authority = url.strip_prefix("hdfs://").map(|rest| rest.trim_end_matches('/')).ok_or_else(|| {
+                let key = security::KERBEROS_FILE_SYSTEMS.key();
+                Error::usage(format!("{key} names '{url}'; it has to be hdfs://HOST:PORT or hdfs://NAMESERVICE"))
+            })?;
+            all.push(HdfsFileSystem::new(&self.conf, authority)?);
+        }
+        for hdfs in all {
+            let token = hdfs.delegation_token(&self.conf, &renewer)?;
+            found.tokens.extend(token.map(|token| (token.service.clone(), token)));
+        }
+        Ok(found)
     }
 
     /// How an application is.

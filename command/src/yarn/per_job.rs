@@ -49,7 +49,7 @@ const NOTICE: Duration = Duration::from_secs(3);
 
 /// Runs a program and its application; the exit code is the program's.
 pub(crate) fn run(program: &Program, config: &Configuration, how: &How) -> Result<()> {
-    let yarn = Yarn::new()?;
+    let yarn = Yarn::new(config)?;
     let mut running = Running::start(program, config, how)?;
     let Some(request) = running.request()? else { return running.end(None) };
     let started = running.deploy(&yarn, config, program, how, request);

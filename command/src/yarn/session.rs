@@ -78,7 +78,7 @@ pub(crate) struct YarnSession {
 impl YarnSession {
     pub(crate) fn run(&self) -> Result<()> {
         let config = self.configuration()?;
-        let yarn = Yarn::new()?;
+        let yarn = Yarn::new(&config)?;
         let runtime = runtime()?;
         if self.query {
             return runtime.block_on(query(&yarn));

@@ -1,4 +1,4 @@
-//! Options for who may talk to a cluster.
+//! Options for who may talk to a cluster, and as whom Hadoop is asked.
 
 use crate::config::option::options;
 use std::path::PathBuf;
@@ -27,4 +27,18 @@ options! {
 
     /// PEM file with the certificates that sign those of the other side.
     SSL_REST_TRUSTSTORE: Option<PathBuf> = "security.ssl.rest.truststore", "";
+
+    /// File with the Kerberos keys of the principal as whom Hadoop is asked; the user's ticket cache counts unless it is
+    /// set.
+    KERBEROS_KEYTAB: Option<PathBuf> = "security.kerberos.login.keytab", "";
+
+    /// Principal whose keys that file has, such as `ann@EXAMPLE.COM`.
+    KERBEROS_PRINCIPAL: Option<String> = "security.kerberos.login.principal", "";
+
+    /// Whether Hadoop may be asked with the tickets that `kinit` has got.
+    KERBEROS_USE_TICKET_CACHE: bool = "security.kerberos.login.use-ticket-cache", "true";
+
+    /// Secured HDFS that an application on YARN uses besides the default one, such as `hdfs://other:8020`, with commas
+    /// or semicolons: it is given tokens for them.
+    KERBEROS_FILE_SYSTEMS: Option<String> = "security.kerberos.access.hadoopFileSystems", "";
 }

@@ -46,7 +46,9 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) fn new(options: &MasterOptions, jobmanager: &str) -> Result<Fleet> {
-        let executors = options.executors.clone();
+        let mut executors = options.executors.clone();
+        // As the ApplicationMaster acts for its user, so do TaskExecutors and workers.
+        executors.launch.credentials.tokens.extend(options.credentials.tokens_for_others());
         let mut heartbeat = Heartbeat::new(&options.conf)?;
         let resource = resource(executors.memory_mb, executors.vcores);
         heartbeat.set_size(EXECUTOR, Size { resource, node_label: executors.node_label.clone() });
