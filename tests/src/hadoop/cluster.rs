@@ -1,6 +1,7 @@
 //! The daemons of a cluster together.
 
 use super::daemon::{Daemon, Process, java};
+use super::kdc::Realm;
 use super::sites::{self, Ports};
 use super::{jars, ready};
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub struct Cluster {
     folder: PathBuf,
     jars: PathBuf,
     ports: Ports,
+    /// The realm in which all have to prove who they are; without one nobody has to.
+    realm: Option<Realm>,
     processes: BTreeMap<Daemon, Process>,
     /// Keeps other clusters away from these ports.
     _guard: TcpListener,
@@ -32,7 +35,16 @@ impl Cluster {
     ///
     /// Files lie in `hadoop` in cargo's target folder; those of earlier clusters on the same ports are removed.
     pub fn start(daemons: &[Daemon], more: &[Property]) -> Result<Cluster, String> {
-        let home = target_folder()?.join("hadoop");
+        Cluster::start_in(daemons, more, None)
+    }
+
+    /// Starts a secured cluster: all of it is in a realm, and nothing is done for who can't prove who he is.
+    pub fn start_secured(daemons: &[Daemon], more: &[Property], realm: &Realm) -> Result<Cluster, String> {
+        Cluster::start_in(daemons, more, Some(realm.clone()))
+    }
+
+    fn start_in(daemons: &[Daemon], more: &[Property], realm: Option<Realm>) -> Result<Cluster, String> {
+        let home = jars::target_folder()?.join("hadoop");
         let jars = jars::collect(&home)?;
         let (guard, base, ports) = Ports::find()?;
         let folder = home.join(format!("cluster-{base}"));
@@ -44,8 +56,8 @@ impl Cluster {
         for name in ["logs", "tmp", "web/webapps/hdfs", "web/webapps/datanode"] {
             fs::create_dir_all(folder.join(name)).map_err(failed)?;
         }
-        sites::write(&folder, &ports, more).map_err(failed)?;
-        let mut cluster = Cluster { folder, jars, ports, processes: BTreeMap::new(), _guard: guard };
+        sites::write(&folder, &ports, realm.as_ref(), more).map_err(failed)?;
+        let mut cluster = Cluster { folder, jars, ports, realm, processes: BTreeMap::new(), _guard: guard };
         if daemons.contains(&Daemon::NameNode) {
             let format = ["-format", "-nonInteractive", "-clusterId", "CID-test"];
             jars::run(cluster.java(Daemon::NameNode.class()).args(format))?;
@@ -75,7 +87,14 @@ impl Cluster {
 
     /// A Java command with the cluster's jars and configuration.
     pub fn java(&self, class: &str) -> Command {
-        let mut command = java(&self.class_path_of(None), 256);
+        self.java_of(None, 256, class)
+    }
+
+    fn java_of(&self, daemon: Option<Daemon>, heap_mb: u32, class: &str) -> Command {
+        let mut command = java(&self.class_path_of(daemon), heap_mb);
+        if let Some(realm) = &self.realm {
+            command.arg(format!("-Djava.security.krb5.conf={}", realm.config().display()));
+        }
         command.arg(class).current_dir(&self.folder);
         command
     }
@@ -151,7 +170,8 @@ impl Cluster {
     }
 
     fn launch(&self, daemon: Daemon) -> Result<Process, String> {
-        Process::start(daemon, &self.folder, &self.class_path_of(Some(daemon)))
+        let log = self.folder.join("logs").join(daemon.name()).with_extension("log");
+        Process::start(daemon.name(), &log, &self.java_of(Some(daemon), daemon.heap_mb(), daemon.class()))
     }
 
     /// Waits until a daemon can be used.
@@ -181,11 +201,4 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Cargo's target folder, in which this program lies.
-fn target_folder() -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|error| format!("this program's path: {error}"))?;
-    let folder = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    folder.map(Path::to_path_buf).ok_or_else(|| format!("{} lies in no target folder of cargo", program.display()))
 }

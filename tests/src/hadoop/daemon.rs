@@ -1,4 +1,4 @@
-//! One daemon of Hadoop: a JVM that ends when whoever started it does.
+//! One daemon: a process, mostly a JVM, that ends when whoever started it does.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -82,7 +82,7 @@ impl Daemon {
         }
     }
 
-    fn heap_mb(self) -> u32 {
+    pub(super) fn heap_mb(self) -> u32 {
         if self == Daemon::ResourceManager { 384 } else { 256 }
     }
 }
@@ -102,24 +102,27 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a daemon in `folder`, where its log goes to `logs/NAME.log`.
-    pub(super) fn start(daemon: Daemon, folder: &Path, class_path: &str) -> Result<Process, String> {
-        let failed = |error: std::io::Error| format!("{}: {error}", daemon.name());
-        let mut java = java(class_path, daemon.heap_mb());
-        java.arg(daemon.class());
+    /// Starts a command, whose output goes to `log`, in its own folder and with its own environment.
+    pub(super) fn start(name: &str, log: &Path, command: &Command) -> Result<Process, String> {
+        let failed = |error: std::io::Error| format!("{name}: {error}");
         let mut guard = Command::new("sh");
-        guard.args(["-c", GUARD, "sh"]).arg(folder.join("logs").join(daemon.name()).with_extension("log"));
-        guard.arg(java.get_program()).args(java.get_args());
-        for (key, _) in java.get_envs().filter(|(_, value)| value.is_none()) {
-            guard.env_remove(key);
+        guard.args(["-c", GUARD, "sh"]).arg(log).arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => guard.env(key, value),
+                None => guard.env_remove(key),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            guard.current_dir(folder);
         }
         // Out of reach of the terminal's Ctrl-C: the guard ends the daemon in its own time.
-        guard.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        guard.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut guard = guard.spawn().map_err(failed)?;
         let mut line = String::new();
         let printed = guard.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
         printed.transpose().map_err(failed)?;
-        let id = line.trim().parse().map_err(|_| format!("{}: the shell printed '{line}'", daemon.name()))?;
+        let id = line.trim().parse().map_err(|_| format!("{name}: the shell printed '{line}'"))?;
         Ok(Process { guard, id })
     }
 

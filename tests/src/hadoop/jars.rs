@@ -23,7 +23,9 @@ pub(super) fn collect(home: &Path) -> Result<PathBuf, String> {
     fs::create_dir_all(home).map_err(failed(home))?;
     let lock = File::create(home.join("lock")).map_err(failed(home))?;
     lock.lock().map_err(failed(home))?;
-    install()?;
+    if find("mvn").is_none() || find("java").is_none() {
+        install("Maven and a Java runtime (11 or later) are needed for Hadoop's daemons", &PACKAGES)?;
+    }
     let done = home.join("pom.done");
     if fs::read_to_string(&done).is_ok_and(|collected| collected == POM) {
         return Ok(folder);
@@ -41,17 +43,13 @@ pub(super) fn collect(home: &Path) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-/// Installs Maven and Java where they are missing and that is possible.
+/// Installs Debian's packages where that is possible.
 ///
 /// # Errors
-/// The one line that says what to install.
-fn install() -> Result<(), String> {
-    if is_there("mvn") && is_there("java") {
-        return Ok(());
-    }
-    let line = format!("apt-get install --no-install-recommends {}", PACKAGES.join(" "));
-    if !is_there("apt-get") || !is_root() {
-        return Err(format!("Maven and a Java runtime (11 or later) are needed for Hadoop's daemons: {line}"));
+/// The one line that says what they are needed for, and what to install.
+pub(super) fn install(what: &str, packages: &[&str]) -> Result<(), String> {
+    if find("apt-get").is_none() || !is_root() {
+        return Err(format!("{what}: apt-get install --no-install-recommends {}", packages.join(" ")));
     }
     let apt = || {
         let mut command = Command::new("apt-get");
@@ -59,12 +57,21 @@ fn install() -> Result<(), String> {
         command
     };
     run(apt().arg("update"))?;
-    run(apt().args(["install", "-y", "--no-install-recommends"]).args(PACKAGES))
+    run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
 }
 
-fn is_there(program: &str) -> bool {
+/// Where a program lies; servers' may be outside of a user's path.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Cargo's target folder, in which this program lies.
+pub(super) fn target_folder() -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program's path: {error}"))?;
+    let folder = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    folder.map(Path::to_path_buf).ok_or_else(|| format!("{} lies in no target folder of cargo", program.display()))
 }
 
 /// Whether this process may install packages.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cluster`] | the daemons together: start, stop, faults |
 //! | `daemon` | one daemon's process |
+//! | [`kdc`] | a Kerberos realm, for secured clusters |
 //! | `jars` | Maven, Java, and the class path |
 //! | `ready` | how one sees that a daemon can be used |
 //! | `sites` | the configuration files |
@@ -14,6 +15,7 @@
 pub mod cluster;
 mod daemon;
 mod jars;
+pub mod kdc;
 mod ready;
 mod sites;
 

@@ -2,6 +2,7 @@
 
 use super::cluster::Property;
 use super::daemon::Daemon;
+use super::kdc::{REALM, Realm};
 use std::fs;
 use std::io;
 use std::net::TcpListener;
@@ -71,18 +72,21 @@ impl Ports {
 }
 
 /// Writes the files into `folder/conf`, and what differs between the nodes into folders of their names there.
-pub(super) fn write(folder: &Path, ports: &Ports, more: &[Property]) -> io::Result<()> {
+pub(super) fn write(folder: &Path, ports: &Ports, realm: Option<&Realm>, more: &[Property]) -> io::Result<()> {
     let conf = folder.join("conf");
-    site(&conf, "core-site.xml", &core(folder, ports), more)?;
-    site(&conf, "hdfs-site.xml", &hdfs(folder, ports), more)?;
-    site(&conf, "yarn-site.xml", &yarn(folder, ports), more)?;
+    let of_realm = realm.map(secured).unwrap_or_default();
+    let [core, hdfs, yarn] =
+        [core(folder, ports), hdfs(folder, ports), yarn(folder, ports)].map(|own| [own, of_realm.clone()].concat());
+    site(&conf, "core-site.xml", &core, more)?;
+    site(&conf, "hdfs-site.xml", &hdfs, more)?;
+    site(&conf, "yarn-site.xml", &yarn, more)?;
     site(&conf, "capacity-scheduler.xml", &scheduler(), more)?;
     for (daemon, ports_of) in [Daemon::DataNode, Daemon::DataNode2].into_iter().zip(ports.datanodes) {
-        let properties = [hdfs(folder, ports), blocks(folder, daemon, ports_of)].concat();
+        let properties = [hdfs.clone(), blocks(folder, daemon, ports_of)].concat();
         site(&conf.join(daemon.name()), "hdfs-site.xml", &properties, more)?;
     }
     for daemon in [Daemon::NodeManager1, Daemon::NodeManager2] {
-        let properties = [yarn(folder, ports), node(folder, daemon, ports.node(daemon))].concat();
+        let properties = [yarn.clone(), node(folder, daemon, ports.node(daemon))].concat();
         site(&conf.join(daemon.name()), "yarn-site.xml", &properties, more)?;
     }
     fs::write(
@@ -113,6 +117,31 @@ fn at(port: u16) -> String {
 
 fn text(properties: &[(&'static str, &str)]) -> Properties {
     properties.iter().map(|(key, value)| (*key, (*value).to_owned())).collect()
+}
+
+/// What makes a cluster secured. All files have all of it.
+fn secured(realm: &Realm) -> Properties {
+    let mut properties = text(&[
+        ("hadoop.security.authentication", "kerberos"),
+        ("hadoop.security.authorization", "true"),
+        ("dfs.block.access.token.enable", "true"),
+        // DataNodes want a login for blocks, too, and don't mind that anybody might have taken their ports.
+        ("dfs.data.transfer.protection", "authentication"),
+        ("ignore.secure.ports.for.testing", "true"),
+    ]);
+    // Clients find the host's name by the address; the DataNode and the NodeManagers would ask for this machine's.
+    let services = [
+        ("dfs.namenode.kerberos.principal", "dfs.namenode.keytab.file", "nn", "_HOST"),
+        ("dfs.datanode.kerberos.principal", "dfs.datanode.keytab.file", "dn", "localhost"),
+        ("dfs.web.authentication.kerberos.principal", "dfs.web.authentication.kerberos.keytab", "HTTP", "localhost"),
+        ("yarn.resourcemanager.principal", "yarn.resourcemanager.keytab", "rm", "_HOST"),
+        ("yarn.nodemanager.principal", "yarn.nodemanager.keytab", "nm", "localhost"),
+    ];
+    for (principal, keytab, name, host) in services {
+        properties.push((principal, format!("{name}/{host}@{REALM}")));
+        properties.push((keytab, realm.keytab(name).display().to_string()));
+    }
+    properties
 }
 
 fn core(folder: &Path, ports: &Ports) -> Properties {
