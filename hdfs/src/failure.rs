@@ -65,8 +65,8 @@ impl Failure {
         let in_container = std::env::var_os(TOKEN_FILE).is_some();
         let what = match self {
             Failure::Hdfs(HdfsError::GSSAPIError(..) | HdfsError::NoSASLMechanism) if in_container => {
-                "the container's token for HDFS has expired: dfs.namenode.delegation.token.max-lifetime is how long one \
-                 can be renewed"
+                "the container's token for HDFS has expired: dfs.namenode.delegation.token.max-lifetime is how long \
+                 one can be renewed"
                     .to_owned()
             }
             Failure::Hdfs(HdfsError::GSSAPIError(_, code, text)) => {
@@ -74,7 +74,7 @@ impl Failure {
                 kerberos::explain(*code as i32, text, kerberos::REMEDY)
             }
             Failure::Hdfs(HdfsError::SASLError(text)) => text.clone(),
-            Failure::Hdfs(HdfsError::NoSASLMechanism) => "the NameNode offers no way to log in that is known".to_owned(),
+            Failure::Hdfs(HdfsError::NoSASLMechanism) => "the NameNode offers no way that is known".to_owned(),
             _ => return None,
         };
         Some(format!("no login by Kerberos: {what}"))

@@ -147,8 +147,8 @@ impl HdfsFileSystem {
         })
     }
 
-    /// A token by which others act on this HDFS as this user, as long as `renewer` renews it; `None` if the cluster isn't
-    /// secured.
+    /// A token by which others act on this HDFS as this user, as long as `renewer` renews it; `None` if the cluster
+    /// isn't secured.
     ///
     /// # Errors
     /// When the NameNode gives none.

@@ -30,8 +30,8 @@ pub(crate) fn auth(conf: &Configuration, authority: &str) -> Result<Auth> {
         Ok(token) => Ok(Auth::Token(token.clone())),
         Err(error) => Auth::of(conf).map_err(|_| {
             Error::usage(format!(
-                "no login to hdfs://{authority}: {error}; security.kerberos.access.hadoopFileSystems gives an application \
-                 tokens for others than the default HDFS"
+                "no login to hdfs://{authority}: {error}; security.kerberos.access.hadoopFileSystems gives an \
+                 application tokens for others than the default HDFS"
             ))
         }),
     }

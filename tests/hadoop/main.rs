@@ -1,4 +1,4 @@
-//! The Hadoop client against real daemons: one cluster, and one scenario after another.
+//! The Hadoop client against real daemons: one cluster, and one scenario after another; then the same with Kerberos.
 //!
 //! `cargo test -p flinkrs-tests --test hadoop` runs all; names as arguments run those that contain one of them. Needs
 //! Maven and Java, which are installed if that is possible; see `docs/hadoop.md`.
@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod jobs;
 mod outages;
+mod secured;
 mod support;
 mod yarn;
 
@@ -96,8 +97,26 @@ fn main() -> ExitCode {
     }
     let names: Vec<String> = arguments.into_iter().filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+    let chosen = |all: &[Scenario]| all.iter().copied().filter(|(name, _)| is_chosen(name)).collect::<Vec<_>>();
+    let of_realm = chosen(secured::SCENARIOS);
+    if let Some(realm) = secured::realm() {
+        return run(&of_realm, || secured::cluster(&realm));
+    }
+    let plain = chosen(SCENARIOS);
+    let mut code = ExitCode::SUCCESS;
+    if !plain.is_empty() {
+        code = run(&plain, || Cluster::start(&Daemon::ALL, QUEUES));
+    }
+    if !of_realm.is_empty() && !secured::run_in_realm(&names) {
+        code = ExitCode::FAILURE;
+    }
+    code
+}
+
+/// Starts a cluster and runs scenarios on it.
+fn run(scenarios: &[Scenario], start: impl FnOnce() -> Result<Cluster, String>) -> ExitCode {
     let started = Instant::now();
-    let mut cluster = match Cluster::start(&Daemon::ALL, QUEUES) {
+    let mut cluster = match start() {
         Ok(cluster) => cluster,
         Err(error) => {
             eprintln!("{error}");
@@ -106,7 +125,7 @@ fn main() -> ExitCode {
     };
     println!("the cluster is up after {:.1} s: {}", started.elapsed().as_secs_f64(), cluster.folder().display());
     let mut failed = Vec::new();
-    for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| is_chosen(name)) {
+    for (name, scenario) in scenarios {
         let started = Instant::now();
         let passed = catch_unwind(AssertUnwindSafe(|| scenario(&mut cluster))).is_ok();
         let seconds = started.elapsed().as_secs_f64();

@@ -22,7 +22,7 @@ pub(crate) fn conf(cluster: &Cluster) -> Configuration {
     Configuration::load(&cluster.conf_dir(), BTreeMap::new()).unwrap()
 }
 
-/// HDFS as its superuser: who runs the NameNode.
+/// HDFS as its superuser, who runs the NameNode; on a secured cluster as who has tickets.
 pub(crate) fn hdfs(cluster: &Cluster) -> HdfsFileSystem {
     HdfsFileSystem::new(&conf(cluster), "").unwrap()
 }
@@ -37,12 +37,19 @@ pub(crate) fn user() -> Auth {
     Auth::Simple { user: "ann".to_owned() }
 }
 
+/// YARN as ann; on a secured cluster as who has tickets.
 pub(crate) fn client(cluster: &Cluster) -> ApplicationClient {
-    client_of(&conf(cluster))
+    let environment = BTreeMap::from([("HADOOP_USER_NAME".to_owned(), "ann".to_owned())]);
+    let conf = Configuration::load(&cluster.conf_dir(), environment).unwrap();
+    client_as(&conf, Auth::of(&conf).unwrap())
 }
 
 pub(crate) fn client_of(conf: &Configuration) -> ApplicationClient {
-    ApplicationClient::new(conf, user(), Options::from_configuration(conf).unwrap()).unwrap()
+    client_as(conf, user())
+}
+
+fn client_as(conf: &Configuration, auth: Auth) -> ApplicationClient {
+    ApplicationClient::new(conf, auth, Options::from_configuration(conf).unwrap()).unwrap()
 }
 
 /// An empty folder of the cluster's.

@@ -43,8 +43,8 @@ pub(crate) struct Yarn {
 impl Yarn {
     /// Reads Hadoop's configuration; nothing is connected.
     ///
-    /// Errors when there is none, it names no ResourceManager or no default file system, or there is no login to a secured
-    /// cluster.
+    /// Errors when there is none, it names no ResourceManager or no default file system, or there is no login to a
+    /// secured cluster.
     pub(crate) fn new(config: &Configuration) -> Result<Yarn> {
         let login = kerberos(config).into_iter().map(|(name, value)| (name.to_owned(), value));
         let conf = Hadoop::discover(std::env::vars().chain(login))?;

@@ -28,8 +28,8 @@ options! {
     /// PEM file with the certificates that sign those of the other side.
     SSL_REST_TRUSTSTORE: Option<PathBuf> = "security.ssl.rest.truststore", "";
 
-    /// File with the Kerberos keys of the principal as whom Hadoop is asked; the user's ticket cache counts unless it is
-    /// set.
+    /// File with the Kerberos keys of the principal as whom Hadoop is asked; the user's ticket cache counts unless it
+    /// is set.
     KERBEROS_KEYTAB: Option<PathBuf> = "security.kerberos.login.keytab", "";
 
     /// Principal whose keys that file has, such as `ann@EXAMPLE.COM`.

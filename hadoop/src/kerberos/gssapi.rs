@@ -166,8 +166,8 @@ fn library() -> Result<&'static Library, Failure> {
     let loaded = LOADED.get_or_init(|| Library::load().map_err(|error| error.to_string()));
     loaded.as_ref().map_err(|error| {
         let text = format!(
-            "MIT's Kerberos can't be loaded ({error}); install the package libgssapi-krb5-2 (Debian, Ubuntu) or krb5-libs \
-             (Fedora, Red Hat)"
+            "MIT's Kerberos can't be loaded ({error}); install the package libgssapi-krb5-2 (Debian, Ubuntu) or \
+             krb5-libs (Fedora, Red Hat)"
         );
         Failure { code: 0, text, is_expired: false }
     })

@@ -32,6 +32,10 @@ pub const TICKET_CACHE: &str = "FLINKRS_KERBEROS_TICKET_CACHE";
 pub const REMEDY: &str =
     "get one with `kinit`, or set security.kerberos.login.keytab and security.kerberos.login.principal";
 
+/// What MIT's library says when there is nothing to log in with: KRB5_FCC_NOFILE, KRB5_CC_NOTFOUND, KRB5_KT_NOTFOUND,
+/// KG_EMPTY_CCACHE.
+const NO_CREDENTIALS: [i32; 4] = [-1_765_328_189, -1_765_328_243, -1_765_328_203, 39_756_044];
+
 /// A user who can prove who that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
@@ -69,12 +73,10 @@ impl Login {
     }
 
     fn of_keytab(path: String, principal: String) -> Result<Login> {
-        // MIT's library would only say that there are no credentials.
+        // MIT's library would only say that there are no credentials, and when it is asked for a ticket.
         std::fs::File::open(&path).map_err(|error| Error::file("read keytab", Path::new(&path), error))?;
         let cache = format!("MEMORY:flinkrs-{principal}");
-        let login = Login { principal, keytab: Some(Keytab { path, cache }) };
-        login.acquire().map_err(|failure| Error::configuration(login.explain(&failure)))?;
-        Ok(login)
+        Ok(Login { principal, keytab: Some(Keytab { path, cache }) })
     }
 
     fn of_ticket_cache() -> Result<Login> {
@@ -119,11 +121,16 @@ impl Login {
 
     /// What is wrong, and what to do.
     fn explain(&self, failure: &Failure) -> String {
-        let remedy = match &self.keytab {
-            Some(Keytab { path, .. }) => format!("keytab {path} has to have the keys of {}", self.principal),
-            None => REMEDY.to_owned(),
-        };
-        explain(failure.code, &failure.text, &remedy)
+        match &self.keytab {
+            Some(Keytab { path, .. }) if NO_CREDENTIALS.contains(&failure.code) => {
+                format!("keytab {path} has no keys of {}", self.principal)
+            }
+            Some(Keytab { path, .. }) => {
+                let remedy = format!("keytab {path} has to have the keys of {}", self.principal);
+                explain(failure.code, &failure.text, &remedy)
+            }
+            None => explain(failure.code, &failure.text, REMEDY),
+        }
     }
 }
 
@@ -132,10 +139,9 @@ impl Login {
 /// `remedy` is for who has no valid ticket.
 pub fn explain(code: i32, text: &str, remedy: &str) -> String {
     let hint = match code {
-        // KRB5KRB_AP_ERR_TKT_EXPIRED, KRB5_FCC_NOFILE, KRB5_CC_NOTFOUND, KG_EMPTY_CCACHE
-        -1_765_328_352 | -1_765_328_189 | -1_765_328_243 | 39_756_044 => remedy,
-        // KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN, PREAUTH_FAILED, KRB5KRB_AP_ERR_BAD_INTEGRITY, KRB5_KT_NOTFOUND
-        -1_765_328_378 | -1_765_328_360 | -1_765_328_353 | -1_765_328_203 => remedy,
+        none if NO_CREDENTIALS.contains(&none) => remedy,
+        // KRB5KRB_AP_ERR_TKT_EXPIRED, KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN, PREAUTH_FAILED, KRB5KRB_AP_ERR_BAD_INTEGRITY
+        -1_765_328_352 | -1_765_328_378 | -1_765_328_360 | -1_765_328_353 => remedy,
         // KRB5KDC_ERR_S_PRINCIPAL_UNKNOWN
         -1_765_328_377 => "the KDC doesn't know the server's principal",
         // KRB5KRB_AP_ERR_SKEW

@@ -11,10 +11,16 @@ use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
 use crate::proto::common::{IpcConnectionContextProto, RpcSaslProto, UserInformationProto};
 use crate::token::Token;
 use prost::Message;
+use std::thread;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// What each connection begins with: magic, version, service class, and that the login is negotiated (SASL).
 const PREAMBLE: [u8; 7] = *b"hrpc\x09\x00\xdf";
+
+/// How much of the time for connecting each step may wait for a KDC: so it is known who was too slow.
+const ASIDE_SHARE: f64 = 0.75;
 
 /// How one proves who one is.
 #[derive(Clone, Debug)]
@@ -232,8 +238,23 @@ impl Opening<'_> {
         &self,
         what: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, Error> {
-        let done = tokio::task::spawn_blocking(what).await.unwrap_or_else(|error| Err(error.to_string()));
-        done.map_err(|message| Error::Kerberos { server: self.server.to_owned(), message })
+        let (sender, done) = oneshot::channel();
+        // A thread that nobody waits for: one of the runtime's would keep the process from ending.
+        let started = thread::Builder::new().name("kerberos".to_owned()).spawn(move || {
+            // Nobody waits any more when it has taken too long.
+            let _ = sender.send(what());
+        });
+        let failed = |message| Error::Kerberos { server: self.server.to_owned(), message };
+        started.map_err(|error| failed(format!("no thread: {error}")))?;
+        let waited = self.options.connect_timeout.mul_f64(ASIDE_SHARE);
+        match timeout(waited, done).await {
+            Ok(Ok(done)) => done.map_err(failed),
+            Ok(Err(_)) => Err(failed("the thread has panicked".to_owned())),
+            Err(_) => {
+                let seconds = waited.as_secs_f64();
+                Err(failed(format!("the KDC that krb5.conf (KRB5_CONFIG) names doesn't answer within {seconds} s")))
+            }
+        }
     }
 
     fn answer(&self, challenge: &[u8], token: &Token, method: &SaslAuth) -> Result<Response, Error> {

@@ -129,8 +129,8 @@ impl Realm {
         fs::write(self.config(), client_file(port))?;
         let at = |name: &str| self.0.join(name).display().to_string();
         let server = format!(
-            "[kdcdefaults]\n kdc_listen = \"\"\n kdc_tcp_listen = 127.0.0.1:{port}\n\
-             [realms]\n {REALM} = {{\n  database_name = {}\n  key_stash_file = {}\n  acl_file = {}\n  max_life = 1d\n }}\n\
+            "[kdcdefaults]\n kdc_listen = \"\"\n kdc_tcp_listen = 127.0.0.1:{port}\n[realms]\n {REALM} = {{\n\
+             \x20 database_name = {}\n  key_stash_file = {}\n  acl_file = {}\n  max_life = 1d\n }}\n\
              [logging]\n kdc = FILE:{}\n",
             at("principal"),
             at("stash"),
