@@ -3,7 +3,7 @@
 use crate::conf::Configuration;
 use crate::error::{Error, Result};
 use crate::kerberos::NAME_NODE;
-use crate::proto::common::{GetDelegationTokenRequestProto, GetDelegationTokenResponseProto};
+use crate::proto::common::*;
 use crate::proto::hdfs::*;
 use crate::rpc::{Auth, Client, Method, Options, Protocol};
 use crate::token::Token;
@@ -46,6 +46,21 @@ impl NameNode {
         let method = Method::repeatable("getDelegationToken");
         let response: GetDelegationTokenResponseProto = self.rpc.call(method, &request).await?;
         Ok(response.token.map(Token::from))
+    }
+
+    /// Puts the end of a token off, which only its renewer may; says when that is, in ms since 1970.
+    pub async fn renew_delegation_token(&self, token: &Token) -> Result<u64> {
+        let request = RenewDelegationTokenRequestProto { token: token.clone().into() };
+        let method = Method::repeatable("renewDelegationToken");
+        Ok(self.rpc.call::<RenewDelegationTokenResponseProto>(method, &request).await?.new_expiry_time)
+    }
+
+    /// Ends a token, which its owner and its renewer may.
+    pub async fn cancel_delegation_token(&self, token: &Token) -> Result<()> {
+        let request = CancelDelegationTokenRequestProto { token: token.clone().into() };
+        let method = Method::once("cancelDelegationToken");
+        let _: CancelDelegationTokenResponseProto = self.rpc.call(method, &request).await?;
+        Ok(())
     }
 
     /// What files have that are made without saying so, and how long the trash keeps them.

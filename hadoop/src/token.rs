@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The environment variable with the path of a container's token file.
 pub const TOKEN_FILE: &str = "HADOOP_TOKEN_FILE_LOCATION";
@@ -53,6 +53,27 @@ impl From<Token> for TokenProto {
     }
 }
 
+/// A token in a file of tokens, which may be replaced by a newer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What the token is for.
+    pub kind: String,
+    /// Which server it is for.
+    pub service: String,
+}
+
+impl TokenFile {
+    /// The token that is there now.
+    ///
+    /// # Errors
+    /// When the file can't be read, or has none for this server.
+    pub fn read(&self) -> Result<Token> {
+        Credentials::load(&self.path)?.token(&self.kind, Some(&self.service)).cloned()
+    }
+}
+
 /// How a token file is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -90,6 +111,18 @@ impl Credentials {
         let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let written = open.and_then(|mut file| file.write_all(&self.encode(format)));
         written.map_err(|error| Error::file("write", path, error))
+    }
+
+    /// Puts a token file in the place of another one, so that whoever reads finds either.
+    pub fn replace(&self, path: &Path, format: Format) -> Result<()> {
+        let new = path.with_extension("new");
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file("remove", &new, error));
+            }
+            _ => self.store(&new, format)?,
+        }
+        std::fs::rename(&new, path).map_err(|error| Error::file("rename", &new, error))
     }
 
     /// The token of a kind, for a service if one is given.
@@ -277,6 +310,13 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Credentials::load(&path).unwrap(), credentials);
         assert!(credentials.token("A", Some("h:1")).is_ok());
+        let file = TokenFile { path: path.clone(), kind: "A".to_owned(), service: "h:1".to_owned() };
+        for password in [3, 4] {
+            credentials.tokens.get_mut("a").unwrap().password = vec![password];
+            credentials.replace(&path, Format::Writable).unwrap();
+            assert_eq!(file.read().unwrap().password, [password]);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let message = credentials.token("NMToken", Some("h:2")).unwrap_err().to_string();
         let expected = "there is no NMToken for h:2 among the tokens [Token(A for 'h:1', identifier of 1 bytes)]";
         assert_eq!(message, expected);

@@ -159,6 +159,11 @@ impl HdfsFileSystem {
         Ok(token.map(|token| Token { service, ..token }))
     }
 
+    /// The NameNode or nameservice.
+    pub fn authority(&self) -> &str {
+        &self.settings.authority
+    }
+
     /// The user as whom it is asked.
     pub fn user(&self) -> &str {
         &self.settings.user
@@ -226,10 +231,6 @@ impl HdfsFileSystem {
 
     pub(crate) fn trash_minutes(&self) -> u64 {
         self.settings.trash_minutes
-    }
-
-    pub(crate) fn authority(&self) -> &str {
-        &self.settings.authority
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -4,10 +4,10 @@ use crate::address::SCHEME;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_hadoop::conf::Configuration;
 use flinkrs_hadoop::rpc::{Auth, Options};
-use flinkrs_hadoop::token::{Credentials, TOKEN_FILE};
+use flinkrs_hadoop::token::{TOKEN_FILE, TokenFile};
 use flinkrs_hadoop::{NameNode, token_service};
 use hdfs_native::{Client, ClientBuilder};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +26,9 @@ pub(crate) fn auth(conf: &Configuration, authority: &str) -> Result<Auth> {
     let is_secured = conf.get_or("hadoop.security.authentication", "simple")? != "simple";
     let Some(file) = std::env::var_os(TOKEN_FILE).filter(|_| is_secured) else { return Ok(Auth::of(conf)?) };
     let service = token_service(conf, authority)?;
-    match Credentials::load(Path::new(&file))?.token(TOKEN_KIND, Some(&service)) {
-        Ok(token) => Ok(Auth::Token(token.clone())),
+    let file = TokenFile { path: PathBuf::from(file), kind: TOKEN_KIND.to_owned(), service };
+    match file.read() {
+        Ok(_) => Ok(Auth::TokenIn(file)),
         Err(error) => Auth::of(conf).map_err(|_| {
             Error::usage(format!(
                 "no login to hdfs://{authority}: {error}; security.kerberos.access.hadoopFileSystems gives an \
@@ -48,13 +49,15 @@ pub(crate) fn client(conf: &Configuration, authority: &str, auth: &Auth) -> Resu
     let is_service = !conf.list(&format!("dfs.ha.namenodes.{authority}"))?.is_empty();
     let address = match auth {
         _ if is_service => authority.to_owned(),
-        Auth::Token(token) => token.service.clone(),
-        Auth::Simple { .. } | Auth::Kerberos(_) => flinkrs_hadoop::name_nodes(conf, authority)?.remove(0),
+        Auth::TokenIn(file) => file.service.clone(),
+        Auth::Token(_) | Auth::Simple { .. } | Auth::Kerberos(_) => {
+            flinkrs_hadoop::name_nodes(conf, authority)?.remove(0)
+        }
     };
     let builder = ClientBuilder::new().with_url(format!("{SCHEME}://{address}"));
     Ok(match auth {
         Auth::Simple { user } => builder.with_user(user),
-        Auth::Token(_) => builder,
+        Auth::Token(_) | Auth::TokenIn(_) => builder,
         Auth::Kerberos(login) => match login.keytab() {
             Some(keytab) => builder
                 .with_kerberos_principal(login.principal())

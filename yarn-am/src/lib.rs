@@ -10,6 +10,7 @@
 //! | [`heartbeat`] | between those decisions and YARN's messages |
 //! | [`spec`] | what the processes of an application are told |
 //! | [`master`] | the process |
+//! | [`tokens`] | new tokens for HDFS, by the keys of its user |
 //! | [`launch`] | what YARN is told to run: applications, and what their containers run |
 
 pub mod containers;
@@ -18,3 +19,4 @@ pub mod launch;
 pub mod master;
 pub mod places;
 pub mod spec;
+pub mod tokens;

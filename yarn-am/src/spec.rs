@@ -46,8 +46,19 @@ pub struct ApplicationSpec {
     pub work: Work,
     /// What lies in the folders of TaskExecutors' containers; the executable of flinkrs is among it.
     pub files: Vec<StagedFile>,
+    /// How new tokens are got, if its folder has the user's keys.
+    pub tokens: Option<NewTokens>,
     /// Nodes and their racks, as the scheduler calls them, best first; not all of a large cluster.
     pub nodes: Vec<(String, String)>,
+}
+
+/// How an ApplicationMaster gets new tokens: by the keys in [`KEYTAB`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewTokens {
+    /// Whose keys these are.
+    pub principal: String,
+    /// The HDFS that tokens are for: NameNodes or nameservices.
+    pub file_systems: Vec<String>,
 }
 
 /// What an application is there for.
@@ -94,6 +105,11 @@ pub const PROGRAMS: &str = "programs";
 /// The file with the submission of the first job in the ApplicationMaster's folder.
 pub const SUBMISSION: &str = "submission";
 
+/// The files with the user's keys and with what is known of the realm, in the ApplicationMaster's folder.
+pub const KEYTAB: &str = "krb5.keytab";
+/// See [`KEYTAB`].
+pub const KRB5_CONF: &str = "krb5.conf";
+
 /// The executable of flinkrs in a container's folder.
 pub const EXECUTABLE: &str = "flinkrs";
 
@@ -131,6 +147,8 @@ pub struct ContainerSpec {
     pub jobmanager: String,
     /// The container's id: the TaskExecutor's name.
     pub container: String,
+    /// The URL of the file in which new tokens come, if any do.
+    pub tokens: Option<String>,
 }
 
 impl Common {
@@ -149,7 +167,12 @@ impl Common {
 
     /// Hadoop's configuration.
     pub fn hadoop(&self) -> Configuration {
-        let mut conf = Configuration::default();
+        self.hadoop_with(Vec::new())
+    }
+
+    /// Hadoop's configuration, for a process with these variables.
+    pub fn hadoop_with(&self, variables: Vec<(String, String)>) -> Configuration {
+        let mut conf = Configuration::empty(variables);
         self.hadoop.iter().for_each(|(key, value)| conf.set(key, value));
         conf
     }
@@ -245,7 +268,7 @@ mod tests {
         assert_eq!(common.hadoop, [("fs.defaultFS".to_owned(), "hdfs://n<&>:1".to_owned())]);
         assert!(common.site().contains("<value>hdfs://n&lt;&amp;&gt;:1</value>"), "{}", common.site());
         let (jobmanager, container) = ("h:1".to_owned(), "container_1".to_owned());
-        let mut spec = ContainerSpec { common, jobmanager, container };
+        let mut spec = ContainerSpec { common, jobmanager, container, tokens: None };
         let mut credentials = Credentials::default();
         assert!(ContainerSpec::load(&credentials).is_err());
         spec.store(&mut credentials).expect("can be encoded");

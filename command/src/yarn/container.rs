@@ -4,6 +4,7 @@ use crate::options::{ip_of, jobmanager_options, taskexecutor_options};
 use crate::processes::ended;
 use crate::run::{environment, json};
 use crate::runtime;
+use crate::yarn::tokens::{Keeper, TOKENS_FILE, follow};
 use clap::Args;
 use flinkrs_control::options::Elastic;
 use flinkrs_core::config::{Configuration, Declaration, jobmanager, rest, taskmanager, yarn};
@@ -20,6 +21,7 @@ use flinkrs_yarn_am::containers::Limits;
 use flinkrs_yarn_am::launch::Launch;
 use flinkrs_yarn_am::master::{End, Executors, MasterOptions};
 use flinkrs_yarn_am::spec::{ApplicationSpec, Common, ContainerSpec, EXECUTABLE, OwnProgram, PROGRAMS, Work};
+use flinkrs_yarn_am::tokens::Source;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 /// The folder with Hadoop's configuration in a container's own.
 pub(super) const HADOOP_CONF: &str = "hadoop-conf";
@@ -72,9 +75,18 @@ impl MasterCommand {
             Work::Job(first) => Some((first.clone(), folder()?)),
             Work::Session | Work::Program(_) => None,
         };
+        let (told, tokens) = watch::channel(credentials.tokens_for_others());
+        let keeper = match &spec.tokens {
+            Some(new) => {
+                let source = Source::new(&spec.common, new, &folder()?);
+                Some(Keeper::start(source, hdfs.clone(), staging.join(TOKENS_FILE), told)?)
+            }
+            None => None,
+        };
         let options = MasterOptions {
             conf: spec.common.hadoop(),
             credentials,
+            tokens,
             jobmanager,
             host,
             view,
@@ -100,11 +112,12 @@ impl MasterCommand {
         // Unless YARN has been told it may start another one, which needs what lies there.
         let is_last = ended.is_ok() || spec.attempts == 1;
         let removed = if is_last { hdfs.remove(&staging) } else { Ok(()) };
+        let kept = keeper.filter(|_| is_last).map_or(Ok(()), Keeper::end);
         match ended? {
             End { status: FinalApplicationStatusProto::AppFailed, diagnostics } => {
                 Err(Error::Resource { message: diagnostics })
             }
-            _ => removed,
+            _ => removed.and(kept),
         }
     }
 }
@@ -118,6 +131,9 @@ impl TaskExecutorCommand {
         let local = first_folder("LOCAL_DIRS")?;
         let own = local.join(format!("flinkrs-{}", spec.container));
         let container = folder()?;
+        if let Some(file) = spec.tokens {
+            follow(HdfsFileSystem::new(&spec.common.hadoop(), "")?, PathBuf::from(file))?;
+        }
         let options = TaskExecutorOptions {
             name: Some(spec.container),
             secret: Some(Secret::new(&spec.common.secret)),
@@ -228,6 +244,7 @@ fn executors(
         launch,
         common: spec.common.clone(),
         address_file: address_file.map(|file| file.display().to_string()),
+        tokens_file: spec.tokens.as_ref().map(|_| format!("{}/{TOKENS_FILE}", spec.staging)),
     })
 }
 

@@ -7,11 +7,13 @@ use crate::yarn::{Yarn, ended_error, has_ended};
 use flinkrs_core::config::{Configuration, Declaration, jobmanager, security, taskmanager, yarn};
 use flinkrs_core::error::{Error, Result};
 use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hdfs::HdfsFileSystem;
 use flinkrs_rpc::auth::random_bytes;
 use flinkrs_rpc::program::hash_of;
 use flinkrs_yarn_am::launch::{Launch, Submission};
 use flinkrs_yarn_am::places::{Near, Node, best_first};
-use flinkrs_yarn_am::spec::{ApplicationSpec, Common, EXECUTABLE, PROGRAMS, StagedFile, Work};
+use flinkrs_yarn_am::spec::{ApplicationSpec, Common, EXECUTABLE, KEYTAB, KRB5_CONF, NewTokens, PROGRAMS};
+use flinkrs_yarn_am::spec::{StagedFile, Work};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,9 +34,10 @@ pub(super) const SECRET: &str = "secret";
 const DEFAULTS: [(&dyn Declaration, &str); 2] = [(&taskmanager::PROCESS_MEMORY, "1728mb"), (&taskmanager::SLOTS, "1")];
 
 /// Options that mean files of the client's machine, and so nothing in a container.
-const OF_CLIENT: [&dyn Declaration; 5] = [
+const OF_CLIENT: [&dyn Declaration; 6] = [
     &security::CLUSTER_SECRET_FILE,
     &security::KERBEROS_KEYTAB,
+    &security::KERBEROS_KRB5_CONF,
     &security::KERBEROS_PRINCIPAL,
     &taskmanager::TMP_DIRS,
     &yarn::SHIP_FILES,
@@ -143,24 +146,53 @@ impl Deployment<'_> {
         for local in self.config.get(&yarn::SHIP_FILES).unwrap_or_default() {
             files.push(staging.ship(id, &local)?);
         }
-        let (work, of_master) = work(staging, id)?;
+        let (work, mut of_master) = work(staging, id)?;
+        let secured = yarn.secured_file_systems(self.config)?;
+        let tokens = self.ship_keys(staging, id, &secured, &mut of_master)?;
         let is_own = |key: &str| OF_CLIENT.iter().any(|option| option.key() == key);
         let settings = config.settings().filter(|(key, _)| !is_own(key));
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let common = Common::new(settings, &yarn.conf, yarn.hdfs.user(), secret)?;
         let attempts = config.get(&yarn::APPLICATION_ATTEMPTS).get();
         let in_folder = staging.of(id).display().to_string();
-        let credentials = yarn.tokens(self.config)?;
+        let credentials = yarn.tokens(&secured)?;
         let mut launch = Launch { log_name: "jobmanager".to_owned(), credentials, ..Launch::default() };
         launch.command = vec![format!("./{EXECUTABLE}"), "yarn-master".to_owned()];
         launch.environment = environment(&common);
+        if of_master.iter().any(|file| file.name == KRB5_CONF) {
+            launch.environment.insert("KRB5_CONFIG".to_owned(), KRB5_CONF.to_owned());
+        }
         for file in files.iter().chain(&of_master) {
             let (name, resource) = file.to_proto()?;
             launch.resources.insert(name, resource);
         }
-        let spec = ApplicationSpec { common, staging: in_folder, attempts, work, files, nodes };
+        let spec = ApplicationSpec { common, staging: in_folder, attempts, work, files, tokens, nodes };
         spec.store(&mut launch.credentials)?;
         Ok(yarn.client.submit(self.submission(config, launch, attempts).to_proto(id)).await?)
+    }
+
+    /// Stages the user's keys for the ApplicationMaster, so that it gets new tokens; `None` where there are none.
+    fn ship_keys(
+        &self,
+        staging: &Staging,
+        id: ApplicationIdProto,
+        secured: &[HdfsFileSystem],
+        of_master: &mut Vec<StagedFile>,
+    ) -> Result<Option<NewTokens>> {
+        let keytab = self.config.get(&security::KERBEROS_KEYTAB).filter(|_| !secured.is_empty());
+        let is_shipped = self.config.get(&yarn::SHIP_LOCAL_KEYTAB);
+        let (Some(keytab), Some(principal), true) =
+            (keytab, self.config.get(&security::KERBEROS_PRINCIPAL), is_shipped)
+        else {
+            return Ok(None);
+        };
+        let krb5_conf = self.config.get(&security::KERBEROS_KRB5_CONF).map(|path| (KRB5_CONF, path));
+        for (name, path) in [Some((KEYTAB, keytab)), krb5_conf].into_iter().flatten() {
+            let content = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+            of_master.push(staging.write(id, name, &content)?);
+        }
+        let file_systems = secured.iter().map(|hdfs| hdfs.authority().to_owned()).collect();
+        Ok(Some(NewTokens { principal, file_systems }))
     }
 
     /// Nodes and their racks, those first on which containers should be.

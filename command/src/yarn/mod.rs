@@ -8,6 +8,7 @@
 //! | `staging` | the files that containers are started from, on HDFS |
 //! | `find` | a session that runs, by its id or by the file that names the last one |
 //! | `container` | the processes in containers |
+//! | `tokens` | how these get new tokens for HDFS |
 
 pub(super) mod application;
 pub(super) mod container;
@@ -16,6 +17,7 @@ pub(super) mod find;
 pub(super) mod per_job;
 pub(super) mod session;
 mod staging;
+mod tokens;
 
 use crate::run::kerberos;
 use flinkrs_core::config::{Configuration, Declaration, security};
@@ -57,16 +59,12 @@ impl Yarn {
         Ok(Yarn { conf, client, hdfs, is_secured })
     }
 
-    /// The tokens by which an application acts as its user: one for the default HDFS, and one for each that
-    /// `security.kerberos.access.hadoopFileSystems` names. YARN renews them, and cancels them at its end.
-    ///
-    /// Errors when the cluster is secured and a NameNode gives none.
-    pub(crate) fn tokens(&self, config: &Configuration) -> Result<Credentials> {
-        let mut found = Credentials::default();
+    /// What an application needs tokens for: the default HDFS, and those that
+    /// `security.kerberos.access.hadoopFileSystems` names; nothing unless the cluster is secured.
+    pub(crate) fn secured_file_systems(&self, config: &Configuration) -> Result<Vec<HdfsFileSystem>> {
         if !self.is_secured {
-            return Ok(found);
+            return Ok(Vec::new());
         }
-        let renewer = renewer(&self.conf)?;
         let more = config.get(&security::KERBEROS_FILE_SYSTEMS).unwrap_or_default();
         let mut all = vec![self.hdfs.clone()];
         for url in more.split([',', ';']).map(str::trim).filter(|url| !url.is_empty()) {
@@ -76,7 +74,19 @@ impl Yarn {
             })?;
             all.push(HdfsFileSystem::new(&self.conf, authority)?);
         }
-        for hdfs in all {
+        Ok(all)
+    }
+
+    /// The tokens by which an application acts as its user. YARN renews them, and cancels them at its end.
+    ///
+    /// Errors when a NameNode gives none.
+    pub(crate) fn tokens(&self, file_systems: &[HdfsFileSystem]) -> Result<Credentials> {
+        let mut found = Credentials::default();
+        if file_systems.is_empty() {
+            return Ok(found);
+        }
+        let renewer = renewer(&self.conf)?;
+        for hdfs in file_systems {
             let token = hdfs.delegation_token(&self.conf, &renewer)?;
             found.tokens.extend(token.map(|token| (token.service.clone(), token)));
         }

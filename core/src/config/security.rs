@@ -38,6 +38,10 @@ options! {
     /// Whether Hadoop may be asked with the tickets that `kinit` has got.
     KERBEROS_USE_TICKET_CACHE: bool = "security.kerberos.login.use-ticket-cache", "true";
 
+    /// File that says where the realm's KDC is, for an ApplicationMaster that has the keys; its node's own unless it is
+    /// set.
+    KERBEROS_KRB5_CONF: Option<PathBuf> = "security.kerberos.krb5-conf.path", "";
+
     /// Secured HDFS that an application on YARN uses besides the default one, such as `hdfs://other:8020`, with commas
     /// or semicolons: it is given tokens for them.
     KERBEROS_FILE_SYSTEMS: Option<String> = "security.kerberos.access.hadoopFileSystems", "";

@@ -39,6 +39,10 @@ options! {
     /// How long a client waits for the start of its application before it is given up.
     START_TIMEOUT: Duration = "yarn.application.start-timeout", "10 min";
 
+    /// Whether the ApplicationMaster gets the keys in `security.kerberos.login.keytab`, so that it gets new tokens for
+    /// HDFS before the old ones can't be renewed any more.
+    SHIP_LOCAL_KEYTAB: bool = "yarn.security.kerberos.ship-local-keytab", "true";
+
     /// Port of the JobManager in its container; any free one unless it is set.
     APPLICATION_MASTER_PORT: u16 = "yarn.application-master.port", "0";
 

@@ -40,6 +40,25 @@ pub struct GetDelegationTokenResponseProto {
     #[prost(message, optional, tag = "1")]
     pub token: ::core::option::Option<TokenProto>,
 }
+/// Puts the end of a token off.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewDelegationTokenRequestProto {
+    #[prost(message, required, tag = "1")]
+    pub token: TokenProto,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewDelegationTokenResponseProto {
+    #[prost(uint64, required, tag = "1")]
+    pub new_expiry_time: u64,
+}
+/// Ends a token.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelDelegationTokenRequestProto {
+    #[prost(message, required, tag = "1")]
+    pub token: TokenProto,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelDelegationTokenResponseProto {}
 /// Stands before each request of a connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RpcRequestHeaderProto {

@@ -9,7 +9,7 @@ use crate::error::{Error, ServerException};
 use crate::kerberos::{Login, Mechanism};
 use crate::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
 use crate::proto::common::{IpcConnectionContextProto, RpcSaslProto, UserInformationProto};
-use crate::token::Token;
+use crate::token::{Token, TokenFile};
 use prost::Message;
 use std::thread;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -32,6 +32,8 @@ pub enum Auth {
     },
     /// By a token; the server knows the user from it.
     Token(Token),
+    /// By the token that a file has when a connection is made.
+    TokenIn(TokenFile),
     /// By Kerberos; the server proves who it is, too.
     Kerberos(Login),
 }
@@ -54,14 +56,14 @@ impl Auth {
         match self {
             Auth::Simple { user } => Some(user),
             Auth::Kerberos(login) => Some(login.user()),
-            Auth::Token(_) => None,
+            Auth::Token(_) | Auth::TokenIn(_) => None,
         }
     }
 
     pub(super) fn method(&self) -> &'static str {
         match self {
             Auth::Simple { .. } => "SIMPLE",
-            Auth::Token(_) => "TOKEN",
+            Auth::Token(_) | Auth::TokenIn(_) => "TOKEN",
             Auth::Kerberos(_) => "KERBEROS",
         }
     }
@@ -112,7 +114,7 @@ impl Opening<'_> {
     fn context(&self) -> Vec<u8> {
         let user_info = match self.auth {
             Auth::Simple { user } => Some(UserInformationProto { effective_user: Some(user.clone()), real_user: None }),
-            Auth::Token(_) | Auth::Kerberos(_) => None,
+            Auth::Token(_) | Auth::TokenIn(_) | Auth::Kerberos(_) => None,
         };
         let context = IpcConnectionContextProto { user_info, protocol: Some(self.protocol.name.to_owned()) };
         encode(CALL_CONTEXT, NO_RETRY, self.client, None, Some(&context))
@@ -208,11 +210,8 @@ impl Opening<'_> {
         let initiate = |token| message(SaslState::Initiate, Some(chosen.clone()), token);
         match self.auth {
             Auth::Simple { .. } => Ok((Negotiation::Told, initiate(None))),
-            Auth::Token(token) => {
-                let response = self.answer(&challenge, token, &chosen)?;
-                let answer = response.text.clone().into_bytes();
-                Ok((Negotiation::Digest(response), initiate(Some(answer))))
-            }
+            Auth::Token(token) => self.begin_by_token(token, &challenge, chosen),
+            Auth::TokenIn(file) => self.begin_by_token(&file.read()?, &challenge, chosen),
             Auth::Kerberos(login) => {
                 let (login, key) = (login.clone(), self.protocol.principal);
                 let (principals, address) = (self.options.principals.clone(), self.server.to_owned());
@@ -225,6 +224,17 @@ impl Opening<'_> {
                 Ok((Negotiation::Kerberos(mechanism), initiate(Some(token))))
             }
         }
+    }
+
+    fn begin_by_token(
+        &self,
+        token: &Token,
+        challenge: &[u8],
+        chosen: SaslAuth,
+    ) -> Result<(Negotiation, RpcSaslProto), Error> {
+        let response = self.answer(challenge, token, &chosen)?;
+        let answer = response.text.clone().into_bytes();
+        Ok((Negotiation::Digest(response), message(SaslState::Initiate, Some(chosen), Some(answer))))
     }
 
     async fn advance(&self, mut mechanism: Box<Mechanism>, said: Vec<u8>) -> Result<(Box<Mechanism>, Vec<u8>), Error> {

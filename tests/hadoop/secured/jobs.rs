@@ -17,13 +17,13 @@ use std::time::Instant;
 const INPUT: &str = "hdfs:///user/ann/numbers";
 const NUMBERS: u64 = 40_000;
 
-fn make_input(cluster: &Cluster) {
+pub(super) fn make_input(cluster: &Cluster) {
     let text: String = (0..NUMBERS).map(|n| format!("{n}\n")).collect();
     write(&hdfs(cluster), Path::new(INPUT), text.as_bytes());
 }
 
 /// What such a job writes: the sum of the numbers with each key.
-fn expected() -> Vec<String> {
+pub(super) fn expected() -> Vec<String> {
     let mut sums = std::collections::BTreeMap::new();
     (0..NUMBERS).for_each(|n| *sums.entry(n * 7919 % 1009).or_insert(0) += n);
     let mut lines: Vec<String> = sums.iter().map(|(key, sum)| format!("{key},{sum}")).collect();
@@ -32,12 +32,12 @@ fn expected() -> Vec<String> {
 }
 
 /// The arguments of a job that sums numbers from HDFS to HDFS.
-fn sums(output: &str) -> Vec<&str> {
+pub(super) fn sums(output: &str) -> Vec<&str> {
     vec![PROGRAM, "sums", "--input", INPUT, "--output", output]
 }
 
 /// The sorted lines of an output on HDFS, which is removed.
-fn take_output(cluster: &Cluster, output: &str) -> Vec<String> {
+pub(super) fn take_output(cluster: &Cluster, output: &str) -> Vec<String> {
     let (files, output) = (hdfs(cluster), Path::new(output));
     let status = files.status(output).unwrap();
     let parts = if status.is_dir { files.list(output).unwrap() } else { vec![status] };
@@ -138,7 +138,7 @@ fn nothing_shows(cluster: &Cluster, job: &Running) {
     }
 }
 
-fn tokens_of(container: &Path) -> Vec<Token> {
+pub(super) fn tokens_of(container: &Path) -> Vec<Token> {
     let found = Credentials::load(&container.join("container_tokens"));
     found.map(|found| found.tokens.into_values().collect()).unwrap_or_default()
 }

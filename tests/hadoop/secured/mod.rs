@@ -6,11 +6,13 @@
 //! |---|---|
 //! | `logins` | ticket cache and keytab, all protections, files |
 //! | `jobs` | programs on YARN, whose containers have tokens and nothing else |
+//! | `tokens` | keys that travel: sessions that outlive their tokens, standalone clusters |
 //! | `mistakes` | what is said to who gets no ticket, or speaks to somebody else |
 
 mod jobs;
 mod logins;
 mod mistakes;
+mod tokens;
 
 use crate::Scenario;
 use crate::support::conf;
@@ -41,6 +43,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("secured_jobs_read_and_write", jobs::jobs_read_and_write),
     ("secured_sessions_outlive_renewals", jobs::sessions_outlive_renewals),
     ("secured_masters_are_replaced", jobs::masters_are_replaced),
+    ("secured_sessions_get_new_tokens", tokens::sessions_get_new_tokens),
+    ("secured_standalone_clusters_have_the_keys", tokens::standalone_clusters_have_the_keys),
     ("secured_mistakes_are_said", mistakes::mistakes_are_said),
     ("secured_servers_have_to_be_known", mistakes::servers_have_to_be_known),
 ];

@@ -8,10 +8,12 @@ use crate::master::{Executors, MasterOptions};
 use crate::spec::ContainerSpec;
 use flinkrs_core::error::Result;
 use flinkrs_hadoop::proto::yarn::*;
+use flinkrs_hadoop::token::Token;
 use flinkrs_jobmanager::DriverCommand;
 use flinkrs_protocol::TaskExecutorId;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The only kind of container; the number is YARN's priority.
@@ -26,6 +28,7 @@ const PLACES_MAX: usize = 256;
 /// All containers but the ApplicationMaster's own.
 pub(super) struct Fleet {
     executors: Executors,
+    tokens: watch::Receiver<BTreeMap<String, Token>>,
     /// How TaskExecutors find the JobManager.
     jobmanager: String,
     heartbeat: Heartbeat,
@@ -46,9 +49,7 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) fn new(options: &MasterOptions, jobmanager: &str) -> Result<Fleet> {
-        let mut executors = options.executors.clone();
-        // As the ApplicationMaster acts for its user, so do TaskExecutors and workers.
-        executors.launch.credentials.tokens.extend(options.credentials.tokens_for_others());
+        let executors = options.executors.clone();
         let mut heartbeat = Heartbeat::new(&options.conf)?;
         let resource = resource(executors.memory_mb, executors.vcores);
         heartbeat.set_size(EXECUTOR, Size { resource, node_label: executors.node_label.clone() });
@@ -64,6 +65,7 @@ impl Fleet {
             started: Instant::now(),
             intervals: options.intervals,
             next_beat: Instant::now(),
+            tokens: options.tokens.clone(),
             executors,
         })
     }
@@ -198,8 +200,10 @@ impl Fleet {
             common: self.executors.common.clone(),
             jobmanager: self.jobmanager.clone(),
             container: id.to_string(),
+            tokens: self.executors.tokens_file.clone(),
         };
         let mut launch = self.executors.launch.clone();
+        launch.credentials.tokens.clone_from(&self.tokens.borrow());
         match spec.store(&mut launch.credentials) {
             Ok(()) => {}
             // It is the same for all of them.

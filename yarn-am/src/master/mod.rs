@@ -20,17 +20,18 @@ use flinkrs_hadoop::conf::Configuration;
 use flinkrs_hadoop::error::Meaning;
 use flinkrs_hadoop::proto::yarn::*;
 use flinkrs_hadoop::rpc::Options;
-use flinkrs_hadoop::token::Credentials;
+use flinkrs_hadoop::token::{Credentials, Token};
 use flinkrs_jobmanager::{DriverCommand, JobEnd, JobManager, JobManagerHandle, JobManagerOptions};
 use flinkrs_protocol::JobState;
 use flinkrs_rpc::message::Submission;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long clients have to hear of the failure of their jobs before an application that has given up ends.
@@ -45,6 +46,8 @@ pub struct MasterOptions {
     pub conf: Configuration,
     /// The tokens that YARN gave to the container.
     pub credentials: Credentials,
+    /// Those by which TaskExecutors act for the application's user, as they are now.
+    pub tokens: watch::Receiver<BTreeMap<String, Token>>,
     /// The JobManager; what starts its TaskExecutors is set here.
     pub jobmanager: JobManagerOptions,
     /// The host at which it is found.
@@ -78,6 +81,8 @@ pub struct Executors {
     pub common: Common,
     /// The URL of the file in which they find the JobManager, where it may be started again; else they are told.
     pub address_file: Option<String>,
+    /// The URL of the file in which new tokens come, if any do.
+    pub tokens_file: Option<String>,
 }
 
 /// How an application has ended, as YARN has been told.
