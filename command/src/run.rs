@@ -110,7 +110,9 @@ pub(crate) fn environment(config: &Configuration) -> Vec<(&'static str, String)>
 
 /// What a process is told of the login to Hadoop.
 pub(crate) fn kerberos(config: &Configuration) -> Vec<(&'static str, String)> {
-    let keytab = config.get(&security::KERBEROS_KEYTAB).map(|path| (KEYTAB, path.display().to_string()));
+    // Workers run in folders of their own.
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let keytab = config.get(&security::KERBEROS_KEYTAB).map(|path| (KEYTAB, absolute(path).display().to_string()));
     let principal = config.get(&security::KERBEROS_PRINCIPAL).map(|principal| (PRINCIPAL, principal));
     let cache = (!config.get(&security::KERBEROS_USE_TICKET_CACHE)).then(|| (TICKET_CACHE, false.to_string()));
     [keytab, principal, cache].into_iter().flatten().collect()
