@@ -2,7 +2,7 @@
 
 use super::{RENEWAL_SECONDS, keytab_options, realm};
 use crate::files::write;
-use crate::support::{hdfs, wait_until};
+use crate::support::{conf, hdfs, wait_until};
 use crate::yarn::harness::*;
 use flinkrs_core::fs::FileSystem;
 use flinkrs_hadoop::proto::yarn::{ApplicationIdProto, FinalApplicationStatusProto};
@@ -75,6 +75,17 @@ pub(crate) fn jobs_read_and_write(cluster: &mut Cluster) {
             }
         }
     }
+    // Another HDFS, as far as an application can see: tokens are for addresses, whatever a path calls the host.
+    let by_name = conf(cluster).get("fs.defaultFS").unwrap().unwrap().replace("127.0.0.1", "localhost");
+    let (input, named) = (format!("{by_name}/user/ann/numbers"), format!("{by_name}/user/ann/sums"));
+    let run = |file_systems: &str| {
+        let option = format!("-Dsecurity.kerberos.access.hadoopFileSystems={file_systems}");
+        let job = [PROGRAM, "sums", "--input", &input, "--output", &named];
+        said(cluster, &[&["run", "-t", "yarn-per-job", "-p", "1", &option], &job[..]].concat())
+    };
+    run(&by_name).ok();
+    assert_eq!(take_output(cluster, output), expected());
+    run("s3://bucket").failed(2, &["security.kerberos.access.hadoopFileSystems names 's3://bucket'"]);
     nothing_is_left(cluster);
 }
 

@@ -43,7 +43,13 @@ pub(crate) fn mistakes_are_said(cluster: &mut Cluster) {
     ask(cluster, &keys(&of_ann, "ann")[..1], &without).failed(2, &["set together"]);
     ask(cluster, &keys(&home.join("no.keytab"), "ann"), &without).failed(3, &["cannot read keytab", "no.keytab"]);
     ask(cluster, &keys(&realm.keytab("eve"), "ann"), &without).failed(4, &["eve.keytab has no keys of ann"]);
+    ask(cluster, &keys(&realm.keytab("old"), "old"), &without).failed(4, &["old.keytab has to have the keys of old"]);
     ask(cluster, &keys(&of_ann, "ann@NO.WHERE"), &without).failed(4, &["ann.keytab has no keys of ann@NO.WHERE"]);
+
+    // A library that is none stands for one that isn't installed.
+    std::fs::write(home.join("libgssapi_krb5.so.2"), "").unwrap();
+    let words = ["MIT's Kerberos can't be loaded", "libgssapi-krb5-2", "krb5-libs"];
+    ask(cluster, &[], &[("LD_LIBRARY_PATH", &home)]).failed(2, &words);
 
     // Nobody at the KDC's address, or somebody who never answers. The tickets in the cache are for others.
     let fresh = home.join("fresh");

@@ -3,7 +3,7 @@
 //! ```text
 //! FOLDER ─ krb5.conf       what clients read: KRB5_CONFIG
 //!        ─ kdc.conf, principal…   the KDC's own
-//!        ─ NAME.keytab     the keys of nn, dn, rm, nm, HTTP (services on localhost) and of the users ann and eve
+//!        ─ NAME.keytab     the keys of nn, dn, rm, nm, HTTP (services on localhost) and of the users ann, eve and old
 //! ```
 
 use super::daemon::Process;
@@ -22,8 +22,9 @@ pub const REALM: &str = "FLINKRS.TEST";
 /// The services, all on `localhost`.
 const SERVICES: [&str; 5] = ["nn", "dn", "rm", "nm", "HTTP"];
 
-/// The users.
-const USERS: [&str; 2] = ["ann", "eve"];
+/// The users; the keytab of the last one is from before his keys were changed.
+const USERS: [&str; 3] = ["ann", "eve", OUTDATED];
+const OUTDATED: &str = "old";
 
 /// What to install, as Debian calls it.
 const PACKAGES: [&str; 3] = ["krb5-kdc", "krb5-admin-server", "krb5-user"];
@@ -65,6 +66,8 @@ impl Kdc {
             let export = format!("ktadd -norandkey -k {} {principal}", keytab.display());
             [add, export].iter().try_for_each(|line| run(realm.tool("kadmin.local").args(["-q", line])))?;
         }
+        let change = format!("change_password -randkey {OUTDATED}");
+        run(realm.tool("kadmin.local").args(["-q", &change]))?;
         let mut server = realm.tool("krb5kdc");
         let process = Process::start("krb5kdc", &realm.0.join("krb5kdc.log"), server.arg("-n"))?;
         let since = Instant::now();
