@@ -23,8 +23,9 @@ impl ResourceManager {
             self.commands.insert(0, ResourceCommand::WantTaskExecutors { total });
         }
         for task_executor in released {
+            // Said first: once it counts as lost it can't be told to end any more.
+            self.commands.push(ResourceCommand::ReleaseTaskExecutor { task_executor: task_executor.clone() });
             self.lost(&task_executor, "it was idle and has been released".to_owned());
-            self.commands.push(ResourceCommand::ReleaseTaskExecutor { task_executor });
         }
     }
 

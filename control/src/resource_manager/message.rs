@@ -121,7 +121,8 @@ pub enum ResourceCommand {
         /// How many in all.
         total: u32,
     },
-    /// To the driver: a TaskExecutor that counts as lost was idle for long, and ends by this.
+    /// To the driver, and to the TaskExecutor, which would register again: it was idle for long and ends by this. That
+    /// it is lost is said next.
     ReleaseTaskExecutor {
         /// Which.
         task_executor: TaskExecutorId,

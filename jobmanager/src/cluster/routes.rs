@@ -125,6 +125,7 @@ impl Cluster {
             }
             ResourceCommand::WantTaskExecutors { total } => self.drive(DriverCommand::Want(total)),
             ResourceCommand::ReleaseTaskExecutor { task_executor } => {
+                self.tell_task_executor(&task_executor, &ToTaskExecutor::ShutDown);
                 self.drive(DriverCommand::Release(task_executor));
             }
             ResourceCommand::WakeAt(at) => drop(self.timers.insert(Timer::Resources, at)),

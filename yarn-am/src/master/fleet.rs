@@ -89,7 +89,7 @@ impl Fleet {
             }
             DriverCommand::Release(id) => {
                 if let Some(container) = self.container_of(&id) {
-                    self.suspects.remove(&container);
+                    self.forget(container);
                     eprintln!("{container} is given back: it was idle");
                     self.decide(Event::Return(container));
                 }
