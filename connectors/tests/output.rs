@@ -137,14 +137,29 @@ fn an_open_writer_keeps_the_folder_when_who_began_is_dead() {
     other.begin(&context).expect("begins");
     assert_eq!(names(folder.path()), [".x.flinkrs-job", ".x.flinkrs-other"]);
     other.abort(&context);
-    // Another process takes over, and keeps what is there.
-    let client = TextOutput::<u8>::new(&path);
-    client.begin(&ONE).expect("begins again");
     writer.write(&mut vec![1]).expect("writes");
     writer.finish().expect("finishes");
     drop(writer);
-    client.commit(&ONE).expect("commits");
+    TextOutput::<u8>::new(&path).commit(&ONE).expect("commits");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "1\n");
+}
+
+#[test]
+fn a_writer_of_an_earlier_start_of_the_job_is_not_seen() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    let (before, now) = (TextOutput::<u8>::new(&path), TextOutput::<u8>::new(&path));
+    before.begin(&ONE).expect("begins");
+    let mut old = before.open(&FIRST).expect("opens");
+    now.begin(&ONE).expect("begins anew");
+    let mut new = now.open(&FIRST).expect("opens the same attempt");
+    old.write(&mut vec![1]).expect("writes");
+    new.write(&mut vec![2]).expect("writes");
+    new.finish().expect("finishes");
+    old.finish().expect("finishes");
+    drop((old, new));
+    now.commit(&ONE).expect("commits");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "2\n");
 }
 
 #[test]
