@@ -55,7 +55,10 @@ impl Run {
             environment: environment(&config),
         };
         match self.cluster.target(&config) {
-            execution::Target::Local => self.embedded(&program),
+            execution::Target::Local => {
+                self.warn_of_late_options();
+                self.embedded(&program)
+            }
             execution::Target::YarnPerJob => yarn::per_job::run(&program, &config, &self.how(&config)),
             execution::Target::YarnApplication => yarn::application::run(&program, &config, &self.how(&config)),
             execution::Target::Remote | execution::Target::YarnSession => {
@@ -74,11 +77,11 @@ impl Run {
         }
     }
 
-    /// Says which options of the command line have no effect: those of processes that run already.
+    /// Says which options of the command line have no effect: those of processes that run already, or aren't there.
     fn warn_of_late_options(&self) {
         let keys = self.cluster.standalone.common.define.iter().filter_map(|text| Some(text.split_once('=')?.0.trim()));
         for key in keys.filter(|key| config::is_of_processes(key)) {
-            eprintln!("warning: {key} has no effect here: the cluster's processes read it when they are started");
+            eprintln!("warning: {key} has no effect here: the processes of a cluster read it when they are started");
         }
     }
 

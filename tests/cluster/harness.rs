@@ -91,6 +91,11 @@ impl Cluster {
         self.executors.push(spawn(&mut command, &log));
     }
 
+    /// Processes that are started from now on have this option, too.
+    pub(crate) fn set(&mut self, option: &str) {
+        self.options.push(format!("-D{option}"));
+    }
+
     /// Kills the JobManager and starts another at the same address with the same store.
     pub(crate) fn restart_jobmanager(&mut self) {
         kill(&mut self.jobmanager);

@@ -128,6 +128,21 @@ fn a_job_that_writes_outlives_its_jobmanager_without_a_restart() {
     assert_eq!(lines, text(&embedded(&["sums"])).lines().count());
 }
 
+/// A JobManager starts although the options of a job it has don't go together with the new ones of the cluster.
+#[test]
+fn a_job_comes_back_to_a_cluster_with_other_options() {
+    let mut cluster = Cluster::start(1);
+    let options = ["-D", "restart-strategy.exponential-delay.initial-backoff=30s"];
+    let running = cluster.begin(&options, &["sums", "--slow", "20"]);
+    wait_until("it runs", || text(&cluster.flinkrs("list", &["-r"]).stdout).contains("(RUNNING)"));
+    cluster.set("restart-strategy.exponential-delay.max-backoff=2s");
+    cluster.restart_jobmanager();
+    let output = finish(running);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&text(&output.stdout), &text(&embedded(&["sums"])), "with the cluster's options");
+    assert!(cluster.logs().contains("goes on without options of its own: "), "{}", cluster.logs());
+}
+
 /// Whether a folder is the hidden one of an output in which a subtask has made its first file.
 fn has_attempt(folder: &std::path::Path) -> bool {
     let is_hidden = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".sums.flinkrs-"));

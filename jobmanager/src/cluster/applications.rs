@@ -5,6 +5,7 @@ use crate::cluster::{Cluster, JobEnd, JobRecord, Reply, Timer, log, now};
 use flinkrs_control::Timestamp;
 use flinkrs_control::dispatcher::{DispatcherEvent, OnClientLoss};
 use flinkrs_control::jobmaster::{JobMaster, JobOutcome, JobSubmission, Recovered};
+use flinkrs_control::options::JobOptions;
 use flinkrs_control::view::JobView;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::AccumulatorValue;
@@ -116,7 +117,8 @@ impl Cluster {
                 let next = of.history.len() + 1;
                 return Err(Error::usage(format!("execution {execution} is submitted; the next one is {next}")));
             }
-            JobRecord::new(application, job, execution, submission, now(), &self.options.config)
+            let options = JobOptions::of(&self.options.config.with(&submission.settings)?);
+            JobRecord::new(application, job, execution, submission, now(), options)
         });
         let record = match checked {
             Ok(record) => record,
@@ -222,12 +224,22 @@ impl Cluster {
         self.timers.remove(&Timer::Job(application));
     }
 
+    /// The options of a job that was accepted under another configuration of the cluster. Where both don't go together
+    /// the cluster's count: a JobManager has to start.
+    fn recovered_options(&self, job: JobId, settings: &BTreeMap<String, String>) -> JobOptions {
+        let config = &self.options.config;
+        JobOptions::of(&config.with(settings).unwrap_or_else(|error| {
+            log(&format!("job {job} goes on without options of its own: {error}"));
+            config.clone()
+        }))
+    }
+
     /// Takes up what a JobManager before this one has left.
     pub(super) fn recover(&mut self) -> Result<()> {
         for (job, stored) in self.store.outcomes::<StoredOutcome>()? {
             let StoredOutcome { application, number, submission, submitted_ms, state, result } = stored;
-            let mut record =
-                JobRecord::new(application, job, number, submission, Timestamp(submitted_ms), &self.options.config)?;
+            let options = self.recovered_options(job, &submission.settings);
+            let mut record = JobRecord::new(application, job, number, submission, Timestamp(submitted_ms), options)?;
             let failure = result.as_ref().err().cloned();
             self.last_end = Some(JobEnd { job, state, failure: failure.clone() });
             let accumulators = result.as_ref().map(|ok| ok.accumulators.clone()).unwrap_or_default();
@@ -240,14 +252,9 @@ impl Cluster {
         for (job, stored, commit) in self.store.jobs::<StoredJob, BTreeMap<String, AccumulatorValue>>()? {
             let application = stored.program.application;
             log(&format!("job {job} of application {application} comes back"));
-            let record = JobRecord::new(
-                application,
-                job,
-                stored.number,
-                stored.submission,
-                Timestamp(stored.submitted_ms),
-                &self.options.config,
-            )?;
+            let options = self.recovered_options(job, &stored.submission.settings);
+            let submitted = Timestamp(stored.submitted_ms);
+            let record = JobRecord::new(application, job, stored.number, stored.submission, submitted, options)?;
             if commit.is_none() {
                 // It starts anew, with attempts that have the same numbers.
                 self.store.remove_results(job)?;

@@ -3,7 +3,6 @@
 use crate::cluster::{Cluster, log};
 use flinkrs_control::Timestamp;
 use flinkrs_control::options::JobOptions;
-use flinkrs_core::config::Configuration;
 use flinkrs_core::error::{Error, Result};
 use flinkrs_core::function::AccumulatorValue;
 use flinkrs_core::id::{OperatorId, VertexId};
@@ -44,9 +43,8 @@ impl JobRecord {
         number: u32,
         submission: Submission,
         submitted: Timestamp,
-        config: &Configuration,
+        options: JobOptions,
     ) -> Result<JobRecord> {
-        let options = JobOptions::of(&config.with(&submission.settings)?);
         let mut graph = submission.graph.clone();
         // Splits are handed out one by one.
         let sources = graph.vertices.iter_mut().filter_map(|vertex| vertex.source.as_mut());
