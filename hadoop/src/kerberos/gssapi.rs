@@ -18,6 +18,8 @@ const ERRORS: u32 = 0xffff_0000;
 /// The server has to answer.
 const CONTINUE_NEEDED: u32 = 1;
 const CREDENTIALS_EXPIRED: u32 = 11 << 16;
+/// A message came twice, is older than those that are remembered, came late, or one before it is missing.
+const OUT_OF_SEQUENCE: u32 = 2 | 4 | 8 | 16;
 
 /// Mutual authentication, no replays, in sequence, confidentiality, integrity.
 const FLAGS: u32 = 2 | 4 | 8 | 16 | 32;
@@ -365,7 +367,8 @@ impl Context {
         Ok(sealed)
     }
 
-    /// Opens a sealed message; and whether it was encrypted.
+    /// Opens a sealed message; and whether it was encrypted. Errors when it isn't the one that follows: the library
+    /// only mentions that.
     pub(super) fn unwrap(&mut self, sealed: &[u8]) -> Result<(Vec<u8>, bool), Failure> {
         let library = library()?;
         let (mut minor, mut sealed, mut message, mut was_hidden) = (0, Buffer::lent(sealed), Buffer::empty(), 0);
@@ -374,7 +377,12 @@ impl Context {
             (library.unwrap)(&mut minor, self.context, &mut sealed, &mut message, &mut was_hidden, null_mut())
         };
         let message = message.take(library);
-        check(library, major, minor).map(|()| (message, was_hidden != 0))
+        check(library, major, minor)?;
+        if major & OUT_OF_SEQUENCE != 0 {
+            let text = "it was repeated, or one before it is missing".to_owned();
+            return Err(Failure { code: 0, text, is_expired: false });
+        }
+        Ok((message, was_hidden != 0))
     }
 }
 
